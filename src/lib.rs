@@ -1,2 +1,3 @@
 //! Ravine: a small typed language for optimization.
+
 pub mod base;

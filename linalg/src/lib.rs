@@ -1,1 +1,7 @@
-//! Linear algebra for Ravine.
+//! Linear algebra for Ravine: dense and sparse kernels, factorizations, deterministic reductions, vector math.
+//!
+//! Invariant: the only package that names faer and Clarabel; knows nothing of problems, methods or spans.
+
+pub mod sparse;
+
+pub use sparse::{Csr, Dense};
