@@ -1,3 +1,4 @@
 //! Ravine: a small typed language for optimization.
 
 pub mod base;
+pub mod ir;

@@ -1,0 +1,15 @@
+//! The intermediate representation: index structure kept, facts beside the nodes, the schema of an atom's row.
+//!
+//! Invariant: names no particular atom, knows neither syntax nor solvers.
+
+pub mod atom;
+pub mod build;
+pub mod facts;
+pub mod node;
+pub mod problem;
+
+pub use atom::{Atom, AtomKind, AtomRef};
+pub use build::Ir;
+pub use facts::{Curvature, Facts, Mono, Sign, Smooth};
+pub use node::{Domain, DomainId, Index, IndexId, Input, InputId, InputKind, Node, NodeId, Pos};
+pub use problem::{Constraint, Objective, Problem, Sense, Sides, Variable};
