@@ -1,0 +1,5 @@
+//! The language: source text to a syntax tree, names, types and shapes.
+//!
+//! Invariant: parsing and checking never fail; they answer with a tree and diagnostics.
+
+pub mod syntax;
