@@ -2,6 +2,7 @@
 //!
 //! Invariant: the only package that names faer and Clarabel; knows nothing of problems, methods or spans.
 
+pub mod reduce;
 pub mod sparse;
 
 pub use sparse::{Csr, Dense};

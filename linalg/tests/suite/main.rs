@@ -1,0 +1,5 @@
+//! Everything the linear algebra package promises, in one test binary.
+
+#![allow(clippy::disallowed_methods, reason = "std's functions are test oracles here")]
+
+mod reduce;
