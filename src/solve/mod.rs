@@ -1,0 +1,21 @@
+//! Solving: methods, their states and runs, oracles, status words.
+//!
+//! Invariant: a method proposes, the run commits; no clock below the budget, no terminal, no syntax tree.
+
+pub mod bits;
+pub mod errors;
+pub mod method;
+pub mod methods;
+pub mod oracle;
+pub mod run;
+pub mod state;
+pub mod stop;
+pub mod trace;
+pub mod vector;
+
+pub use method::{Class, Fault, Granularity, Method, MethodCard, Needs, Outcome, Refusal, Seed, StepCx};
+pub use oracle::{Bounds, Counts, Form, Matrix, Oracle};
+pub use run::{Finished, Run, Saved};
+pub use state::{Point, PointLayout, Slot, State};
+pub use stop::{Budget, Reason, Status, Stop};
+pub use trace::Trace;

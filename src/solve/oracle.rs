@@ -1,0 +1,144 @@
+//! What a method may ask of a problem: values, derivatives, bounds, or a canonical form.
+//!
+//! Invariant: every answer is finite or a `Fault`; every evaluation is counted; answers depend on the point alone.
+
+use ravine_linalg::Csr;
+use serde::{Deserialize, Serialize};
+
+use super::method::{Class, Fault, Needs};
+
+/// Evaluations made so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Objective values.
+    pub values: u64,
+    /// Gradients.
+    pub gradients: u64,
+    /// Hessian-vector products.
+    pub products: u64,
+    /// Hessians.
+    pub hessians: u64,
+}
+
+impl Counts {
+    /// All evaluations, each counting one.
+    pub fn total(&self) -> u64 {
+        self.values + self.gradients + self.products + self.hessians
+    }
+    /// Those made since `earlier`.
+    pub fn since(&self, earlier: &Counts) -> Counts {
+        Counts {
+            values: self.values.saturating_sub(earlier.values),
+            gradients: self.gradients.saturating_sub(earlier.gradients),
+            products: self.products.saturating_sub(earlier.products),
+            hessians: self.hessians.saturating_sub(earlier.hessians),
+        }
+    }
+    /// Both together.
+    pub fn plus(&self, other: &Counts) -> Counts {
+        Counts {
+            values: self.values + other.values,
+            gradients: self.gradients + other.gradients,
+            products: self.products + other.products,
+            hessians: self.hessians + other.hessians,
+        }
+    }
+}
+
+/// Bounds by coordinate; `±∞` where there is none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bounds {
+    /// Lower bounds.
+    pub lower: Vec<f64>,
+    /// Upper bounds, each at least the lower one.
+    pub upper: Vec<f64>,
+}
+
+impl Bounds {
+    /// Is any bound finite?
+    pub fn any(&self) -> bool {
+        self.lower.iter().any(|l| *l > f64::NEG_INFINITY) || self.upper.iter().any(|u| *u < f64::INFINITY)
+    }
+    /// The nearest value within the bounds of coordinate `i`.
+    pub fn clamp(&self, i: usize, v: f64) -> f64 {
+        v.max(self.lower[i]).min(self.upper[i])
+    }
+}
+
+/// A matrix by rows, dense or sparse.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Matrix {
+    /// Row-major.
+    Dense(ravine_linalg::Dense),
+    /// Compressed rows.
+    Sparse(Csr),
+}
+
+impl Matrix {
+    /// Rows and columns.
+    pub fn shape(&self) -> (usize, usize) {
+        match self {
+            Matrix::Dense(m) => (m.rows, m.cols),
+            Matrix::Sparse(m) => (m.rows, m.cols),
+        }
+    }
+}
+
+/// The data of a problem in canonical form.
+#[derive(Clone, Debug)]
+pub enum Form {
+    /// `A x = b` with `A` square, or `min ‖A x − b‖₂²` otherwise; among several the shortest `x`.
+    LeastSquares {
+        /// The matrix.
+        a: Matrix,
+        /// The right side, as long as `a` has rows.
+        b: Vec<f64>,
+    },
+}
+
+/// A bound problem as a method sees it. The objective is minimized.
+pub trait Oracle {
+    /// Number of coordinates.
+    fn dim(&self) -> usize;
+    /// Class as proved.
+    fn class(&self) -> Class;
+    /// What it can answer.
+    fn offers(&self) -> Needs;
+    /// Is the objective known to be convex (proved, or checked on the data)?
+    fn convex(&self) -> bool {
+        false
+    }
+    /// Bounds on the coordinates, if the class has any.
+    fn bounds(&self) -> Option<&Bounds> {
+        None
+    }
+    /// A value below which the objective is known not to fall.
+    fn known_lower_bound(&self) -> Option<f64> {
+        None
+    }
+    /// The objective at `x`.
+    fn value(&mut self, x: &[f64]) -> Result<f64, Fault>;
+    /// The gradient at `x` into `g`.
+    fn gradient(&mut self, x: &[f64], g: &mut [f64]) -> Result<(), Fault>;
+    /// Value and gradient together, where that is cheaper.
+    fn value_gradient(&mut self, x: &[f64], g: &mut [f64]) -> Result<f64, Fault> {
+        let f = self.value(x)?;
+        self.gradient(x, g)?;
+        Ok(f)
+    }
+    /// `∇²f(x) v` into `out`.
+    fn hvp(&mut self, x: &[f64], v: &[f64], out: &mut [f64]) -> Result<(), Fault>;
+    /// Lower triangle of `∇²f(x)`, diagonal included, by rows; `out` keeps its storage where it already has the
+    /// pattern. The pattern does not depend on `x`.
+    fn hessian(&mut self, x: &[f64], out: &mut Csr) -> Result<(), Fault>;
+    /// Entries of the Hessian's lower triangle, where known without evaluating it.
+    fn hessian_entries(&self) -> Option<usize> {
+        None
+    }
+    /// The canonical form, for methods that take one.
+    fn form(&self) -> Option<&Form> {
+        None
+    }
+    /// Evaluations so far.
+    fn counts(&self) -> Counts;
+}

@@ -1,0 +1,446 @@
+//! The driver: owns the loop, the budget, the stops, the trace and the last good state of one run.
+//!
+//! Invariant: a run cut anywhere, saved and resumed goes through the same states bit for bit.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::bits;
+use super::method::{Cache, Fault, Granularity, Method, Outcome, Refusal, Seed, StepCx, check};
+use super::oracle::{Counts, Oracle};
+use super::state::{Measures, Point, PointLayout, State};
+use super::stop::{Budget, Reason, Status, Stop};
+use super::trace::Trace;
+
+/// What a run is asked for, beside its method and start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Options {
+    /// The one tolerance (`to`).
+    #[serde(with = "bits::number")]
+    pub tolerance: f64,
+    /// What it may use up (`within`, `for`).
+    pub budget: Budget,
+    /// The user's stopping rules (`until`).
+    pub stops: Vec<Stop>,
+    /// Seed of random draws.
+    pub seed: Seed,
+    /// Most rows kept of the trace.
+    pub trace_rows: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            tolerance: 1e-8,
+            budget: Budget::default(),
+            stops: vec![],
+            seed: Seed(0),
+            trace_rows: 4096,
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finished {
+    /// The last good point.
+    pub point: Point,
+    /// Objective there, minimized.
+    pub objective: f64,
+    /// All measures there.
+    pub measures: Measures,
+    /// The method's claim; a checker may weaken it.
+    pub claim: Status,
+    /// Why it ended.
+    pub reason: Reason,
+    /// Committed steps.
+    pub iterations: u64,
+    /// Evaluations made.
+    pub counts: Counts,
+    /// Multipliers by the form's rows, or of the bounds.
+    pub multipliers: Vec<f64>,
+    /// Measures by step.
+    pub trace: Trace,
+    /// Same bits next time? Not when the clock or an interrupt ended it.
+    pub reproducible: bool,
+    /// A foreign solver ran as one step.
+    pub whole: bool,
+}
+
+/// A run as written to a checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Saved {
+    /// Name of the method.
+    pub method: String,
+    layout: PointLayout,
+    options: Options,
+    state: State,
+    step: u64,
+    counts: Counts,
+    #[serde(with = "bits::number")]
+    seconds: f64,
+    first: Measures,
+    first_records: Vec<u64>,
+    trace: Trace,
+    ended: Option<Reason>,
+}
+
+/// What another thread may see and do while a run advances.
+#[derive(Default)]
+pub struct Watch {
+    /// Set it to stop the run before its next step.
+    pub interrupt: AtomicBool,
+    watched: AtomicBool,
+    last: Mutex<Option<(u64, Measures, Vec<f64>)>>,
+}
+
+impl Watch {
+    /// Stops the run before its next step.
+    pub fn stop(&self) {
+        self.interrupt.store(true, Ordering::Relaxed);
+    }
+    /// Step, measures and coordinates of the last committed state; none before the first step since watching began.
+    pub fn last_good(&self) -> Option<(u64, Measures, Vec<f64>)> {
+        self.watched.store(true, Ordering::Relaxed);
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+    fn show(&self, step: u64, state: &State) {
+        if self.watched.load(Ordering::Relaxed) {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            match last.as_mut() {
+                Some((s, m, x)) => {
+                    (*s, *m) = (step, state.measures);
+                    x.clone_from(&state.x);
+                }
+                None => *last = Some((step, state.measures, state.x.clone())),
+            }
+        }
+    }
+}
+
+/// One run of a method on a problem. The problem is lent to each call, so that a run is a plain value.
+pub struct Run {
+    method: Arc<dyn Method>,
+    layout: Arc<PointLayout>,
+    options: Options,
+    now: State,
+    next: State,
+    step: u64,
+    counts: Counts,
+    seconds: f64,
+    first: Measures,
+    first_records: Vec<f64>,
+    trace: Trace,
+    ended: Option<Reason>,
+    cache: Cache,
+    watch: Arc<Watch>,
+}
+
+impl Run {
+    /// Checks the problem against the method's card, then starts.
+    pub fn new(
+        method: Arc<dyn Method>,
+        problem: &mut dyn Oracle,
+        from: &Point,
+        options: Options,
+    ) -> Result<Run, Refusal> {
+        check(method.card(), problem, from)?;
+        let before = problem.counts();
+        let now = method.start(problem, from, options.seed)?;
+        let counts = problem.counts().since(&before);
+        let mut trace = Trace::new(method.card(), options.trace_rows);
+        trace.push(0, counts.total(), &now);
+        Ok(Run {
+            layout: from.layout.clone(),
+            next: now.clone(),
+            first: now.measures,
+            first_records: now.records.clone(),
+            method,
+            options,
+            now,
+            step: 0,
+            counts,
+            seconds: 0.0,
+            trace,
+            ended: None,
+            cache: Cache::default(),
+            watch: Arc::default(),
+        })
+    }
+
+    /// The flag and the last good point, for other threads.
+    pub fn watch(&self) -> Arc<Watch> {
+        self.watch.clone()
+    }
+    /// Shares a flag made before the run, such as the session's.
+    pub fn set_watch(&mut self, watch: Arc<Watch>) {
+        self.watch = watch;
+    }
+    /// The last committed state.
+    pub fn state(&self) -> &State {
+        &self.now
+    }
+    /// The last committed point.
+    pub fn point(&self) -> Point {
+        Point {
+            layout: self.layout.clone(),
+            values: self.now.x.clone(),
+        }
+    }
+    /// Committed steps.
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+    /// Evaluations made.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+    /// Why it ended, once it has.
+    pub fn ended(&self) -> Option<&Reason> {
+        self.ended.as_ref()
+    }
+    /// The trace so far.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+    /// The method.
+    pub fn method(&self) -> &dyn Method {
+        &*self.method
+    }
+    /// Takes up a run that a budget, a stopping rule or an interrupt had ended, under a new budget.
+    pub fn extend(&mut self, budget: Budget) {
+        self.options.budget = budget;
+        let resumable = self.ended.as_ref().is_some_and(|r| {
+            matches!(
+                r.status,
+                Status::StepLimit
+                    | Status::TimeLimit
+                    | Status::EvaluationLimit
+                    | Status::Interrupted
+                    | Status::Feasible
+            )
+        });
+        if resumable {
+            self.ended = None;
+        }
+    }
+
+    /// At most `n` further steps; `clock` gives seconds. Returns why the run ended, if it has.
+    pub fn advance(&mut self, problem: &mut dyn Oracle, n: u64, clock: &dyn Fn() -> f64) -> Option<&Reason> {
+        let began = clock();
+        let seconds_before = self.seconds;
+        let counts_before = self.counts;
+        let oracle_before = problem.counts();
+        let mut left = n;
+        while left > 0 && self.ended.is_none() {
+            if self.watch.interrupt.load(Ordering::Relaxed) {
+                self.ended = Some(Reason::new(Status::Interrupted, "stopped by the user"));
+                break;
+            }
+            self.seconds = seconds_before + (clock() - began);
+            self.ended =
+                exhausted(&self.options.budget, self.step, self.counts.total(), self.seconds).or_else(|| stopped(self));
+            if self.ended.is_some() {
+                break;
+            }
+            let Run {
+                method,
+                options,
+                now,
+                next,
+                step,
+                counts,
+                seconds,
+                trace,
+                cache,
+                watch,
+                ..
+            } = self;
+            let limit = options.budget.seconds;
+            let out_of_time = || limit.is_some_and(|s| seconds_before + (clock() - began) >= s);
+            let mut cx = StepCx {
+                step: *step,
+                tolerance: options.tolerance,
+                seed: options.seed,
+                interrupt: &watch.interrupt,
+                out_of_time: &out_of_time,
+                cache,
+            };
+            let mut taken = 0;
+            // Stopping rules are looked at after every step, so a burst goes on only while there are none.
+            let one_by_one = !options.stops.is_empty();
+            let outcome = method.burst(problem, now, next, &mut cx, left, &mut |state, _events, made| {
+                taken += 1;
+                *step += 1;
+                *counts = counts_before.plus(&made.since(&oracle_before));
+                trace.push(*step, counts.total(), state);
+                watch.show(*step, state);
+                *seconds = seconds_before + (clock() - began);
+                !one_by_one
+                    && !watch.interrupt.load(Ordering::Relaxed)
+                    && exhausted(&options.budget, *step, counts.total(), *seconds).is_none()
+            });
+            left -= taken.min(left);
+            self.counts = counts_before.plus(&problem.counts().since(&oracle_before));
+            match outcome {
+                Outcome::Proceed(_) => {}
+                Outcome::Finish(reason) => self.ended = Some(reason),
+                Outcome::Refuse(Fault::Interrupted) => {
+                    let status = if self.watch.interrupt.load(Ordering::Relaxed) {
+                        Reason::new(Status::Interrupted, "stopped by the user")
+                    } else {
+                        Reason::new(Status::TimeLimit, "the time is used up")
+                    };
+                    self.ended = Some(status);
+                }
+                Outcome::Refuse(fault) => self.ended = Some(Reason::new(Status::EvaluationError, fault.to_string())),
+            }
+        }
+        self.seconds = seconds_before + (clock() - began);
+        self.ended.as_ref()
+    }
+
+    /// Advances until `stop` holds (`true`) or the run ends (`false`).
+    pub fn until(&mut self, problem: &mut dyn Oracle, stop: &Stop, clock: &dyn Fn() -> f64) -> bool {
+        loop {
+            if self.holds(stop) {
+                return true;
+            }
+            if self.advance(problem, 1, clock).is_some() {
+                return self.holds(stop);
+            }
+        }
+    }
+
+    /// Runs to its end.
+    pub fn finish(mut self, problem: &mut dyn Oracle, clock: &dyn Fn() -> f64) -> Finished {
+        while self.advance(problem, u64::MAX, clock).is_none() {}
+        self.finished()
+    }
+
+    /// The result as of now; `step limit` if it has not ended.
+    pub fn finished(self) -> Finished {
+        let reason = self
+            .ended
+            .unwrap_or_else(|| Reason::new(Status::StepLimit, "stopped after the asked number of steps"));
+        Finished {
+            point: Point {
+                layout: self.layout,
+                values: self.now.x,
+            },
+            objective: self.now.measures.objective,
+            measures: self.now.measures,
+            claim: reason.status,
+            reproducible: !matches!(reason.status, Status::TimeLimit | Status::Interrupted),
+            reason,
+            iterations: self.step,
+            counts: self.counts,
+            multipliers: self.now.multipliers,
+            trace: self.trace,
+            whole: self.method.granularity() == Granularity::Whole,
+        }
+    }
+
+    /// The checkpoint of the last committed state.
+    pub fn save(&self) -> Saved {
+        Saved {
+            method: self.method.card().name.to_string(),
+            layout: (*self.layout).clone(),
+            options: self.options.clone(),
+            state: self.now.clone(),
+            step: self.step,
+            counts: self.counts,
+            seconds: self.seconds,
+            first: self.first,
+            first_records: self.first_records.iter().map(|v| v.to_bits()).collect(),
+            trace: self.trace.clone(),
+            ended: self.ended.clone(),
+        }
+    }
+
+    /// Takes up a checkpoint on the same problem with the same method and settings.
+    pub fn resume(method: Arc<dyn Method>, problem: &dyn Oracle, saved: Saved) -> Result<Run, Refusal> {
+        if saved.method != method.card().name {
+            return Err(Refusal::Start(format!(
+                "the checkpoint was made by `{}`, not by `{}`",
+                saved.method,
+                method.card().name
+            )));
+        }
+        if saved.state.x.len() != problem.dim() || saved.layout.len() != problem.dim() {
+            return Err(Refusal::Start(format!(
+                "the checkpoint has {} coordinates, the problem {}",
+                saved.state.x.len(),
+                problem.dim()
+            )));
+        }
+        let schema = method.card().state;
+        let fits = saved.state.slots.len() == schema.len()
+            && saved
+                .state
+                .slots
+                .iter()
+                .zip(schema)
+                .all(|(s, spec)| s.kind() == spec.kind);
+        if !fits {
+            return Err(Refusal::Start(format!(
+                "the checkpoint's state does not fit the schema of `{}`",
+                saved.method
+            )));
+        }
+        Ok(Run {
+            method,
+            layout: Arc::new(saved.layout),
+            options: saved.options,
+            next: saved.state.clone(),
+            now: saved.state,
+            step: saved.step,
+            counts: saved.counts,
+            seconds: saved.seconds,
+            first: saved.first,
+            first_records: saved.first_records.into_iter().map(f64::from_bits).collect(),
+            trace: saved.trace,
+            ended: saved.ended,
+            cache: Cache::default(),
+            watch: Arc::default(),
+        })
+    }
+
+    fn holds(&self, stop: &Stop) -> bool {
+        let record = self.method.card().records.iter().position(|r| *r == stop.quantity);
+        let value = record.and_then(|k| self.now.records.get(k)).copied();
+        let at_start = self
+            .first
+            .get(&stop.quantity)
+            .or_else(|| record.and_then(|k| self.first_records.get(k)).copied())
+            .unwrap_or(f64::NAN);
+        stop.holds(&self.now.measures, value, at_start)
+    }
+}
+
+fn exhausted(budget: &Budget, step: u64, evaluations: u64, seconds: f64) -> Option<Reason> {
+    if budget.steps.is_some_and(|k| step >= k) {
+        return Some(Reason::new(Status::StepLimit, format!("{step} steps taken")));
+    }
+    if budget.evaluations.is_some_and(|k| evaluations >= k) {
+        return Some(Reason::new(
+            Status::EvaluationLimit,
+            format!("{evaluations} evaluations made"),
+        ));
+    }
+    if budget.seconds.is_some_and(|s| seconds >= s) {
+        return Some(Reason::new(Status::TimeLimit, "the time is used up"));
+    }
+    None
+}
+
+fn stopped(run: &Run) -> Option<Reason> {
+    let rule = run.options.stops.iter().find(|s| run.holds(s))?;
+    let relative = if rule.relative { "relative " } else { "" };
+    Some(Reason::new(
+        Status::Feasible,
+        format!("{relative}{} fell to {:e}, as asked", rule.quantity, rule.limit),
+    ))
+}
