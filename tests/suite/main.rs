@@ -1,1 +1,8 @@
 //! One test binary for the package.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests read files and start the binary"
+)]
+
+mod peers;
