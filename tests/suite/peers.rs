@@ -156,3 +156,21 @@ fn a_wrong_answer_is_noticed() {
         assert_eq!(complaints.len(), before + 1, "{group}");
     }
 }
+
+/// `cargo test --test suite -- --ignored references` where Python is.
+#[test]
+#[ignore = "needs Python with scipy: scripts/setup-python.sh"]
+fn references_can_be_computed_again() {
+    let python = root().join(".venv/bin/python");
+    assert!(python.exists(), "no .venv: run scripts/setup-python.sh");
+    let out = Command::new(python)
+        .arg(root().join("tests/peers/reference.py"))
+        .arg("--check")
+        .output()
+        .expect("Python starts");
+    let (text, errors) = (
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr),
+    );
+    assert!(out.status.success(), "{text}{errors}");
+}
