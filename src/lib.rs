@@ -1,6 +1,8 @@
 //! Ravine: a small typed language for optimization.
 
 pub mod base;
+pub mod io;
 pub mod ir;
 pub mod lang;
+pub mod report;
 pub mod solve;

@@ -141,7 +141,9 @@ pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str
         if d > limit && name.len() >= 3 && (c.contains(name) || name.contains(c) && c.len() >= 3) {
             d = limit;
         }
-        if d <= limit && best.is_none_or(|(b, _)| d < b) {
+        // Two texts without anything in common are no suggestion, however short.
+        let common = d < name.chars().count().max(c.chars().count());
+        if common && d <= limit && best.is_none_or(|(b, _)| d < b) {
             best = Some((d, c));
         }
     }
@@ -181,6 +183,7 @@ mod tests {
         assert_eq!(did_you_mean("capcity", ["cost", "capacity"]), Some("capacity"));
         assert_eq!(did_you_mean("lamdba", ["lambda", "mu"]), Some("lambda"));
         assert_eq!(did_you_mean("x", ["cost", "capacity"]), None);
+        assert_eq!(did_you_mean("y", ["x", "yy"]), Some("yy"));
         assert_eq!(did_you_mean("demand", ["demand_min"]), Some("demand_min"));
     }
 }

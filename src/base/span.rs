@@ -79,6 +79,29 @@ impl SourceMap {
     pub fn get(&self, id: SourceId) -> Option<&Source> {
         self.sources.get(id.0 as usize)
     }
+    /// The span moved inside its source and to character boundaries; `None` if the source is not in this map.
+    pub fn fit(&self, span: Span) -> Option<Span> {
+        let text = &self.get(span.source)?.text;
+        let inside = |at: u32| {
+            let mut at = (at as usize).min(text.len());
+            while !text.is_char_boundary(at) {
+                at -= 1;
+            }
+            at
+        };
+        let (start, end) = (inside(span.start), inside(span.end));
+        Some(Span::new(span.source, start, end))
+    }
+    /// The text of a line (one-based) without its line end, and the byte where it begins; the last line is empty if
+    /// the text ends with a line end.
+    pub fn line(&self, source: SourceId, line: usize) -> Option<(&str, usize)> {
+        let s = self.get(source)?;
+        let begin = *s.line_starts.get(line.checked_sub(1)?)? as usize;
+        let end = s.line_starts.get(line).map_or(s.text.len(), |&e| e as usize);
+        let text = s.text.get(begin..end)?;
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        Some((text.strip_suffix('\r').unwrap_or(text), begin))
+    }
     /// The text under a span (empty if the span does not fit).
     pub fn text(&self, span: Span) -> &str {
         self.get(span.source)

@@ -5,4 +5,6 @@
     reason = "tests read files and start the binary"
 )]
 
+mod io;
 mod peers;
+mod render;

@@ -1,0 +1,597 @@
+//! Data files: values of good ones, and for every hostile one the code and the place that the message names.
+
+use std::sync::Arc;
+
+use ravine::base::value::{IndexSet, LabelSet, Storage};
+use ravine::base::{Code, Diagnostic};
+use ravine::io::{self, Columns, Format, Input, Request};
+
+fn labels(name: &str, labels: &[&str]) -> IndexSet {
+    IndexSet::Labels(Arc::new(LabelSet {
+        name: name.into(),
+        labels: labels.iter().map(|s| s.to_string()).collect(),
+    }))
+}
+
+fn input<'a>(name: &'a str, text: &'a str) -> Input<'a> {
+    Input::new(name, text.as_bytes())
+}
+
+/// The diagnostic has this code and its message holds every one of these pieces.
+#[track_caller]
+fn expect<T: std::fmt::Debug>(result: Result<T, Diagnostic>, code: Code, pieces: &[&str]) {
+    let d = result.expect_err("an error was expected");
+    assert_eq!(d.code, code, "{}", d.message);
+    let all = format!(
+        "{} {} {}",
+        d.message,
+        d.notes.join(" "),
+        d.helps.iter().map(|h| h.text.as_str()).collect::<Vec<_>>().join(" ")
+    );
+    for p in pieces {
+        assert!(all.contains(p), "`{p}` is not in: {all}");
+    }
+}
+
+#[test]
+fn columns_by_name() {
+    for text in [
+        "x,y\n1,2\n3,4.5\n",
+        "\u{feff}x,y\r\n1,2\r\n3,4.5",
+        "x;y\n1;2\n3;4.5\n",
+        "x\ty\n1\t2\n\n3\t4.5\n\n\n",
+        "\"x\", \"y\"\n\"1\", 2 \n3,\"4.5\"\n",
+        "x,y\r1,2\r3,4.5\r",
+    ] {
+        assert_eq!(io::read_column(&input("t.csv", text), "y").expect(text), [2.0, 4.5]);
+        assert_eq!(
+            io::read_plain(&input("t.csv", text)).expect(text).data,
+            [1.0, 2.0, 3.0, 4.5]
+        );
+    }
+    let t = io::read_columns(
+        &input("t.csv", "a,b,c\n1,2,3\n4,5,6\n"),
+        &Columns::Except(vec!["b".into()]),
+    )
+    .expect("read");
+    assert_eq!((t.names.join("+"), t.rows, t.cols), ("a+c".into(), 2, 2));
+    assert_eq!(t.data, [1.0, 3.0, 4.0, 6.0]);
+    let names = Columns::Names(vec!["c".into(), "a".into()]);
+    let t =
+        io::read_columns(&input("t.csv", "a,b,c\n1,x,3\n4,,6\n"), &names).expect("columns not asked for are not read");
+    assert_eq!(t.data, [3.0, 1.0, 6.0, 4.0]);
+    let t = io::read_plain(&input("t.csv", "1,2\n3,4\n5,6")).expect("no header");
+    assert_eq!((t.rows, t.cols, t.data), (3, 2, vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
+    assert_eq!(
+        io::read_column(&input("t.csv", "y\n"), "y").expect("no rows"),
+        [] as [f64; 0]
+    );
+}
+
+#[test]
+fn hostile_tables() {
+    use Code::{BadNumberInFile, BadTable, NoSuchColumn};
+    let cases: &[(&str, Code, &[&str])] = &[
+        ("", BadTable, &["t.csv", "empty"]),
+        ("\u{feff}", BadTable, &["t.csv", "empty"]),
+        ("\n\n\n", BadTable, &["t.csv", "empty"]),
+        ("x,y\n1,2\n3\n", BadTable, &["line 3", "1 field where line 1 has 2"]),
+        ("x,y\n1,2\n\n3,4,5\n", BadTable, &["line 4", "3 fields"]),
+        ("x,y\n1,2\n3,\"4\n5,6\n", BadTable, &["line 3", "never closed"]),
+        (
+            "x,y\n\"a\n\nb\",2\n3,q\n",
+            BadNumberInFile,
+            &["line 5", "column `y`", "`q`"],
+        ),
+        (
+            "x,y\n1,abc\n",
+            BadNumberInFile,
+            &["t.csv", "line 2", "column `y`", "`abc`"],
+        ),
+        ("x,y\n1,2\n1,nan\n", BadNumberInFile, &["line 3", "column `y`", "`nan`"]),
+        (
+            "x,y\n1,2\r\n1,-Infinity\r\n",
+            BadNumberInFile,
+            &["line 3", "not a finite number"],
+        ),
+        ("x,y\n1,1e999\n", BadNumberInFile, &["line 2", "not a finite number"]),
+        ("x,y\n1,\n", BadNumberInFile, &["line 2", "column `y`", "empty"]),
+        ("x,y\n1,NA\n", BadNumberInFile, &["line 2", "missing value"]),
+        (
+            "x;y\n1;2,5\n",
+            BadNumberInFile,
+            &["line 2", "decimals are written with a point"],
+        ),
+        ("y\n1\n\n2\n", BadNumberInFile, &["line 3", "empty"]),
+        ("x,yy\n1,2\n", NoSuchColumn, &["no column `y`", "did you mean `yy`"]),
+        ("cost,demand\n1,2\n", NoSuchColumn, &["`cost`, `demand`"]),
+        ("1,2\n3,4\n", NoSuchColumn, &["no header"]),
+        ("y,y\n3,4\n", NoSuchColumn, &["several columns named `y`"]),
+    ];
+    for (text, code, pieces) in cases {
+        expect(io::read_column(&input("t.csv", text), "y"), *code, pieces);
+    }
+    let latin = Input::new("t.csv", b"x,y\n1,2\n3,\xe9\n");
+    expect(io::read_column(&latin, "y"), BadTable, &["line 3", "not UTF-8"]);
+    let utf16 = Input::new("t.csv", b"\xff\xfex\0,\0y\0\n\0");
+    expect(io::read_column(&utf16, "y"), BadTable, &["line 1", "UTF-16"]);
+    expect(
+        io::read_plain(&input("t.csv", "1,inf\n2,3\n")),
+        BadNumberInFile,
+        &["line 1", "column 2"],
+    );
+    let all = Columns::Except(vec!["x".into()]);
+    expect(
+        io::read_columns(&input("t.csv", "x\n1\n"), &all),
+        BadTable,
+        &["no column left"],
+    );
+    let many = "y\n".to_string() + &"1\n".repeat(3000);
+    let small = Input {
+        budget: 20_000,
+        ..input("t.csv", &many)
+    };
+    expect(
+        io::read_column(&small, "y"),
+        Code::TooLarge,
+        &["t.csv", "memory budget is 20 KB"],
+    );
+    // An unclosed quote inside an unquoted field is a plain character.
+    assert_eq!(
+        io::read_column(&input("t.csv", "x,y\n5\" pipe,2"), "y").expect("literal quote"),
+        [2.0]
+    );
+}
+
+#[test]
+fn labels_match_by_name_and_not_by_place() {
+    let plants = labels("plants", &["seattle", "san-diego"]);
+    let markets = labels("markets", &["new-york", "chicago", "topeka"]);
+    let wide = "plant,topeka,new-york,chicago\nsan-diego,1,2,3\nseattle,4,5,6\n";
+    let sets = [plants.clone(), markets.clone()];
+    let want = [5.0, 6.0, 4.0, 2.0, 3.0, 1.0];
+    assert_eq!(
+        io::read_labelled(&input("c.csv", wide), &sets, None, None).expect("wide"),
+        want
+    );
+    let long = "from,to,cost\nseattle,topeka,4\nseattle,new-york,5\nseattle,chicago,6\nsan-diego,topeka,1\nsan-diego,new-york,2\nsan-diego,chicago,3\n";
+    assert_eq!(
+        io::read_labelled(&input("c.csv", long), &sets, None, None).expect("long"),
+        want
+    );
+    let headless = long.split_once('\n').expect("a header").1;
+    assert_eq!(
+        io::read_labelled(&input("c.csv", headless), &sets, None, None).expect("no header"),
+        want
+    );
+    assert_eq!(
+        io::read_labelled(&input("c.csv", long), &sets, Some("cost"), None).expect("by column"),
+        want
+    );
+    let one = [plants.clone()];
+    for text in [
+        "plant,capacity\nsan-diego,600\nseattle,350\n",
+        "san-diego,600\nseattle,350\n",
+    ] {
+        assert_eq!(
+            io::read_labelled(&input("p.csv", text), &one, None, None).expect(text),
+            [350.0, 600.0]
+        );
+    }
+    let several = "city,plants,capacity\nx,san-diego,600\ny,seattle,350\n";
+    let found = io::read_labelled(&input("p.csv", several), &one, Some("capacity"), None);
+    assert_eq!(
+        found.expect("the column named like the set holds the labels"),
+        [350.0, 600.0]
+    );
+    let sparse =
+        io::read_labelled(&input("c.csv", "a,b,v\nseattle,topeka,4\n"), &sets, None, Some(0.0)).expect("default");
+    assert_eq!(sparse, [0.0, 0.0, 4.0, 0.0, 0.0, 0.0]);
+    let years = [plants, IndexSet::Range { lo: 2020, len: 2 }];
+    let table = "plant,2021,2020\nseattle,1,2\nsan-diego,3,4\n";
+    assert_eq!(
+        io::read_labelled(&input("y.csv", table), &years, None, None).expect("years"),
+        [2.0, 1.0, 4.0, 3.0]
+    );
+    let arcs = io::read_tuples(&input("a.csv", "p,m\nseattle,topeka\nsan-diego,chicago\n"), &sets).expect("tuples");
+    assert_eq!(arcs, [vec![0, 2], vec![1, 1]]);
+    let names = io::read_labels(&input("p.csv", "name,x\n b ,1\na,2\n"), Some("name")).expect("labels");
+    assert_eq!(names, ["b", "a"]);
+}
+
+#[test]
+fn hostile_labels() {
+    let plants = labels("plants", &["seattle", "san-diego"]);
+    let markets = labels("markets", &["new-york", "chicago"]);
+    let two = [plants.clone(), markets];
+    let one = [plants];
+    let cases: &[(&[IndexSet], &str, Code, &[&str])] = &[
+        (
+            &two,
+            "p,new-york,chicago\nseattle,1,2\n",
+            Code::MissingLabel,
+            &["no row for `san-diego` of `plants`"],
+        ),
+        (
+            &two,
+            "p,new-york\nseattle,1\nsan-diego,2\n",
+            Code::MissingLabel,
+            &["no column for `chicago`"],
+        ),
+        (
+            &two,
+            "p,new-york,chicagoo\n",
+            Code::UnknownLabel,
+            &["line 1", "`chicagoo`", "`markets`", "did you mean `chicago`"],
+        ),
+        (
+            &two,
+            "p,new-york,chicago\nseatle,1,2\n",
+            Code::UnknownLabel,
+            &["line 2", "`seatle`", "`plants`", "`seattle`"],
+        ),
+        (
+            &two,
+            "p,chicago,chicago\n",
+            Code::DuplicateLabel,
+            &["line 1", "`chicago`"],
+        ),
+        (
+            &two,
+            "p,new-york,chicago\nseattle,1,2\nseattle,3,4\n",
+            Code::DuplicateLabel,
+            &["line 3", "(seattle, new-york)", "line 2"],
+        ),
+        (
+            &two,
+            "p,new-york,chicago\nseattle,1,x\n",
+            Code::BadNumberInFile,
+            &["line 2", "column `chicago`", "`x`"],
+        ),
+        (
+            &two,
+            "m,seattle,san-diego\nchicago,1,2\n",
+            Code::UnknownLabel,
+            &["other way round", "[markets, plants]"],
+        ),
+        (
+            &two,
+            "a,b,v\nseattle,chicago,1\nseattle,chicago,2\n",
+            Code::DuplicateLabel,
+            &["line 3", "line 2"],
+        ),
+        (
+            &two,
+            "a,b,v\nseattle,chicago,1\n",
+            Code::MissingLabel,
+            &["(seattle, new-york)", "`plants * markets`"],
+        ),
+        (&two, "seattle\n", Code::BadTable, &["1 columns"]),
+        (&one, "p,c\nseattle,350\n", Code::MissingLabel, &["`san-diego`"]),
+        (
+            &one,
+            "p,c\nseattle,350\nboston,1\n",
+            Code::UnknownLabel,
+            &["line 3", "`boston`"],
+        ),
+        (
+            &one,
+            "p,c\nseattle,350\nsan-diego,nan\n",
+            Code::BadNumberInFile,
+            &["line 3", "column `c`"],
+        ),
+        (&one, "p,c,d\nseattle,350,1\n", Code::BadTable, &["column: \"d\""]),
+    ];
+    for (sets, text, code, pieces) in cases {
+        expect(
+            io::read_labelled(&input("d.csv", text), sets, None, None),
+            *code,
+            pieces,
+        );
+    }
+    expect(
+        io::read_labels(&input("p.csv", "name\na\nb\na\n"), None),
+        Code::DuplicateLabel,
+        &["line 4", "line 2"],
+    );
+    expect(
+        io::read_labels(&input("p.csv", "name,x\na,1\n,2\n"), None),
+        Code::BadTable,
+        &["line 3", "empty"],
+    );
+    expect(
+        io::read_labels(&input("p.csv", "nam\na\n"), Some("name")),
+        Code::NoSuchColumn,
+        &["`nam`"],
+    );
+    let huge = [IndexSet::upto(1 << 40), one[0].clone()];
+    expect(
+        io::read_labelled(&input("h.csv", "a,b,c\n"), &huge, None, None),
+        Code::TooLarge,
+        &["TB"],
+    );
+}
+
+fn market(text: &str) -> (Vec<usize>, Vec<f64>) {
+    let t = io::read_matrix_market(&input("a.mtx", text)).expect(text);
+    (t.shape(), t.to_dense())
+}
+
+#[test]
+fn matrix_market() {
+    let t = io::read_matrix_market(&input(
+        "a.mtx",
+        "%%MatrixMarket matrix coordinate real general\n% a comment\n\n2 3 3\n2 3 4.5\n1 2 -1e0\n1 1 2\n",
+    ))
+    .expect("coordinate");
+    let Storage::Sparse(s) = &t.storage else {
+        panic!("coordinate files stay sparse")
+    };
+    assert_eq!(
+        (&s.indptr[..], &s.indices[..], &s.values[..]),
+        (&[0, 2, 3][..], &[0, 1, 2][..], &[2.0, -1.0, 4.5][..])
+    );
+    let cases: &[(&str, &[usize], &[f64])] = &[
+        (
+            "%%MatrixMarket matrix array real general\n2 3\n1\n2\n3\n4\n5\n6\n",
+            &[2, 3],
+            &[1.0, 3.0, 5.0, 2.0, 4.0, 6.0],
+        ),
+        (
+            "%%matrixmarket MATRIX Array Integer Symmetric\r\n2 2\r\n1\r\n2\r\n3",
+            &[2, 2],
+            &[1.0, 2.0, 2.0, 3.0],
+        ),
+        (
+            "%%MatrixMarket matrix array real skew-symmetric\n3 3\n1\n2\n3\n",
+            &[3, 3],
+            &[0.0, -1.0, -2.0, 1.0, 0.0, -3.0, 2.0, 3.0, 0.0],
+        ),
+        (
+            "%%MatrixMarket matrix coordinate pattern symmetric\n2 2 2\n1 1\n2 1\n",
+            &[2, 2],
+            &[1.0, 1.0, 1.0, 0.0],
+        ),
+        (
+            "%%MatrixMarket matrix coordinate real skew-symmetric\n2 2 1\n2 1 5\n",
+            &[2, 2],
+            &[0.0, -5.0, 5.0, 0.0],
+        ),
+        ("%%MatrixMarket matrix coordinate real general\n0 0 0\n", &[0, 0], &[]),
+        (
+            "%%MatrixMarket matrix array real general\n3 1\n1\n2\n3\n",
+            &[3, 1],
+            &[1.0, 2.0, 3.0],
+        ),
+    ];
+    for (text, shape, data) in cases {
+        assert_eq!(market(text), (shape.to_vec(), data.to_vec()), "{text}");
+    }
+    let read = |text, rank| io::read(&input("a.mtx", text), &Request::default(), &vec![None; rank]);
+    assert_eq!(read(cases[6].0, 1).expect("a vector").to_dense(), [1.0, 2.0, 3.0]);
+    expect(
+        read(cases[0].0, 1),
+        Code::WrongShapeOfData,
+        &["2 by 3", "a vector is wanted"],
+    );
+}
+
+#[test]
+fn hostile_matrix_market() {
+    use Code::{BadMatrixMarket, BadNumberInFile, TooLarge};
+    let c = "%%MatrixMarket matrix coordinate real general\n";
+    let a = "%%MatrixMarket matrix array real general\n";
+    let cases: &[(String, Code, &[&str])] = &[
+        ("".into(), BadMatrixMarket, &["line 1", "%%MatrixMarket"]),
+        ("1 2 3\n".into(), BadMatrixMarket, &["line 1"]),
+        ("%%MatrixMarket matrix\n".into(), BadMatrixMarket, &["line 1"]),
+        (
+            "%%MatrixMarket vector coordinate real general\n".into(),
+            BadMatrixMarket,
+            &["line 1"],
+        ),
+        (
+            "%%MatrixMarket matrix coordinate complex general\n1 1 1\n1 1 1 1\n".into(),
+            BadMatrixMarket,
+            &["complex"],
+        ),
+        (
+            "%%MatrixMarket matrix array pattern general\n1 1\n".into(),
+            BadMatrixMarket,
+            &["pattern"],
+        ),
+        (c.into(), BadMatrixMarket, &["size line"]),
+        (format!("{c}2 2\n"), BadMatrixMarket, &["line 2", "size line"]),
+        (format!("{c}2 -2 1\n"), BadMatrixMarket, &["line 2", "size line"]),
+        (
+            format!("{c}2 2 2\n1 1 1\n"),
+            BadMatrixMarket,
+            &["1 of the 2", "truncated"],
+        ),
+        (
+            format!("{c}2 2 1\n1 1 1\n2 2 1\n"),
+            BadMatrixMarket,
+            &["line 4", "beyond"],
+        ),
+        (
+            format!("{c}2 2 1\n3 1 1\n"),
+            BadMatrixMarket,
+            &["line 3", "row 3", "1..2"],
+        ),
+        (format!("{c}2 2 1\n1 0 1\n"), BadMatrixMarket, &["line 3", "column 0"]),
+        (
+            format!("{c}2 2 1\n1 1\n"),
+            BadMatrixMarket,
+            &["line 3", "three numbers"],
+        ),
+        (
+            format!("{c}2 2 1\n1 1 1 1\n"),
+            BadMatrixMarket,
+            &["line 3", "three numbers"],
+        ),
+        (
+            format!("{c}% c\n2 2 3\n1 1 1\n\n2 1 1\n1 1 2\n"),
+            BadMatrixMarket,
+            &["line 7", "entry (1, 1)", "line 4"],
+        ),
+        (format!("{c}2 2 1\n1 1 nan\n"), BadNumberInFile, &["line 3", "`nan`"]),
+        (format!("{c}2 2 1\n1 1 1,5\n"), BadNumberInFile, &["line 3", "point"]),
+        (
+            format!("{a}2 1\n1\ninf\n"),
+            BadNumberInFile,
+            &["line 4", "not a finite"],
+        ),
+        (format!("{a}2 2\n1\n2\n3\n"), BadMatrixMarket, &["3 of the 4"]),
+        (format!("{a}1 1\n1\n2\n"), BadMatrixMarket, &["line 4", "beyond"]),
+        (
+            "%%MatrixMarket matrix array real symmetric\n2 3\n".into(),
+            BadMatrixMarket,
+            &["2 by 3"],
+        ),
+        (
+            "%%MatrixMarket matrix coordinate real symmetric\n2 2 2\n1 2 1\n2 1 1\n".into(),
+            BadMatrixMarket,
+            &["line 4", "line 3"],
+        ),
+        (
+            "%%MatrixMarket matrix coordinate integer general\n1 1 1\n1 1 1.5\n".into(),
+            BadMatrixMarket,
+            &["line 3", "integer"],
+        ),
+        // Size lines that lie: refused by the budget, or by what the bytes at hand can hold.
+        (format!("{c}9000000000000 9 1\n1 1 1\n"), TooLarge, &["TB", "--memory"]),
+        (format!("{c}9 9 9000000000000\n1 1 1\n"), TooLarge, &["TB"]),
+        (
+            format!("{c}18446744073709551615 18446744073709551615 18446744073709551615\n"),
+            TooLarge,
+            &["EB"],
+        ),
+        (format!("{a}1000000000 1000000000\n1\n"), TooLarge, &["EB"]),
+        (
+            format!("{a}10000 10000\n1\n2\n"),
+            BadMatrixMarket,
+            &["2 of the 100000000"],
+        ),
+        (
+            format!("{c}99999999999999999999 1 1\n"),
+            BadMatrixMarket,
+            &["size line"],
+        ),
+    ];
+    for (text, code, pieces) in cases {
+        expect(io::read_matrix_market(&input("a.mtx", text)), *code, pieces);
+    }
+    let latin = Input::new(
+        "a.mtx",
+        b"%%MatrixMarket matrix array real general\n% caf\xe9\n1 1\n7\n",
+    );
+    assert_eq!(
+        io::read_matrix_market(&latin)
+            .expect("comments may hold anything")
+            .to_dense(),
+        [7.0]
+    );
+}
+
+#[test]
+fn formats_by_ending() {
+    assert_eq!(Format::of("a/b.c/data.CSV.gz").expect("csv"), Format::Csv);
+    assert_eq!(Format::of("x.mtx").expect("mtx"), Format::MatrixMarket);
+    expect(Format::of("x.npz"), Code::NotBuiltYet, &[".npz"]);
+    expect(Format::of("x"), Code::UnknownFormat, &["`x`"]);
+    expect(Format::of("x.xlsx.gz"), Code::UnknownFormat, &["x.xlsx.gz"]);
+}
+
+/// A xorshift generator; the tests' only source of chance, with a fixed seed.
+pub struct Dice(pub u64);
+
+impl Dice {
+    /// A number below `n`.
+    pub fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % n.max(1) as u64) as usize
+    }
+    /// The bytes with up to eight of them changed, dropped, doubled or swapped for hostile ones.
+    pub fn mutate(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let hostile = b"\"\n\r,;\t\0\xff%-+e9.1 ";
+        let mut out = bytes.to_vec();
+        for _ in 0..=self.below(8) {
+            if out.is_empty() {
+                break;
+            }
+            let k = self.below(out.len());
+            match self.below(5) {
+                0 => out[k] = self.below(256) as u8,
+                1 => drop(out.remove(k)),
+                2 => out.insert(k, out[k]),
+                3 => out[k] = hostile[self.below(hostile.len())],
+                _ => out.truncate(k),
+            }
+        }
+        out
+    }
+}
+
+#[test]
+fn mutated_files_never_panic_and_always_answer() {
+    let plants = labels("plants", &["a", "b"]);
+    let markets = labels("markets", &["u", "v"]);
+    let files: &[(&str, &str)] = &[
+        ("t.csv", "x,y\n1,2\n\"3\",4.5\n"),
+        ("t.csv", "p,u,v\na,1,2\nb,3,4\n"),
+        ("t.csv", "p,m,c\na,u,1\na,v,2\nb,u,3\nb,v,4\n"),
+        (
+            "t.mtx",
+            "%%MatrixMarket matrix coordinate real symmetric\n% c\n3 3 3\n1 1 2.5\n2 1 -1\n3 3 4\n",
+        ),
+        (
+            "t.mtx",
+            "%%MatrixMarket matrix array integer general\n2 2\n1\n2\n3\n4\n",
+        ),
+    ];
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    let (mut good, mut bad) = (0, 0);
+    for (name, text) in files {
+        for _ in 0..3000 {
+            let bytes = dice.mutate(text.as_bytes());
+            let file = Input {
+                name,
+                bytes: &bytes,
+                budget: 1 << 20,
+            };
+            let y = Request {
+                column: Some("y".into()),
+                columns: None,
+            };
+            let all = Request {
+                column: None,
+                columns: Some(Columns::All),
+            };
+            for (request, sets) in [
+                (&y, vec![None]),
+                (&all, vec![None, None]),
+                (&Request::default(), vec![None, None]),
+                (&Request::default(), vec![None]),
+                (&Request::default(), vec![Some(plants.clone()), Some(markets.clone())]),
+                (&Request::default(), vec![Some(plants.clone())]),
+            ] {
+                match io::read(&file, request, &sets) {
+                    Ok(t) => {
+                        assert!(t.to_dense().iter().all(|v| v.is_finite()));
+                        assert_eq!(t.to_dense().len(), t.len());
+                        good += 1;
+                    }
+                    Err(d) => {
+                        assert!(d.message.contains("t."), "{}", d.message);
+                        bad += 1;
+                    }
+                }
+            }
+            let _ = io::read_labels(&file, Some("p"));
+            let _ = io::read_tuples(&file, &[plants.clone(), markets.clone()]);
+        }
+    }
+    assert!(good > 1000 && bad > 1000, "{good} read, {bad} refused");
+}
