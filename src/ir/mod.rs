@@ -7,6 +7,8 @@ pub mod build;
 pub mod facts;
 pub mod node;
 pub mod problem;
+pub mod text;
+pub mod verify;
 
 pub use atom::{Atom, AtomKind, AtomRef};
 pub use build::Ir;
