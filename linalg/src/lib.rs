@@ -2,6 +2,8 @@
 //!
 //! Invariant: the only package that names faer and Clarabel; knows nothing of problems, methods or spans.
 
+pub mod lanes;
+pub mod math;
 pub mod reduce;
 pub mod sparse;
 

@@ -2,4 +2,5 @@
 
 #![allow(clippy::disallowed_methods, reason = "std's functions are test oracles here")]
 
+mod lanes;
 mod reduce;
