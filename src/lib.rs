@@ -1,5 +1,6 @@
 //! Ravine: a small typed language for optimization.
 
+pub mod atoms;
 pub mod base;
 pub mod io;
 pub mod ir;

@@ -1,0 +1,87 @@
+//! Closed-form proximal operators: `prox(v, t) = argmin_u  t·f(u) + |u - v|²/2`.
+//!
+//! Invariant: exact up to rounding for every finite `v` and `t > 0` (Parikh & Boyd, Proximal Algorithms, 2014, §6).
+
+/// `f(u) = |u|`: soft threshold.
+pub fn abs(v: f64, t: f64) -> f64 {
+    if v > t {
+        v - t
+    } else if v < -t {
+        v + t
+    } else {
+        0.0
+    }
+}
+
+/// `f(u) = max(u, 0)`.
+pub fn relu(v: f64, t: f64) -> f64 {
+    if v > t {
+        v - t
+    } else if v >= 0.0 {
+        0.0
+    } else {
+        v
+    }
+}
+
+/// `f(u) = u²`.
+pub fn square(v: f64, t: f64) -> f64 {
+    v / (1.0 + 2.0 * t)
+}
+
+/// `f = Σ u`.
+pub fn sum(v: &mut [f64], t: f64) {
+    v.iter_mut().for_each(|x| *x -= t);
+}
+
+/// `f = Σ u / n`.
+pub fn mean(v: &mut [f64], t: f64) {
+    sum(v, t / v.len() as f64);
+}
+
+/// `f = Σ u²`.
+pub fn sum_squares(v: &mut [f64], t: f64) {
+    v.iter_mut().for_each(|x| *x = square(*x, t));
+}
+
+/// `f = Σ |u|`.
+pub fn norm1(v: &mut [f64], t: f64) {
+    v.iter_mut().for_each(|x| *x = abs(*x, t));
+}
+
+/// `f = |u|₂`: block soft threshold.
+pub fn norm2(v: &mut [f64], t: f64) {
+    let partial = (super::kernels::NORM2.block)(v);
+    let norm = (super::kernels::NORM2.finish)(partial, v.len());
+    let k = if norm > t { 1.0 - t / norm } else { 0.0 };
+    v.iter_mut().for_each(|x| *x *= k);
+}
+
+/// `f = max u`: subtracts the projection onto `t` times the simplex (Moreau), which caps the largest entries.
+pub fn max(v: &mut [f64], t: f64) {
+    let cap = cap(v, t);
+    v.iter_mut().for_each(|x| *x = x.min(cap));
+}
+
+/// `f = max |u|`: caps magnitudes; zero if `t` is at least the sum of magnitudes.
+pub fn norm_inf(v: &mut [f64], t: f64) {
+    let magnitudes: Vec<f64> = v.iter().map(|x| x.abs()).collect();
+    let cap = cap(&magnitudes, t).max(0.0);
+    v.iter_mut().for_each(|x| *x = x.clamp(-cap, cap));
+}
+
+/// The level `c` with `Σ max(v - c, 0) = t`.
+fn cap(v: &[f64], t: f64) -> f64 {
+    let mut sorted = v.to_vec();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    let (mut sum, mut c) = (0.0, f64::NEG_INFINITY);
+    for (k, x) in sorted.iter().enumerate() {
+        // With the k+1 largest above the level, it is their mean less t's share; right once the next one is below.
+        sum += x;
+        c = (sum - t) / (k + 1) as f64;
+        if sorted.get(k + 1).is_none_or(|next| *next <= c) {
+            break;
+        }
+    }
+    c
+}
