@@ -1,7 +1,13 @@
 //! Rendering: diagnostics beside their source, values, solve reports.
 
+use std::sync::Arc;
+
+use ravine::base::value::{IndexSet, LabelSet, Tensor, Value};
+use ravine::base::view::{Cell, Role, View};
 use ravine::base::{Code, Diagnostic, SourceId, SourceMap, Span};
-use ravine::report::diagnostic;
+use ravine::report::solve::Detail;
+use ravine::report::{self, Report, Residual, ResultEntry, SolveEntry, WarmStart, diagnostic, render, solve};
+use ravine::solve::Status;
 
 use crate::io::Dice;
 
@@ -166,4 +172,249 @@ fn strip(text: &str) -> String {
         rest = after.split_once('m').expect("a colour ends with m").1;
     }
     out + rest
+}
+
+fn array(labels: &[Option<&[&str]>], shape: &[usize], entries: &[f64]) -> View {
+    let own = |l: &&[&str]| l.iter().map(|s| s.to_string()).collect();
+    View::Array {
+        labels: labels.iter().map(|l| l.as_ref().map(own)).collect(),
+        shape: shape.to_vec(),
+        entries: entries.to_vec(),
+    }
+}
+
+#[test]
+fn views_as_plain_text() {
+    let long: Vec<f64> = (1..=30).map(|k| k as f64 / 10.0).collect();
+    let cases: &[(View, &str)] = &[
+        (View::Number(1.0 / 3.0), "0.33333\n"),
+        (array(&[None], &[3], &[1.0, -1e-17, 2.5]), "[1, 0, 2.5]\n"),
+        (
+            array(&[None], &[30], &long),
+            "[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, …, 3]  (30 entries)\n",
+        ),
+        (array(&[None], &[0], &[]), "[]  (0)\n"),
+        (
+            array(&[None, None], &[2, 3], &[1.0, 2.5, 0.0, 0.0, -1.0, 13.0]),
+            "[1, 2.5,  0;\n 0,  -1, 13]\n",
+        ),
+        (
+            array(&[Some(&["seattle", "san-diego"])], &[2], &[50.0, 275.125]),
+            "seattle        50\nsan-diego  275.12\n",
+        ),
+        (
+            array(
+                &[Some(&["seattle", "san-diego"]), Some(&["new-york", "北京"])],
+                &[2, 2],
+                &[50.0, 300.0, 0.0, 1e-12],
+            ),
+            "           new-york  北京\nseattle          50   300\nsan-diego         0     0\n",
+        ),
+        (
+            array(&[None, Some(&["a"]), None], &[1, 1, 2], &[1.0, 2.0]),
+            "1, a, 1  1\n1, a, 2  2\n",
+        ),
+        (
+            View::Facts(vec![
+                ("a".into(), View::Number(1.0)),
+                ("long".into(), View::Verbatim("x\ny\n".into())),
+            ]),
+            "a     1\nlong  x\n      y\n",
+        ),
+        (
+            View::Table {
+                head: vec!["name".into(), "n".into(), "note".into()],
+                rows: vec![
+                    vec![Cell::Text("x".into()), Cell::Number(10.0), Cell::Text("ok".into())],
+                    vec![
+                        Cell::Text("yy".into()),
+                        Cell::Number(2.5),
+                        Cell::Text("a longer one".into()),
+                    ],
+                ],
+            },
+            "name    n  note\nx      10  ok\nyy    2.5  a longer one\n",
+        ),
+    ];
+    for (view, text) in cases {
+        assert_eq!(render::plain(view), *text);
+        assert_eq!(strip(&render::terminal(view)), *text);
+    }
+    let big = array(&[None, None], &[40, 40], &vec![1.0; 1600]);
+    let shown = render::plain(&big);
+    assert_eq!(shown.lines().count(), 9);
+    assert!(shown.ends_with("(40 x 40)\n"), "{shown}");
+    let odd = View::styled("a\u{1b}[2Jb\u{202e}", Role::Name);
+    assert_eq!(render::plain(&odd), "a\u{fffd}[2Jb\u{fffd}\n");
+}
+
+#[test]
+fn views_as_html_and_json() {
+    let view = View::Stack(vec![
+        View::styled("a<b & \"c\"", Role::Good),
+        array(&[Some(&["<x>"])], &[1], &[f64::INFINITY]),
+        array(&[None], &[2], &[1.5, f64::NAN]),
+    ]);
+    let html = render::html(&view);
+    assert_eq!(
+        html,
+        "<div class=\"ravine\"><div><span class=\"good\">a&lt;b &amp; &quot;c&quot;</span></div>\
+         <table><tbody><tr><th class=\"name\">&lt;x&gt;</th><td class=\"n\">inf</td></tr></tbody></table>\
+         <pre>[1.5, nan]\n</pre></div>"
+    );
+    let json = render::json(&view).to_string();
+    assert_eq!(
+        json,
+        concat!(
+            r#"{"kind":"stack","items":[{"kind":"text","text":"a<b & \"c\""},"#,
+            r#"{"kind":"array","shape":[1],"value":{"<x>":"inf"}},{"kind":"array","shape":[2],"value":[1.5,"nan"]}]}"#
+        )
+    );
+}
+
+fn solved() -> SolveEntry {
+    let plants = Arc::new(LabelSet {
+        name: "plants".into(),
+        labels: vec!["seattle".into(), "san-diego".into()],
+    });
+    let tensor = Tensor::dense(
+        vec![IndexSet::Labels(plants), IndexSet::upto(2)],
+        vec![1.0, 2.0, 3.0, 4.5],
+    )
+    .expect("fits");
+    SolveEntry {
+        problem: "ridge".into(),
+        class: "convex QP".into(),
+        class_why: "a sum of squares of affine terms is convex".into(),
+        method: "interior point (Clarabel)".into(),
+        method_why: "a QP with sparse data".into(),
+        status: Status::Optimal,
+        objective: Some(0.532451234),
+        variables: vec![("w".into(), Value::tensor(tensor))],
+        duals: vec![("budget".into(), Value::real(-0.25))],
+        residuals: vec![
+            Residual {
+                name: "violation".into(),
+                value: 2.2e-16,
+            },
+            Residual {
+                name: "gap".into(),
+                value: 1.13e-12,
+            },
+        ],
+        error: Some(2.34e-9),
+        condition: Some(1.5123e6),
+        iterations: Some(11),
+        warm_start: WarmStart {
+            used: false,
+            why: "no earlier answer".into(),
+        },
+        time_compile: 0.0012,
+        time_solve: 0.0345,
+        ..SolveEntry::default()
+    }
+}
+
+#[test]
+fn the_summary_of_a_solve() {
+    let full = "\
+ridge: optimal
+  objective  0.53245
+  class      convex QP: a sum of squares of affine terms is convex
+  method     interior point (Clarabel), 11 steps: a QP with sparse data
+  checked    violation 2.2e-16, gap 1.1e-12  (tolerance 1e-8)
+  error      at most 2.3e-9 of the variables  (condition 1.5e6)
+  start      afresh: no earlier answer
+  time       1.2 ms compiling, 34 ms solving
+";
+    assert_eq!(render::plain(&solve::summary(&solved(), Detail::Full)), full);
+    let golden = "\
+ridge: optimal
+  objective  0.53245
+  class      convex QP: a sum of squares of affine terms is convex
+  method     interior point (Clarabel): a QP with sparse data
+  checked    violation and gap within 1e-8
+  error      at most 1e-8 of the variables  (condition 1.5e6)
+";
+    assert_eq!(render::plain(&solve::summary(&solved(), Detail::Golden)), golden);
+    let mut stuck = solved();
+    stuck.status = Status::PrecisionLimited;
+    stuck.reason = "rounding allows no more".into();
+    stuck.residuals[1].value = f64::NAN;
+    let shown = render::plain(&solve::summary(&stuck, Detail::Golden));
+    assert!(
+        shown.starts_with("ridge: precision limited  rounding allows no more\n"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("checked    violation within 1e-8; gap above 1e-8\n"),
+        "{shown}"
+    );
+    assert!(shown.contains("next       rescale"), "{shown}");
+}
+
+#[test]
+fn the_json_report() {
+    let mut entry = solved();
+    entry.objective = Some(f64::NEG_INFINITY);
+    let report = Report {
+        results: vec![
+            ResultEntry::Solve(Box::new(entry)),
+            ResultEntry::Value {
+                expression: "n + 1".into(),
+                value: Value::real(3.0),
+            },
+        ],
+        ..Report::default()
+    };
+    let json = report::json::report(&report, &SourceMap::default());
+    assert_eq!(json["schema"], "ravine.report/1");
+    let keys: Vec<&String> = json.as_object().expect("an object").keys().collect();
+    assert_eq!(keys, ["schema", "results", "diagnostics", "provenance"]);
+    let solve = &json["results"][0];
+    for key in [
+        "kind",
+        "problem",
+        "class",
+        "method",
+        "status",
+        "objective",
+        "variables",
+        "duals",
+        "residuals",
+        "error",
+        "condition",
+        "iterations",
+        "warm_start",
+        "time",
+    ] {
+        assert!(!solve[key].is_null(), "{key}");
+    }
+    assert_eq!(solve["objective"], "-inf");
+    assert_eq!(solve["variables"]["w"]["san-diego"][1], 4.5);
+    assert_eq!(solve["duals"]["budget"], -0.25);
+    assert_eq!(solve["warm_start"]["used"], false);
+    assert_eq!(solve["time"]["compile"], 0.0012);
+    assert_eq!(json["results"][1]["value"], 3.0);
+}
+
+#[test]
+fn exit_codes() {
+    let with = |status, codes: &[Code]| Report {
+        results: vec![ResultEntry::Solve(Box::new(SolveEntry { status, ..solved() }))],
+        diagnostics: codes.iter().map(|&c| Diagnostic::new(c, "")).collect(),
+        ..Report::default()
+    };
+    assert_eq!(with(Status::Infeasible, &[Code::UnusedVariable]).exit_code(), 0);
+    assert_eq!(with(Status::Stationary, &[]).exit_code(), 1);
+    assert_eq!(with(Status::Optimal, &[Code::AssertFailed]).exit_code(), 1);
+    assert_eq!(with(Status::Optimal, &[Code::Syntax]).exit_code(), 2);
+    assert_eq!(with(Status::Optimal, &[Code::BadTable, Code::Syntax]).exit_code(), 3);
+    assert_eq!(with(Status::Interrupted, &[]).exit_code(), 130);
+    assert_eq!(with(Status::Optimal, &[Code::Internal, Code::Syntax]).exit_code(), 70);
+    let data = Report {
+        data_failed: true,
+        ..with(Status::Optimal, &[Code::MissingLabel])
+    };
+    assert_eq!(data.exit_code(), 3);
 }

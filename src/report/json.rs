@@ -1,0 +1,86 @@
+//! The object that `--json` prints, schema `ravine.report/1`.
+//!
+//! Invariant: keys are only ever added; numbers keep full precision, and those that are not finite are strings.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::values::{self, number_json};
+use super::{FileHash, Report, ResultEntry, SolveEntry, diagnostic, render};
+use crate::base::SourceMap;
+use crate::base::value::Value;
+
+/// The name and version of the schema.
+pub const SCHEMA: &str = "ravine.report/1";
+
+/// The whole report.
+pub fn report(report: &Report, sources: &SourceMap) -> Json {
+    let results: Vec<Json> = report.results.iter().map(result).collect();
+    let p = &report.provenance;
+    json!({
+        "schema": SCHEMA,
+        "results": results,
+        "diagnostics": diagnostic::json(&report.diagnostics, sources),
+        "provenance": {
+            "program": p.program.as_ref().map(file),
+            "data": p.data.iter().map(file).collect::<Vec<_>>(),
+            "version": p.version,
+            "seed": p.seed,
+            "threads": p.threads,
+        },
+    })
+}
+
+fn file(f: &FileHash) -> Json {
+    json!({ "file": f.file, "sha256": f.sha256 })
+}
+
+fn result(entry: &ResultEntry) -> Json {
+    match entry {
+        ResultEntry::Solve(s) => solve(s),
+        ResultEntry::Value { expression, value } => {
+            json!({ "kind": "value", "expression": expression, "value": values::json(value) })
+        }
+        ResultEntry::View { command, subject, view } => {
+            json!({ "kind": command, "subject": subject, "view": render::json(view) })
+        }
+    }
+}
+
+fn by_name(list: &[(String, Value)]) -> Json {
+    let mut map = Map::new();
+    for (name, value) in list {
+        map.insert(name.clone(), values::json(value));
+    }
+    Json::Object(map)
+}
+
+fn solve(s: &SolveEntry) -> Json {
+    let or_null = |v: Option<f64>| v.map_or(Json::Null, number_json);
+    let residuals: Map<String, Json> = s
+        .residuals
+        .iter()
+        .map(|r| (r.name.clone(), number_json(r.value)))
+        .collect();
+    json!({
+        "kind": "solve",
+        "problem": s.problem,
+        "class": s.class,
+        "class_why": s.class_why,
+        "method": s.method,
+        "method_why": s.method_why,
+        "status": s.status.word(),
+        "reason": s.reason,
+        "objective": or_null(s.objective),
+        "variables": by_name(&s.variables),
+        "duals": by_name(&s.duals),
+        "residuals": residuals,
+        "tolerance": number_json(s.tolerance),
+        "error": or_null(s.error),
+        "condition": or_null(s.condition),
+        "iterations": s.iterations,
+        "warm_start": { "used": s.warm_start.used, "why": s.warm_start.why },
+        "time": { "compile": number_json(s.time_compile), "solve": number_json(s.time_solve) },
+        "certificate": by_name(&s.certificate),
+        "reproducible": !s.not_reproducible,
+    })
+}

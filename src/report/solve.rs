@@ -1,0 +1,189 @@
+//! The summary of a solve: status and what it rests on, before anything else.
+//!
+//! Invariant: in the golden form no number appears that rounding, the clock or the order of steps could change:
+//! no times, no iteration counts, residuals only against the tolerance, the error as a power of ten.
+
+use super::SolveEntry;
+use super::number::{duration, number, power_above, rough};
+use crate::base::view::{Role, Run, View};
+use crate::solve::Status;
+
+/// How much is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// For goldens and pages whose blocks run as tests.
+    Golden,
+    /// For people: with residuals, steps and times.
+    Full,
+}
+
+/// Does the status count as an answer? (`stationary` and `feasible` do not: they claim less than was asked.)
+pub fn answers(status: Status) -> bool {
+    matches!(
+        status,
+        Status::Optimal | Status::LocallyOptimal | Status::Infeasible | Status::Unbounded
+    )
+}
+
+fn role(status: Status) -> Role {
+    match status {
+        Status::Optimal | Status::LocallyOptimal => Role::Good,
+        Status::Stationary | Status::ParetoStationary | Status::Feasible => Role::Strong,
+        _ => Role::Bad,
+    }
+}
+
+fn run(text: impl Into<String>, role: Role) -> Run {
+    Run {
+        text: text.into(),
+        role,
+    }
+}
+
+fn words(parts: &[(&str, Role)]) -> View {
+    View::Line(
+        parts
+            .iter()
+            .filter(|p| !p.0.is_empty())
+            .map(|p| run(p.0, p.1))
+            .collect(),
+    )
+}
+
+/// A word and, after a colon, why.
+fn because(what: &str, why: &str) -> View {
+    let why = if why.is_empty() {
+        String::new()
+    } else {
+        format!(": {why}")
+    };
+    words(&[(what, Role::Plain), (&why, Role::Faint)])
+}
+
+/// The block of lines shown for a solve.
+pub fn summary(s: &SolveEntry, detail: Detail) -> View {
+    let full = detail == Detail::Full;
+    let name = if s.problem.is_empty() {
+        "the problem"
+    } else {
+        s.problem.as_str()
+    };
+    let reason = if s.reason.is_empty() {
+        String::new()
+    } else {
+        format!("  {}", s.reason)
+    };
+    let head = words(&[
+        (name, Role::Name),
+        (": ", Role::Plain),
+        (s.status.word(), role(s.status)),
+        (&reason, Role::Faint),
+    ]);
+
+    let mut facts: Vec<(String, View)> = Vec::new();
+    let mut fact = |label: &str, view: View| facts.push((format!("  {label}"), view));
+    if let Some(v) = s.objective {
+        fact("objective", words(&[(&number(v), Role::Number)]));
+    }
+    if !s.class.is_empty() {
+        fact("class", because(&s.class, &s.class_why));
+    }
+    if !s.method.is_empty() {
+        let steps = match s.iterations {
+            Some(1) if full => ", 1 step".to_string(),
+            Some(n) if full => format!(", {n} steps"),
+            _ => String::new(),
+        };
+        fact("method", because(&format!("{}{steps}", s.method), &s.method_why));
+    }
+    if !s.residuals.is_empty() {
+        fact("checked", evidence(s, full));
+    }
+    match (s.error, s.condition) {
+        (None, None) => {}
+        (Some(e), condition) => {
+            let bound = if full { rough(e, 2) } else { power_above(e) };
+            let kappa = condition.map_or_else(String::new, |k| format!("  (condition {})", rough(k, 2)));
+            let digits = if e >= 0.1 { ": no digit is certain" } else { "" };
+            fact(
+                "error",
+                words(&[
+                    (&format!("at most {bound} of the variables"), Role::Plain),
+                    (digits, Role::Bad),
+                    (&kappa, Role::Faint),
+                ]),
+            );
+        }
+        (None, Some(k)) => fact("condition", words(&[(&rough(k, 2), Role::Number)])),
+    }
+    if s.warm_start.used || (full && !s.warm_start.why.is_empty()) {
+        let how = if s.warm_start.used { "the last answer" } else { "afresh" };
+        fact("start", because(how, &s.warm_start.why));
+    }
+    if !s.certificate.is_empty() {
+        let names: Vec<&str> = s.certificate.iter().map(|c| c.0.as_str()).collect();
+        fact(
+            "proof",
+            because("a certificate, checked", &format!("over {}", names.join(", "))),
+        );
+    }
+    if full {
+        let (compile, solve) = (duration(s.time_compile), duration(s.time_solve));
+        let note = if s.not_reproducible { "  (not reproducible)" } else { "" };
+        fact(
+            "time",
+            words(&[
+                (&format!("{compile} compiling, {solve} solving"), Role::Plain),
+                (note, Role::Faint),
+            ]),
+        );
+    }
+    if !answers(s.status) {
+        fact("next", words(&[(s.status.advice(), Role::Plain)]));
+    }
+    let mut parts = vec![head, View::Facts(facts)];
+    if full {
+        parts.extend(s.log.iter().map(|l| View::styled(format!("  {l}"), Role::Faint)));
+    }
+    View::Stack(parts)
+}
+
+/// Residuals against the tolerance; those above it are named.
+fn evidence(s: &SolveEntry, full: bool) -> View {
+    let tolerance = rough(s.tolerance, 2);
+    let mut runs = Vec::new();
+    if full {
+        for (k, r) in s.residuals.iter().enumerate() {
+            let lead = if k == 0 { "" } else { ", " };
+            let bad = r.value.is_nan() || r.value > s.tolerance;
+            let text = format!("{} {}", r.name, rough(r.value, 2));
+            runs.push(run(lead, Role::Plain));
+            runs.push(run(text, if bad { Role::Bad } else { Role::Plain }));
+        }
+        runs.push(run(format!("  (tolerance {tolerance})"), Role::Faint));
+        return View::Line(runs);
+    }
+    let names = |good: bool| -> Vec<&str> {
+        let of = s.residuals.iter().filter(|r| (r.value <= s.tolerance) == good);
+        of.map(|r| r.name.as_str()).collect()
+    };
+    let (good, bad) = (names(true), names(false));
+    if !good.is_empty() {
+        runs.push(run(format!("{} within {tolerance}", and(&good)), Role::Plain));
+    }
+    if !bad.is_empty() {
+        let lead = if good.is_empty() { "" } else { "; " };
+        runs.push(run(lead, Role::Plain));
+        runs.push(run(format!("{} above {tolerance}", and(&bad)), Role::Bad));
+    }
+    View::Line(runs)
+}
+
+/// `a`, `a and b`, `a, b and c`.
+pub fn and(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => (*one).into(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
