@@ -2,4 +2,6 @@
 //!
 //! Invariant: parsing and checking never fail; they answer with a tree and diagnostics.
 
+pub mod errors;
+pub mod parse;
 pub mod syntax;

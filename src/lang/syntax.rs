@@ -1,16 +1,20 @@
 //! The syntax tree: what a program says, with a place for every piece of it.
 //!
-//! Invariant: every node has a span inside its source, and the `ExprId`s of one program are `0..Program::exprs`, each
-//! used once; trees are at most [`MAX_DEPTH`] deep, because operator chains of one level are flat.
+//! Invariant: every node has a span inside its source; the `ExprId`s of one program lie in `0..Program::exprs`, each used
+//! at most once; expressions are at most [`MAX_HEIGHT`] high, because operator chains of one level are flat.
 
 use crate::base::Span;
 
 mod show;
+mod walk;
 
 pub use show::{show, show_type};
 
 /// How deeply brackets, prefixes, powers and `if`s may be nested; more is R0102.
 pub const MAX_DEPTH: usize = 200;
+
+/// How high an expression's tree may be, so that walks over it may recurse; more is R0102.
+pub const MAX_HEIGHT: usize = 256;
 
 /// A whole source text.
 #[derive(Clone, Debug, Default, PartialEq)]

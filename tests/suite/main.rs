@@ -8,3 +8,5 @@
 mod io;
 mod peers;
 mod render;
+
+mod parse;

@@ -1,0 +1,26 @@
+//! Source text to a syntax tree: scan, grammar, folding, statement by statement.
+//!
+//! Invariant: parsing never fails; any text gives a tree and diagnostics, in time linear in its length, and a statement
+//! that cannot be read costs no other statement.
+
+mod fold;
+mod grammar;
+mod scan;
+mod stmt;
+
+pub use fold::normal;
+pub use scan::{OTHER_RESERVED, STATEMENT_WORDS, is_reserved};
+
+use crate::base::{Diagnostics, SourceId};
+use crate::lang::syntax::Program;
+
+/// Parses a whole source text. Diagnostics are sorted by place.
+pub fn parse(source: SourceId, text: &str) -> (Program, Diagnostics) {
+    let mut diagnostics = Diagnostics::new();
+    let scanned = scan::scan(source, text, &mut diagnostics);
+    let mut parser = stmt::Parser::new(source, &scanned.masked, &mut diagnostics);
+    let statements = parser.statements(scanned.statements, stmt::Place::Top);
+    let exprs = parser.exprs();
+    diagnostics.sort_by_key(|d| d.span().map_or(0, |s| s.start));
+    (Program { statements, exprs }, diagnostics)
+}

@@ -1,0 +1,1110 @@
+//! Statements: which rule of the grammar reads one, what it becomes, and what to say if it cannot be read.
+//!
+//! Invariant: a statement that was reported becomes `Error` or `NotBuilt` and keeps the name it would have declared.
+
+use pest::Parser as _;
+use pest::error::{ErrorVariant, InputLocation};
+use pest::iterators::Pair;
+
+use super::fold::{Feature, Folder, compare_op};
+use super::grammar::{self, Grammar, Rule};
+use super::scan::{RawStmt, STATEMENT_WORDS, is_reserved};
+use crate::base::diagnostic::did_you_mean;
+use crate::base::{Diagnostics, SourceId, Span};
+use crate::lang::errors::syntax as errors;
+use crate::lang::syntax::{
+    Arg, Aspect, Check, Constraint, Expr, ExprKind, FnDecl, FormalParam, Ident, LetDecl, MethodCall, MinimizeFrom,
+    Objective, ParamDecl, ProblemDecl, ProblemRef, Sense, SetDecl, Solve, Start, Stmt, StmtKind, TimeUnit, VarDecl,
+};
+
+/// Where a list of statements stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The file or cell.
+    Top,
+    /// The body of a problem.
+    Problem,
+}
+
+/// Parses the statements of one source.
+pub struct Parser<'a> {
+    fold: Folder<'a>,
+    source: SourceId,
+    masked: &'a str,
+}
+
+/// The constraints after a `subject to`, while they are collected.
+struct Section {
+    constraints: Vec<Constraint>,
+    span: Span,
+    docs: Option<String>,
+}
+
+impl<'a> Parser<'a> {
+    /// A parser of one scanned source.
+    pub fn new(source: SourceId, masked: &'a str, diagnostics: &'a mut Diagnostics) -> Self {
+        Parser {
+            fold: Folder::new(source, diagnostics),
+            source,
+            masked,
+        }
+    }
+
+    /// Expression ids given out.
+    pub fn exprs(&self) -> u32 {
+        self.fold.next_id
+    }
+
+    fn at(&self, start: usize, end: usize) -> Span {
+        Span::new(self.source, start, end)
+    }
+
+    /// Parses a list of statements; constraints are gathered under their `subject to`.
+    pub fn statements(&mut self, raw: Vec<RawStmt>, place: Place) -> Vec<Stmt> {
+        let mut out = vec![];
+        let mut section: Option<Section> = None;
+        for r in raw {
+            let text = &self.masked[r.start..r.end];
+            let first = first_word(text);
+            let begins = STATEMENT_WORDS.contains(&first) && !named_like(text, first)
+                || first == "for"
+                || is_assignment(text)
+                || stray_statement(text).is_some();
+            if begins {
+                close(&mut section, &mut out);
+            }
+            if first == "subject" && begins {
+                section = self.subject(&r);
+                if section.is_none() {
+                    out.push(self.failed(&r));
+                }
+                continue;
+            }
+            match &mut section {
+                Some(s) if !begins => {
+                    if let Some(c) = self.constraint_line(&r) {
+                        s.span = s.span.to(c.span);
+                        s.constraints.push(c);
+                    }
+                }
+                _ => out.push(self.statement(r, place)),
+            }
+        }
+        close(&mut section, &mut out);
+        out
+    }
+
+    fn failed(&self, r: &RawStmt) -> Stmt {
+        Stmt {
+            kind: StmtKind::Error {
+                declares: self.declared_name(r.start, r.end),
+            },
+            span: self.at(r.start, r.end),
+            docs: r.docs.clone(),
+        }
+    }
+
+    /// The name that a statement seems to declare: the second word after a declaration's, or `name =`.
+    fn declared_name(&self, start: usize, end: usize) -> Option<Ident> {
+        let text = &self.masked[start..end];
+        let first = first_word(text);
+        let (word, at) = if is_assignment(text) {
+            (first, start)
+        } else if [
+            "set",
+            "param",
+            "let",
+            "var",
+            "fn",
+            "problem",
+            "optimizer",
+            "transform",
+            "pipeline",
+        ]
+        .contains(&first)
+        {
+            let rest = &text[first.len()..];
+            let skipped = rest.len() - rest.trim_start().len();
+            (first_word(rest.trim_start()), start + first.len() + skipped)
+        } else {
+            return None;
+        };
+        let is_name = word.chars().next().is_some_and(|c| c == '_' || c.is_alphabetic());
+        is_name.then(|| Ident {
+            text: super::normal(word),
+            span: self.at(at, at + word.len()),
+        })
+    }
+
+    fn statement(&mut self, mut r: RawStmt, place: Place) -> Stmt {
+        if r.broken {
+            return self.failed(&r);
+        }
+        let text = &self.masked[r.start..r.end];
+        let first = first_word(text);
+        let docs = r.docs.take();
+        let span = self.at(r.start, r.end);
+        let kind = self.kind(&mut r, text, first, place);
+        let kind = kind.unwrap_or_else(|| StmtKind::Error {
+            declares: self.declared_name(r.start, r.end),
+        });
+        Stmt { kind, span, docs }
+    }
+
+    fn kind(&mut self, r: &mut RawStmt, text: &str, first: &str, place: Place) -> Option<StmtKind> {
+        let word_at = self.at(r.start, r.start + first.len());
+        if let Some(keyword) = stray_statement(text) {
+            self.fold.not_built(Feature::Statement(keyword), word_at);
+            return Some(StmtKind::NotBuilt {
+                keyword: keyword.to_string(),
+                declares: saddle_variable(text).map(|(name, at)| Ident {
+                    text: super::normal(name),
+                    span: self.at(r.start + at, r.start + at + name.len()),
+                }),
+            });
+        }
+        let command = if is_assignment(text) {
+            let right = text[text.find('=')? + 1..].trim_start();
+            first_word(right)
+        } else {
+            first
+        };
+        if place == Place::Problem {
+            let what = match command {
+                "solve" | "inspect" | "print" | "assert" | "compare" | "sweep" | "diagnose" | "plot" | "write"
+                | "use" | "seed" | "problem" | "optimizer" | "transform" | "pipeline" | "extern" => command,
+                _ => "",
+            };
+            if !what.is_empty() {
+                let d = errors::misplaced(
+                    &format!("`{what}`"),
+                    "inside a problem",
+                    word_at,
+                    "put it after the `}` of the problem",
+                );
+                self.fold.report(d);
+                return None;
+            }
+        }
+        match command {
+            "optimizer" | "transform" | "pipeline" | "compare" | "sweep" | "diagnose" | "plot" | "write" | "use"
+            | "extern" | "assume" | "for" => {
+                let keyword = NOT_BUILT.iter().copied().find(|k| *k == command)?;
+                let at = text
+                    .find(command)
+                    .map_or(word_at, |p| self.at(r.start + p, r.start + p + command.len()));
+                self.fold.not_built(Feature::Statement(keyword), at);
+                return Some(StmtKind::NotBuilt {
+                    keyword: keyword.to_string(),
+                    declares: self.declared_name(r.start, r.end),
+                });
+            }
+            _ => {}
+        }
+        match first {
+            "set" => self.read(r, Rule::set_decl).and_then(|p| self.set_decl(p)),
+            "param" => self.read(r, Rule::param_decl).and_then(|p| self.param_decl(p)),
+            "let" => self
+                .read(r, Rule::let_decl)
+                .and_then(|p| self.let_decl(p))
+                .map(StmtKind::Let),
+            "var" => self.read(r, Rule::var_decl).and_then(|p| self.var_decl(p)),
+            "fn" => self.fn_decl(r),
+            "problem" => self.problem(r),
+            "minimize" | "maximize" => self.read(r, Rule::objective).and_then(|p| self.objective(p, place)),
+            "print" => self.read(r, Rule::print).map(|p| {
+                StmtKind::Print(
+                    p.into_inner()
+                        .filter(|q| q.as_rule() == Rule::expr)
+                        .map(|q| self.fold.expr(q))
+                        .collect(),
+                )
+            }),
+            "inspect" => self.read(r, Rule::inspect).and_then(|p| self.inspect(p)),
+            "assert" => self.read(r, Rule::assert).and_then(|p| self.assert(p)),
+            "seed" => self
+                .read(r, Rule::seed)
+                .and_then(|p| self.one_expr(p))
+                .map(StmtKind::Seed),
+            _ if command == "solve" => {
+                if let Some(b) = r.blocks.first() {
+                    let at = self.at(b.open, b.open + 1);
+                    self.fold.not_built(Feature::Statement("pipeline"), at);
+                    return Some(StmtKind::NotBuilt {
+                        keyword: "solve".to_string(),
+                        declares: self.declared_name(r.start, r.end),
+                    });
+                }
+                self.read(r, Rule::solve).and_then(|p| self.solve(p))
+            }
+            _ if is_assignment(text) => self.read(r, Rule::assign).and_then(|p| self.assign(p)),
+            _ => self.lone(r, text, first, place),
+        }
+    }
+
+    /// A statement that begins with no word of its own: an expression, or nothing.
+    fn lone(&mut self, r: &RawStmt, text: &str, first: &str, place: Place) -> Option<StmtKind> {
+        let after = text[first.len()..].trim_start();
+        // Two words beside one another: the first was meant to begin a statement.
+        let next = after.chars().next();
+        let beside = !first.is_empty()
+            && !is_reserved(first)
+            && next.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '"')
+            && !matches!(first_word(after), "in" | "and" | "or" | "div" | "complements");
+        if beside {
+            let at = self.at(r.start, r.start + first.len());
+            self.fold
+                .report(errors::unknown_statement(first, keyword_like(first), at));
+            return None;
+        }
+        if text.starts_with('{') && !r.blocks.is_empty() {
+            let at = self.at(r.start, r.start + 1);
+            self.fold.report(errors::unexpected("{", "", at));
+            return None;
+        }
+        let begin = self.at(r.start, r.start);
+        if label_like(text) {
+            let constraint = self.read(r, Rule::constraint_line)?;
+            let at = self.fold.span(&constraint);
+            self.fold.report(errors::lone_expression(at, true, begin));
+            return None;
+        }
+        let e = self.read(r, Rule::lone_expr).and_then(|p| self.one_expr(p))?;
+        let relation = matches!(e.kind, ExprKind::Compare { .. });
+        if !matches!(e.kind, ExprKind::Error) {
+            let d = if place == Place::Problem && !relation {
+                errors::misplaced(
+                    "an expression on its own",
+                    "in a problem",
+                    e.span,
+                    "begin it with `minimize`, or make it a constraint after `subject to`",
+                )
+            } else {
+                errors::lone_expression(e.span, relation, begin)
+            };
+            self.fold.report(d);
+        }
+        None
+    }
+
+    /// Runs one rule over a statement; reports and answers nothing if it does not match.
+    fn read(&mut self, r: &RawStmt, rule: Rule) -> Option<Pair<'a, Rule>> {
+        self.read_range(r.start, r.end, rule)
+    }
+
+    fn read_range(&mut self, start: usize, end: usize, rule: Rule) -> Option<Pair<'a, Rule>> {
+        let masked: &'a str = self.masked;
+        let text = masked.get(start..end)?;
+        self.fold.base = start;
+        match Grammar::parse(rule, text) {
+            Ok(mut pairs) => pairs.next(),
+            Err(e) => {
+                let at = match e.location {
+                    InputLocation::Pos(p) | InputLocation::Span((p, _)) => p,
+                };
+                match &e.variant {
+                    ErrorVariant::ParsingError { positives, .. } => self.explain(start, text, at, positives, rule),
+                    ErrorVariant::CustomError { .. } => {
+                        let d = errors::too_deep(self.at(start + at, start + at + 1));
+                        self.fold.report(d);
+                    }
+                }
+                None
+            }
+        }
+    }
+
+    /// Says why the grammar stopped at a byte of a statement.
+    fn explain(&mut self, start: usize, text: &str, at: usize, positives: &[Rule], rule: Rule) {
+        let rest = text.get(at..).unwrap_or("");
+        let skipped = rest.len() - rest.trim_start().len();
+        let token = token_at(rest.trim_start());
+        let from = start + at + skipped;
+        let place = self.at(from, from + token.len());
+        let before = text.get(..at).unwrap_or("").trim_end();
+        let declares = matches!(
+            rule,
+            Rule::set_decl
+                | Rule::param_decl
+                | Rule::let_decl
+                | Rule::var_decl
+                | Rule::fn_decl
+                | Rule::assign
+                | Rule::solve
+        );
+        let ends_operand = before
+            .chars()
+            .last()
+            .is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | ')' | ']' | '}' | '\'' | '"'))
+            && !is_reserved(last_word(before));
+        let begins_operand = token
+            .chars()
+            .next()
+            .is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '"'));
+        let d = if token.is_empty() {
+            let end = self.at(start + before.len().saturating_sub(1), start + before.len());
+            errors::unexpected("", &grammar::expected(positives), end)
+        } else if is_reserved(token) && grammar::wants_name(positives) && !STATEMENT_WORDS.contains(&token)
+            || is_reserved(token) && positives.iter().all(|p| *p == Rule::name)
+        {
+            errors::reserved_word(token, place)
+        } else if token == "="
+            && ends_operand
+            && !(declares && positives.contains(&Rule::eq))
+            && depth_or_relation(rule, before)
+        {
+            errors::equals_in_expression(place)
+        } else if ends_operand && begins_operand && !grammar::wants_operand(positives) && !is_reserved(token) {
+            errors::juxtaposed(token, place)
+        } else {
+            errors::unexpected(token, &grammar::expected(positives), place)
+        };
+        self.fold.report(d);
+    }
+
+    fn one_expr(&mut self, p: Pair<'a, Rule>) -> Option<Expr> {
+        let e = p.into_inner().find(|q| q.as_rule() == Rule::expr)?;
+        Some(self.fold.expr(e))
+    }
+
+    fn set_decl(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {
+        let (mut name, mut within, mut value) = (None, None, None);
+        let mut family = None;
+        for q in p.into_inner() {
+            match q.as_rule() {
+                Rule::name => name = Some(self.fold.ident(&q)),
+                Rule::family => family = Some(self.fold.span(&q)),
+                Rule::tight => within = Some(self.fold.expr(q)),
+                Rule::expr => value = Some(self.fold.expr(q)),
+                _ => {}
+            }
+        }
+        let name = name?;
+        if let Some(at) = family {
+            self.fold.not_built(Feature::Statement("set family"), at);
+            return Some(StmtKind::NotBuilt {
+                keyword: "set".to_string(),
+                declares: Some(name),
+            });
+        }
+        Some(StmtKind::Set(SetDecl {
+            name,
+            within,
+            value: value?,
+        }))
+    }
+
+    fn check(&mut self, p: Pair<'a, Rule>) -> Option<Check> {
+        let span = self.fold.span(&p);
+        let mut inner = p.into_inner();
+        let op = compare_op(inner.next()?.as_rule());
+        let value = self.fold.expr(inner.next()?);
+        let value = if op == crate::lang::syntax::CompareOp::In {
+            self.fold.member_of(value)
+        } else {
+            value
+        };
+        Some(Check { op, value, span })
+    }
+
+    fn checks(&mut self, p: Pair<'a, Rule>) -> Vec<Check> {
+        p.into_inner().filter_map(|c| self.check(c)).collect()
+    }
+
+    fn param_decl(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {
+        let (mut name, mut ty, mut checks, mut default, mut value) = (None, None, vec![], None, None);
+        for q in p.into_inner() {
+            match q.as_rule() {
+                Rule::name => name = Some(self.fold.ident(&q)),
+                Rule::type_expr => ty = Some(self.fold.type_expr(q)),
+                Rule::checks => checks = self.checks(q),
+                Rule::default_clause => {
+                    let e = q.into_inner().find(|x| x.as_rule() == Rule::tight)?;
+                    default = Some(self.fold.expr(e));
+                }
+                Rule::expr => value = Some(self.fold.expr(q)),
+                _ => {}
+            }
+        }
+        Some(StmtKind::Param(ParamDecl {
+            name: name?,
+            ty,
+            checks,
+            default,
+            value,
+        }))
+    }
+
+    fn let_decl(&mut self, p: Pair<'a, Rule>) -> Option<LetDecl> {
+        let span = self.fold.span(&p);
+        let (mut name, mut ty, mut value) = (None, None, None);
+        for q in p.into_inner() {
+            match q.as_rule() {
+                Rule::name => name = Some(self.fold.ident(&q)),
+                Rule::type_expr => ty = Some(self.fold.type_expr(q)),
+                Rule::expr => value = Some(self.fold.expr(q)),
+                _ => {}
+            }
+        }
+        Some(LetDecl {
+            name: name?,
+            ty,
+            value: value?,
+            span,
+        })
+    }
+
+    fn var_decl(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {
+        let (mut name, mut ty, mut bounds, mut start, mut scale) = (None, None, vec![], None, None);
+        for q in p.into_inner() {
+            let at = self.fold.span(&q);
+            match q.as_rule() {
+                Rule::name => name = Some(self.fold.ident(&q)),
+                Rule::type_expr => ty = Some(self.fold.type_expr(q)),
+                Rule::checks => bounds = self.checks(q),
+                Rule::start_clause | Rule::scale_clause => {
+                    let (slot, word) = if q.as_rule() == Rule::start_clause {
+                        (&mut start, "from")
+                    } else {
+                        (&mut scale, "scale")
+                    };
+                    if slot.is_some() {
+                        self.fold.report(errors::clause(
+                            format!("`{word}` is given twice"),
+                            at,
+                            "keep one of them",
+                        ));
+                    }
+                    *slot = q
+                        .into_inner()
+                        .find(|x| x.as_rule() == Rule::expr)
+                        .map(|x| self.fold.expr(x));
+                }
+                _ => {}
+            }
+        }
+        Some(StmtKind::Var(VarDecl {
+            name: name?,
+            ty: ty?,
+            bounds,
+            start,
+            scale,
+        }))
+    }
+
+    fn formals(&mut self, p: Pair<'a, Rule>) -> Vec<FormalParam> {
+        let mut out = vec![];
+        for f in p.into_inner() {
+            let (mut name, mut ty, mut checks, mut default) = (None, None, vec![], None);
+            for q in f.into_inner() {
+                match q.as_rule() {
+                    Rule::name => name = Some(self.fold.ident(&q)),
+                    Rule::type_expr => ty = Some(self.fold.type_expr(q)),
+                    Rule::formal_checks => checks = self.checks(q),
+                    Rule::expr => default = Some(self.fold.expr(q)),
+                    _ => {}
+                }
+            }
+            if let (Some(name), Some(ty)) = (name, ty) {
+                out.push(FormalParam {
+                    name,
+                    ty,
+                    checks,
+                    default,
+                });
+            }
+        }
+        out
+    }
+
+    fn fn_decl(&mut self, r: &mut RawStmt) -> Option<StmtKind> {
+        let block = (!r.blocks.is_empty()).then(|| r.blocks.remove(0));
+        let pair = match &block {
+            Some(b) => self.read_range(r.start, b.open, Rule::fn_block)?,
+            None => self.read(r, Rule::fn_decl)?,
+        };
+        let (mut name, mut params, mut result, mut body) = (None, vec![], None, None);
+        for q in pair.into_inner() {
+            match q.as_rule() {
+                Rule::name => name = Some(self.fold.ident(&q)),
+                Rule::formals => params = self.formals(q),
+                Rule::type_expr => result = Some(self.fold.type_expr(q)),
+                Rule::expr => body = Some(self.fold.expr(q)),
+                _ => {}
+            }
+        }
+        let mut lets = vec![];
+        if let Some(b) = block {
+            self.nothing_after(b.close, r.end)?;
+            let mut lines = b.statements;
+            let last = lines.pop();
+            for line in &lines {
+                if line.broken {
+                    return None;
+                }
+                let text = &self.masked[line.start..line.end];
+                if first_word(text) != "let" {
+                    let d = errors::misplaced(
+                        "this line",
+                        "in the body of a function",
+                        self.at(line.start, line.end),
+                        "a body is `let` lines and a last line, its value",
+                    );
+                    self.fold.report(d);
+                    return None;
+                }
+                let p = self.read(line, Rule::let_decl)?;
+                lets.push(self.let_decl(p)?);
+            }
+            match last {
+                Some(line) if line.broken => return None,
+                Some(line) if first_word(&self.masked[line.start..line.end]) == "let" => {
+                    let d = errors::misplaced(
+                        "a `let`",
+                        "last in the body of a function",
+                        self.at(line.start, line.end),
+                        "the last line is the function's value",
+                    );
+                    self.fold.report(d);
+                    return None;
+                }
+                Some(line) => body = self.read(&line, Rule::lone_expr).and_then(|p| self.one_expr(p)),
+                None => {
+                    let at = self.at(b.open, b.close.max(b.open + 1));
+                    self.fold.report(errors::unexpected(
+                        "",
+                        "the function's value as the last line of its body",
+                        at,
+                    ));
+                    return None;
+                }
+            }
+        }
+        Some(StmtKind::Fn(FnDecl {
+            name: name?,
+            params,
+            result,
+            lets,
+            body: body?,
+        }))
+    }
+
+    /// Reports what stands between the `}` of a block and the end of its statement.
+    fn nothing_after(&mut self, close: usize, end: usize) -> Option<()> {
+        let tail = self.masked.get(close + 1..end).unwrap_or("");
+        if tail.trim().is_empty() {
+            return Some(());
+        }
+        let skipped = tail.len() - tail.trim_start().len();
+        let d = errors::after_block(self.at(close + 1 + skipped, end));
+        self.fold.report(d);
+        None
+    }
+
+    fn problem(&mut self, r: &mut RawStmt) -> Option<StmtKind> {
+        if r.blocks.is_empty() {
+            let text = &self.masked[r.start..r.end];
+            if text.contains('=') && Grammar::parse(Rule::problem_read, text).is_ok() {
+                let at = self.at(r.start, r.end);
+                self.fold.not_built(Feature::Statement("read model"), at);
+                return Some(StmtKind::NotBuilt {
+                    keyword: "problem".to_string(),
+                    declares: self.declared_name(r.start, r.end),
+                });
+            }
+            self.read(r, Rule::problem_head)?;
+            let d = errors::unexpected("", "`{` and the body of the problem", self.at(r.end - 1, r.end));
+            self.fold.report(d);
+            return None;
+        }
+        let block = r.blocks.remove(0);
+        let head = self.read_range(r.start, block.open, Rule::problem_head);
+        let (mut name, mut params) = (None, vec![]);
+        if let Some(head) = head {
+            for q in head.into_inner() {
+                match q.as_rule() {
+                    Rule::name => name = Some(self.fold.ident(&q)),
+                    Rule::formals => params = self.formals(q),
+                    _ => {}
+                }
+            }
+        }
+        let body = self.statements(block.statements, Place::Problem);
+        self.nothing_after(block.close, r.end)?;
+        Some(StmtKind::Problem(ProblemDecl {
+            name: name?,
+            params,
+            body,
+        }))
+    }
+
+    fn objective(&mut self, p: Pair<'a, Rule>, place: Place) -> Option<StmtKind> {
+        let (mut sense, mut label, mut expr, mut starts) = (Sense::Minimize, None, None, None);
+        for q in p.into_inner() {
+            let at = self.fold.span(&q);
+            match q.as_rule() {
+                Rule::kw_maximize => sense = Sense::Maximize,
+                Rule::label => label = q.into_inner().next().map(|n| self.fold.ident(&n)),
+                Rule::expr => expr = Some(self.fold.expr(q)),
+                Rule::starts => starts = Some((self.starts(q), at)),
+                _ => {}
+            }
+        }
+        let objective = Objective {
+            sense,
+            label,
+            expr: expr?,
+        };
+        match starts {
+            None => Some(StmtKind::Objective(objective)),
+            Some((_, at)) if place == Place::Problem => {
+                self.fold.report(errors::clause(
+                    "`from` after an objective stands outside of problems",
+                    at,
+                    "a variable's start stands in its declaration: `var x: Real from 1`",
+                ));
+                None
+            }
+            Some((starts, _)) => Some(StmtKind::MinimizeFrom(MinimizeFrom { objective, starts })),
+        }
+    }
+
+    fn starts(&mut self, p: Pair<'a, Rule>) -> Vec<(Ident, Expr)> {
+        let mut out = vec![];
+        for s in p.into_inner() {
+            let (mut name, mut value) = (None, None);
+            for q in s.into_inner() {
+                match q.as_rule() {
+                    Rule::name => name = Some(self.fold.ident(&q)),
+                    Rule::expr => value = Some(self.fold.expr(q)),
+                    _ => {}
+                }
+            }
+            if let (Some(n), Some(v)) = (name, value) {
+                out.push((n, v));
+            }
+        }
+        out
+    }
+
+    fn subject(&mut self, r: &RawStmt) -> Option<Section> {
+        if r.broken {
+            // Its constraint was reported; the lines after it are constraints all the same.
+            return Some(Section {
+                constraints: vec![],
+                span: self.at(r.start, r.end),
+                docs: r.docs.clone(),
+            });
+        }
+        let text = &self.masked[r.start..r.end];
+        let rest = text["subject".len()..]
+            .trim_start()
+            .strip_prefix("to")
+            .map(str::trim_start);
+        if rest.is_some_and(|t| t.starts_with(':')) {
+            let colon = r.start + text.find(':').unwrap_or(0);
+            let at = self.at(colon, colon + 1);
+            let d = errors::unexpected(":", "the constraints", at).help_edit("`subject to` takes no colon", at, "");
+            self.fold.report(d);
+            return Some(Section {
+                constraints: vec![],
+                span: self.at(r.start, r.end),
+                docs: r.docs.clone(),
+            });
+        }
+        let mut constraints = vec![];
+        if let Some(p) = self.read(r, Rule::subject)
+            && let Some(c) = p.into_inner().find(|q| q.as_rule() == Rule::constraint)
+        {
+            constraints.extend(self.constraint(c, None));
+        }
+        Some(Section {
+            constraints,
+            span: self.at(r.start, r.end),
+            docs: r.docs.clone(),
+        })
+    }
+
+    fn constraint_line(&mut self, r: &RawStmt) -> Option<Constraint> {
+        if r.broken {
+            return None;
+        }
+        let p = self.read(r, Rule::constraint_line)?;
+        let c = p.into_inner().find(|q| q.as_rule() == Rule::constraint)?;
+        self.constraint(c, r.docs.clone())
+    }
+
+    fn constraint(&mut self, p: Pair<'a, Rule>, docs: Option<String>) -> Option<Constraint> {
+        let span = self.fold.span(&p);
+        let (mut label, mut binders, mut relation) = (None, None, None);
+        for q in p.into_inner() {
+            match q.as_rule() {
+                Rule::named_family => {
+                    for x in q.into_inner() {
+                        match x.as_rule() {
+                            Rule::name => label = Some(self.fold.ident(&x)),
+                            Rule::family => binders = self.family(x),
+                            _ => {}
+                        }
+                    }
+                }
+                Rule::family => binders = self.family(q),
+                Rule::expr => relation = Some(self.fold.expr(q)),
+                _ => {}
+            }
+        }
+        Some(Constraint {
+            label,
+            binders,
+            relation: relation?,
+            span,
+            docs,
+        })
+    }
+
+    fn family(&mut self, p: Pair<'a, Rule>) -> Option<crate::lang::syntax::Binders> {
+        p.into_inner().next().map(|b| self.fold.binders(b))
+    }
+
+    fn call_args(&mut self, p: Pair<'a, Rule>) -> Vec<Arg> {
+        self.fold.args(p.into_inner())
+    }
+
+    fn problem_ref(&mut self, p: Pair<'a, Rule>) -> Option<ProblemRef> {
+        let span = self.fold.span(&p);
+        let (mut name, mut args) = (None, vec![]);
+        for q in p.into_inner() {
+            match q.as_rule() {
+                Rule::name => name = Some(self.fold.ident(&q)),
+                Rule::call_args => args = self.call_args(q),
+                _ => {}
+            }
+        }
+        Some(ProblemRef {
+            name: name?,
+            args,
+            span,
+        })
+    }
+
+    fn solve(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {
+        let whole = self.fold.span(&p);
+        let mut s = Solve {
+            bind: None,
+            target: None,
+            from: None,
+            to: None,
+            within: None,
+            seed: None,
+            method: None,
+            cold: false,
+            keyword: whole,
+        };
+        // Was a clause of the whole solve given after `with`?
+        let mut late = false;
+        for q in p.into_inner() {
+            let at = self.fold.span(&q);
+            let given = match q.as_rule() {
+                Rule::from_clause => ("from", s.from.is_some()),
+                Rule::to_clause => ("to", s.to.is_some()),
+                Rule::within_clause => ("within", s.within.is_some()),
+                Rule::seed_clause => ("seed", s.seed.is_some()),
+                Rule::with_clause => ("with", s.method.is_some()),
+                _ => ("", false),
+            };
+            if given.1 {
+                let d = errors::clause(format!("`{}` is given twice", given.0), at, "keep one of them");
+                self.fold.report(d);
+            }
+            if given.0 == "within" && late {
+                self.fold.report(errors::clause(
+                    "a `within` behind the last clauses belongs to nothing",
+                    at,
+                    "put it before `with` for the whole solve",
+                ));
+            }
+            late |= s.method.is_some() && matches!(given.0, "from" | "to" | "seed");
+            match q.as_rule() {
+                Rule::name => s.bind = Some(self.fold.ident(&q)),
+                Rule::kw_solve => s.keyword = at,
+                Rule::target => {
+                    let r = q.into_inner().next()?;
+                    s.target = self.problem_ref(r);
+                }
+                Rule::from_clause => {
+                    let x = q
+                        .into_inner()
+                        .find(|x| matches!(x.as_rule(), Rule::starts | Rule::expr))?;
+                    s.from = Some(if x.as_rule() == Rule::starts {
+                        Start::Values(self.starts(x))
+                    } else {
+                        Start::Solution(self.fold.expr(x))
+                    });
+                }
+                Rule::to_clause | Rule::seed_clause => {
+                    let to = q.as_rule() == Rule::to_clause;
+                    let x = q.into_inner().find(|x| x.as_rule() == Rule::tight)?;
+                    let e = Some(self.fold.expr(x));
+                    *(if to { &mut s.to } else { &mut s.seed }) = e;
+                }
+                Rule::within_clause => {
+                    let mut inner = q.into_inner().skip(1);
+                    let e = self.fold.expr(inner.next()?);
+                    let unit = match inner.next()?.as_str() {
+                        "minute" | "minutes" => TimeUnit::Minutes,
+                        "hour" | "hours" => TimeUnit::Hours,
+                        _ => TimeUnit::Seconds,
+                    };
+                    s.within = Some((e, unit));
+                }
+                Rule::kw_cold => s.cold = true,
+                Rule::with_clause => {
+                    let (mut name, mut args, mut end) = (None, vec![], at);
+                    for x in q.into_inner() {
+                        end = self.fold.span(&x);
+                        match x.as_rule() {
+                            Rule::name => name = Some(self.fold.ident(&x)),
+                            Rule::call_args => args = self.call_args(x),
+                            _ => {}
+                        }
+                    }
+                    let name = name?;
+                    let span = name.span.to(end);
+                    s.method = Some(MethodCall { name, args, span });
+                }
+                Rule::rest => {
+                    let text = q.as_str();
+                    let what_if = ["fixing", "without", "relaxed"].contains(&first_word(text));
+                    let feature = Feature::Statement(if what_if { "what if" } else { "pipeline" });
+                    let word = self.at(at.start as usize, at.start as usize + token_at(text).len());
+                    self.fold.not_built(feature, word);
+                    return Some(StmtKind::NotBuilt {
+                        keyword: "solve".to_string(),
+                        declares: s.bind,
+                    });
+                }
+                _ => {}
+            }
+        }
+        Some(StmtKind::Solve(Box::new(s)))
+    }
+
+    fn assign(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {
+        let (mut name, mut value) = (None, None);
+        for q in p.into_inner() {
+            match q.as_rule() {
+                Rule::name => name = Some(self.fold.ident(&q)),
+                Rule::expr => value = Some(self.fold.expr(q)),
+                _ => {}
+            }
+        }
+        Some(StmtKind::Assign {
+            name: name?,
+            value: value?,
+        })
+    }
+
+    fn inspect(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {
+        let (mut target, mut what) = (None, Aspect::Summary);
+        for q in p.into_inner() {
+            let at = self.fold.span(&q);
+            match q.as_rule() {
+                Rule::problem_ref => target = self.problem_ref(q),
+                Rule::kw_why => what = Aspect::Why,
+                Rule::kw_conflict | Rule::kw_derivatives => {
+                    let keyword = if q.as_rule() == Rule::kw_conflict {
+                        "conflict"
+                    } else {
+                        "derivatives"
+                    };
+                    self.fold.not_built(Feature::Statement(keyword), at);
+                    return Some(StmtKind::NotBuilt {
+                        keyword: "inspect".to_string(),
+                        declares: None,
+                    });
+                }
+                Rule::inspect_rest => {
+                    self.fold
+                        .report(errors::unexpected(token_at(q.as_str()), "the end of the line", at));
+                    return None;
+                }
+                _ => {}
+            }
+        }
+        Some(StmtKind::Inspect { target, what })
+    }
+
+    fn assert(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {
+        let mut exprs = p.into_inner().filter(|q| q.as_rule() == Rule::expr);
+        let condition = self.fold.expr(exprs.next()?);
+        let within = exprs.next().map(|e| self.fold.expr(e));
+        Some(StmtKind::Assert { condition, within })
+    }
+}
+
+/// Words that begin statements of parts that are not built.
+const NOT_BUILT: &[&str] = &[
+    "optimizer",
+    "transform",
+    "pipeline",
+    "compare",
+    "sweep",
+    "diagnose",
+    "plot",
+    "write",
+    "use",
+    "extern",
+    "assume",
+    "for",
+];
+
+/// Ends a `subject to` and keeps it.
+fn close(section: &mut Option<Section>, out: &mut Vec<Stmt>) {
+    if let Some(s) = section.take() {
+        out.push(Stmt {
+            kind: StmtKind::SubjectTo(s.constraints),
+            span: s.span,
+            docs: s.docs,
+        });
+    }
+}
+
+/// The word a text begins with; empty if it begins with something else.
+fn first_word(text: &str) -> &str {
+    let end = text
+        .char_indices()
+        .find(|(i, c)| !(*c == '_' || c.is_alphabetic() || *i > 0 && c.is_alphanumeric()))
+        .map_or(text.len(), |(i, _)| i);
+    &text[..end]
+}
+
+/// The word a text ends with; empty if it ends with something else.
+fn last_word(text: &str) -> &str {
+    let start = text
+        .char_indices()
+        .rev()
+        .take_while(|(_, c)| *c == '_' || c.is_alphanumeric())
+        .last()
+        .map_or(text.len(), |(i, _)| i);
+    &text[start..]
+}
+
+/// The token a text begins with.
+fn token_at(text: &str) -> &str {
+    let Some(c) = text.chars().next() else { return "" };
+    if c == '_' || c.is_alphanumeric() {
+        let end = text
+            .char_indices()
+            .find(|(_, c)| !(*c == '_' || c.is_alphanumeric()))
+            .map_or(text.len(), |(i, _)| i);
+        return &text[..end];
+    }
+    if c == '"' {
+        let end = text[1..].find('"').map_or(text.len(), |p| p + 2);
+        return &text[..end];
+    }
+    for two in ["<=", ">=", "==", "!=", "<-", "->", "|>", "..", ".*", "./", ".^"] {
+        if text.starts_with(two) {
+            return &text[..2];
+        }
+    }
+    &text[..c.len_utf8()]
+}
+
+/// `name = …`, but not `name == …`.
+fn is_assignment(text: &str) -> bool {
+    let first = first_word(text);
+    if first.is_empty() || is_reserved(first) {
+        return false;
+    }
+    let rest = text[first.len()..].trim_start();
+    rest.starts_with('=') && !rest.starts_with("==")
+}
+
+/// Is the reserved word that begins a text used as a label there, `seed: …`?
+fn named_like(text: &str, first: &str) -> bool {
+    text[first.len()..].trim_start().starts_with(':')
+}
+
+/// `name: …`, `name[i in I]: …`, `[i in I]: …`.
+fn label_like(text: &str) -> bool {
+    let rest = text[first_word(text).len()..].trim_start();
+    if rest.starts_with(':') {
+        return true;
+    }
+    let mut depth = 0usize;
+    for (i, c) in rest.char_indices() {
+        match c {
+            '[' | '(' | '{' => depth += 1,
+            ']' | ')' | '}' => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return rest[i + 1..].trim_start().starts_with(':');
+                }
+            }
+            _ if depth == 0 => return false,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Statements that begin with words that are names elsewhere: `min x: T`, `objective value: …`, `source adam`.
+fn stray_statement(text: &str) -> Option<&'static str> {
+    let first = first_word(text);
+    let rest = text.get(first.len()..)?.trim_start();
+    let next = first_word(rest);
+    if next.is_empty() || matches!(next, "in" | "and" | "or" | "complements" | "div") {
+        return None;
+    }
+    match first {
+        "min" | "max" if rest[next.len()..].trim_start().starts_with(':') => Some("saddle"),
+        "objective" => Some("saddle"),
+        "source" if rest[next.len()..].trim().is_empty() => Some("source"),
+        _ => None,
+    }
+}
+
+/// The variable of `min x: T` and its place in the text.
+fn saddle_variable(text: &str) -> Option<(&str, usize)> {
+    let first = first_word(text);
+    if !matches!(first, "min" | "max") {
+        return None;
+    }
+    let rest = text[first.len()..].trim_start();
+    Some((first_word(rest), text.len() - rest.len()))
+}
+
+/// Could an equation have been meant by a `=` of this statement?
+fn depth_or_relation(rule: Rule, before: &str) -> bool {
+    let open = before.chars().fold(0i64, |d, c| match c {
+        '(' | '[' => d + 1,
+        ')' | ']' => d - 1,
+        _ => d,
+    });
+    open > 0
+        || !matches!(
+            rule,
+            Rule::set_decl | Rule::param_decl | Rule::var_decl | Rule::solve | Rule::inspect
+        )
+}
+
+/// The keyword that a word was probably meant to be.
+fn keyword_like(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "maximise" => "maximize",
+        "minimise" => "minimize",
+        "variable" | "variables" | "vars" => "var",
+        "parameter" | "parameters" | "input" | "data" => "param",
+        "const" | "constant" | "def" | "define" => "let",
+        "function" | "func" | "fun" => "fn",
+        "model" => "problem",
+        "such" | "st" | "constraint" | "constraints" | "s" => "subject to",
+        "import" | "include" => "use",
+        "show" | "display" => "print",
+        "optimize" | "optimise" => "solve",
+        "sets" | "index" => "set",
+        "check" => "assert",
+        other => return did_you_mean(other, STATEMENT_WORDS.iter().copied()),
+    })
+}

@@ -1,0 +1,101 @@
+//! Visiting the parts of an expression.
+//!
+//! Invariant: every direct subexpression is visited once, in the order written.
+
+use super::{Expr, ExprKind, Subscript};
+
+impl Expr {
+    /// Calls `f` with every direct subexpression, in the order written.
+    pub fn for_each_child<'e>(&'e self, f: &mut dyn FnMut(&'e Expr)) {
+        match &self.kind {
+            ExprKind::Number { .. }
+            | ExprKind::Text(_)
+            | ExprKind::Bool(_)
+            | ExprKind::Name(_)
+            | ExprKind::AllExcept(_)
+            | ExprKind::Error => {}
+            ExprKind::Unary { operand, .. } => f(operand),
+            ExprKind::Power { base, exponent, .. } => {
+                f(base);
+                f(exponent);
+            }
+            ExprKind::Chain { first, rest } => {
+                f(first);
+                rest.iter().for_each(|l| f(&l.operand));
+            }
+            ExprKind::Compare { first, rest } => {
+                f(first);
+                rest.iter().for_each(|l| f(&l.operand));
+            }
+            ExprKind::Range { lo, hi } | ExprKind::Interval { lo, hi } => {
+                f(lo);
+                f(hi);
+            }
+            ExprKind::Index { base, subscripts } => {
+                f(base);
+                for s in subscripts {
+                    match s {
+                        Subscript::All(_) => {}
+                        Subscript::Range(e) | Subscript::At(e) => f(e),
+                    }
+                }
+            }
+            ExprKind::Call { callee, args } => {
+                f(callee);
+                args.iter().for_each(|a| f(&a.value));
+            }
+            ExprKind::Field { base, .. } => f(base),
+            ExprKind::Transpose(e) => f(e),
+            ExprKind::If {
+                condition,
+                then,
+                otherwise,
+            } => {
+                f(condition);
+                f(then);
+                f(otherwise);
+            }
+            ExprKind::Comprehension {
+                binders, args, body, ..
+            } => {
+                binders.for_each_child(f);
+                args.iter().for_each(|a| f(&a.value));
+                f(body);
+            }
+            ExprKind::ArrayComprehension { binders, body } => {
+                binders.for_each_child(f);
+                f(body);
+            }
+            ExprKind::Vector(items) | ExprKind::Set(items) | ExprKind::Tuple(items) => items.iter().for_each(f),
+            ExprKind::Matrix(rows) => rows.iter().flatten().for_each(f),
+            ExprKind::Subset(binders) => binders.for_each_child(f),
+            ExprKind::Labelled(entries) => {
+                for e in entries {
+                    e.key.iter().for_each(&mut *f);
+                    f(&e.value);
+                }
+            }
+            ExprKind::Lambda { body, .. } => f(body),
+        }
+    }
+
+    /// The length of the longest path down the tree; stops counting above `limit`.
+    pub fn height(&self, limit: usize) -> usize {
+        if limit == 0 {
+            return 0;
+        }
+        let mut most = 0;
+        self.for_each_child(&mut |c| most = most.max(c.height(limit - 1)));
+        most + 1
+    }
+}
+
+impl super::Binders {
+    /// Calls `f` with every set and the condition.
+    pub fn for_each_child<'e>(&'e self, f: &mut dyn FnMut(&'e Expr)) {
+        self.items.iter().for_each(|b| f(&b.set));
+        if let Some(c) = &self.condition {
+            f(c);
+        }
+    }
+}
