@@ -2,6 +2,8 @@
 //!
 //! Invariant: every answer is finite or a `Fault`; every evaluation is counted; answers depend on the point alone.
 
+use std::sync::Arc;
+
 use ravine_linalg::Csr;
 use serde::{Deserialize, Serialize};
 
@@ -109,7 +111,7 @@ pub trait Oracle {
         false
     }
     /// Bounds on the coordinates, if the class has any.
-    fn bounds(&self) -> Option<&Bounds> {
+    fn bounds(&self) -> Option<Arc<Bounds>> {
         None
     }
     /// A value below which the objective is known not to fall.

@@ -10,3 +10,5 @@ mod peers;
 mod render;
 
 mod parse;
+mod methods;
+mod problems;

@@ -2,6 +2,12 @@
 //!
 //! Invariant: a method is reached through this list only; names and aliases are unique.
 
+pub mod conditions;
+pub mod curvature;
+pub mod newton_tr;
+pub mod projected;
+pub mod subproblem;
+
 use std::sync::Arc;
 
 use crate::base::{Diagnostics, Span};
@@ -10,7 +16,7 @@ use super::errors::{self, Given};
 use super::method::{Method, MethodCard, Settings};
 
 /// All methods, in the order of the reference.
-pub const CARDS: &[&MethodCard] = &[];
+pub const CARDS: &[&MethodCard] = &[&newton_tr::CARD];
 
 /// The card of a method by name or alias.
 pub fn find(name: &str) -> Option<&'static MethodCard> {

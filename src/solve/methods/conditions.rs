@@ -1,0 +1,377 @@
+//! First- and second-order conditions at a point, and what rounding allows to be seen there.
+//!
+//! Invariant: a claim of local optimality rests on a factorization or a converged Lanczos value, never on the
+//! gradient alone; every probe is a function of the point.
+
+use crate::solve::method::Fault;
+use crate::solve::oracle::{Bounds, Oracle};
+use crate::solve::state::Measures;
+use crate::solve::vector::{add_scaled, axpy, dot, norm_inf, norm2};
+
+use super::curvature::Curvature;
+use super::subproblem::{scrambled_sign, smallest_direction};
+
+/// Moves `x` into the bounds.
+pub fn project(bounds: Option<&Bounds>, x: &mut [f64]) {
+    if let Some(b) = bounds {
+        for (i, v) in x.iter_mut().enumerate() {
+            *v = b.clamp(i, *v);
+        }
+    }
+}
+
+/// `x + s` within the bounds of coordinate `i`, on a bound exactly when it is within rounding of it.
+pub fn land(b: &Bounds, i: usize, x: f64, s: f64) -> f64 {
+    let at = b.clamp(i, x + s);
+    let slack = 4.0 * f64::EPSILON * x.abs().max(at.abs());
+    if at - b.lower[i] <= slack {
+        b.lower[i]
+    } else if b.upper[i] - at <= slack {
+        b.upper[i]
+    } else {
+        at
+    }
+}
+
+/// Component `i` of `P(x − g) − x`.
+pub fn projected_step(bounds: Option<&Bounds>, x: &[f64], g: &[f64], i: usize) -> f64 {
+    match bounds {
+        Some(b) => b.clamp(i, x[i] - g[i]) - x[i],
+        None => -g[i],
+    }
+}
+
+/// Objective, stationarity and its scale at a point; `change` is left as it was.
+pub fn measure(bounds: Option<&Bounds>, x: &[f64], f: f64, g: &[f64], measures: &mut Measures) {
+    measures.objective = f;
+    measures.stationarity = (0..x.len())
+        .map(|i| projected_step(bounds, x, g, i).abs())
+        .fold(0.0, f64::max);
+    measures.gradient_scale = 1.0 + norm_inf(g);
+    measures.feasibility = 0.0;
+    measures.gap = f64::NAN;
+}
+
+/// Objective and gradient at `x`, both finite.
+pub fn evaluate(problem: &mut dyn Oracle, x: &[f64], g: &mut [f64]) -> Result<f64, Fault> {
+    let f = problem.value_gradient(x, g)?;
+    if !f.is_finite() {
+        return Err(Fault::not_finite("objective", None));
+    }
+    match g.iter().position(|v| !v.is_finite()) {
+        Some(i) => Err(Fault::not_finite("gradient", Some(i))),
+        None => Ok(f),
+    }
+}
+
+/// The objective, or `+∞` where it cannot be evaluated: a trial to be rejected.
+pub fn trial_value(problem: &mut dyn Oracle, x: &[f64]) -> Result<f64, Fault> {
+    match problem.value(x) {
+        Ok(f) if f.is_nan() => Ok(f64::INFINITY),
+        Ok(f) => Ok(f),
+        Err(Fault::NotFinite { .. }) => Ok(f64::INFINITY),
+        Err(other) => Err(other),
+    }
+}
+
+/// Variables that the projected gradient step leaves inside their bounds.
+pub fn inactive(bounds: Option<&Bounds>, x: &[f64], g: &[f64], free: &mut [bool]) {
+    for i in 0..x.len() {
+        free[i] = match bounds {
+            Some(b) => {
+                let v = x[i] - g[i];
+                let low = x[i] <= b.lower[i] || v <= b.lower[i];
+                let high = x[i] >= b.upper[i] || v >= b.upper[i];
+                !(low && g[i] >= 0.0 || high && g[i] <= 0.0)
+            }
+            None => true,
+        };
+    }
+}
+
+/// How far values of the objective scatter at `x` by rounding: the largest deviation from the linear model over a
+/// few points within rounding distance, at least two units in the last place.
+pub fn value_noise(
+    problem: &mut dyn Oracle,
+    bounds: Option<&Bounds>,
+    x: &[f64],
+    f: f64,
+    g: &[f64],
+) -> Result<f64, Fault> {
+    let mut noise = 2.0 * f64::EPSILON * f.abs();
+    let mut trial = x.to_vec();
+    for k in 0..6u64 {
+        let size = [2.0, 5.0, 11.0][(k % 3) as usize] * f64::EPSILON;
+        for i in 0..x.len() {
+            trial[i] = x[i] + size * scrambled_sign(i, 100 + k) * x[i].abs();
+        }
+        project(bounds, &mut trial);
+        let ft = trial_value(problem, &trial)?;
+        if ft.is_finite() {
+            let linear: f64 = ravine_linalg::reduce::sum_by(x.len(), |i| g[i] * (trial[i] - x[i]));
+            noise = noise.max((ft - f - linear).abs());
+        }
+    }
+    Ok(noise)
+}
+
+/// What the second derivatives say at a stationary point.
+pub enum SecondOrder {
+    /// Positive definite on the free variables and on those whose bound does not push.
+    Minimum,
+    /// Nonnegative to rounding, and no descent was found along the flat directions.
+    Flat,
+    /// A point of smaller value was found along a direction without curvature.
+    Descent(Vec<f64>),
+    /// A direction of negative curvature.
+    Negative(Vec<f64>),
+    /// Not decided.
+    Unknown(&'static str),
+}
+
+/// Examines a stationary point by factorization, or by Lanczos where only products are at hand.
+///
+/// `threshold` is the stationarity the point was accepted with.
+pub fn second_order(
+    h: &mut Curvature,
+    problem: &mut dyn Oracle,
+    bounds: Option<&Bounds>,
+    x: &[f64],
+    f: f64,
+    g: &[f64],
+    threshold: f64,
+) -> Result<SecondOrder, Fault> {
+    let n = x.len();
+    let mut free = vec![true; n];
+    inactive(bounds, x, g, &mut free);
+    let weak: Vec<usize> = (0..n).filter(|&i| !free[i] && g[i].abs() <= threshold).collect();
+    let mut all = free.clone();
+    weak.iter().for_each(|&i| all[i] = true);
+    if !all.contains(&true) {
+        return Ok(SecondOrder::Minimum);
+    }
+    let mut z = vec![0.0; n];
+    if !h.is_explicit() {
+        return by_products(h, problem, x, &free, &weak);
+    }
+    if h.factor(&all, 0.0) {
+        return Ok(SecondOrder::Minimum);
+    }
+    let (lo, hi) = h.gershgorin(&all);
+    let spread = lo.abs().max(hi.abs());
+    let shift = 1e-10 * spread + f64::MIN_POSITIVE;
+    let definite = h.factor(&all, shift);
+    if definite {
+        let noise = value_noise(problem, bounds, x, f, g)?;
+        for salt in 1..=4 {
+            if spread > 0.0 {
+                smallest_direction(h, &all, salt, &mut z);
+            } else {
+                // No curvature at all: every direction is as flat as another.
+                for i in 0..n {
+                    z[i] = if all[i] { scrambled_sign(i, salt) } else { 0.0 };
+                }
+                let size = norm2(&z);
+                z.iter_mut().for_each(|v| *v /= size);
+            }
+            if let Some(p) = probe(problem, bounds, x, f, &z, threshold, noise)? {
+                return Ok(SecondOrder::Descent(p));
+            }
+        }
+        return Ok(SecondOrder::Flat);
+    }
+    if !h.factor(&free, shift) {
+        // Enough shift to be definite gives the direction.
+        if h.factor(&free, (-lo).max(shift) * 1.01 + shift) {
+            smallest_direction(h, &free, 1, &mut z);
+        }
+        return Ok(SecondOrder::Negative(z));
+    }
+    // Only variables whose bound does not push can descend: try each of them, then give no claim.
+    let noise = value_noise(problem, bounds, x, f, g)?;
+    for &i in &weak {
+        z.fill(0.0);
+        z[i] = 1.0;
+        if let Some(p) = probe(problem, bounds, x, f, &z, threshold, noise)? {
+            return Ok(SecondOrder::Descent(p));
+        }
+    }
+    Ok(SecondOrder::Unknown(
+        "variables whose bound does not push have no definite curvature",
+    ))
+}
+
+/// A feasible point along ±z whose value is smaller by more than the gradient and rounding explain.
+fn probe(
+    problem: &mut dyn Oracle,
+    bounds: Option<&Bounds>,
+    x: &[f64],
+    f: f64,
+    z: &[f64],
+    threshold: f64,
+    noise: f64,
+) -> Result<Option<Vec<f64>>, Fault> {
+    let size = norm2(x).max(1.0);
+    let mut trial = vec![0.0; x.len()];
+    for length in [1e-3, 1e-2, 1e-1] {
+        for sign in [1.0, -1.0] {
+            add_scaled(x, sign * length * size, z, &mut trial);
+            project(bounds, &mut trial);
+            let moved: f64 = trial.iter().zip(x).map(|(a, b)| (a - b).abs()).sum();
+            let ft = trial_value(problem, &trial)?;
+            if f - ft > 4.0 * moved * threshold + 10.0 * noise && ft.is_finite() {
+                return Ok(Some(trial));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Lowest curvature over the free variables by Lanczos with full reorthogonalization.
+fn by_products(
+    h: &Curvature,
+    problem: &mut dyn Oracle,
+    x: &[f64],
+    free: &[bool],
+    weak: &[usize],
+) -> Result<SecondOrder, Fault> {
+    if !weak.is_empty() {
+        return Ok(SecondOrder::Unknown(
+            "a bound does not push, and curvature is known by products only",
+        ));
+    }
+    let n = x.len();
+    let dimension = free.iter().filter(|f| **f).count();
+    let steps = dimension.min(80);
+    let mut basis: Vec<Vec<f64>> = vec![];
+    let mut v: Vec<f64> = (0..n)
+        .map(|i| if free[i] { scrambled_sign(i, 7) } else { 0.0 })
+        .collect();
+    let (mut alpha, mut beta): (Vec<f64>, Vec<f64>) = (vec![], vec![]);
+    let mut residual = 0.0;
+    for _ in 0..steps {
+        let size = norm2(&v);
+        if size == 0.0 {
+            break;
+        }
+        v.iter_mut().for_each(|e| *e /= size);
+        let mut w = vec![0.0; n];
+        h.apply(problem, x, &v, &mut w)?;
+        (0..n).filter(|&i| !free[i]).for_each(|i| w[i] = 0.0);
+        alpha.push(dot(&v, &w));
+        basis.push(std::mem::take(&mut v));
+        for _ in 0..2 {
+            for b in &basis {
+                let c = dot(b, &w);
+                axpy(-c, b, &mut w);
+            }
+        }
+        residual = norm2(&w);
+        let scale = alpha.iter().chain(&beta).fold(0.0f64, |m, a| m.max(a.abs()));
+        if residual <= 1e-13 * scale {
+            residual = 0.0;
+            break;
+        }
+        beta.push(residual);
+        v = w;
+    }
+    let (value, ritz) = lowest_of_tridiagonal(&alpha, &beta);
+    let error = if basis.len() == dimension {
+        0.0
+    } else {
+        residual * ritz.last().map_or(0.0, |r| r.abs())
+    };
+    let scale = alpha.iter().fold(0.0f64, |m, a| m.max(a.abs()));
+    if value < -1e-10 * scale {
+        let mut z = vec![0.0; n];
+        for (b, c) in basis.iter().zip(&ritz) {
+            axpy(*c, b, &mut z);
+        }
+        return Ok(SecondOrder::Negative(z));
+    }
+    if value - error > 0.0 {
+        Ok(SecondOrder::Minimum)
+    } else if error <= 1e-10 * scale {
+        Ok(SecondOrder::Flat)
+    } else {
+        Ok(SecondOrder::Unknown(
+            "the lowest curvature was not resolved by products",
+        ))
+    }
+}
+
+/// Lowest eigenvalue and unit eigenvector of a symmetric tridiagonal matrix: bisection on Sturm counts, then
+/// inverse iteration.
+fn lowest_of_tridiagonal(a: &[f64], b: &[f64]) -> (f64, Vec<f64>) {
+    let k = a.len();
+    if k == 0 {
+        return (0.0, vec![]);
+    }
+    let off = |i: usize| b.get(i).copied().unwrap_or(0.0);
+    let (mut lo, mut hi) = (f64::INFINITY, f64::INFINITY);
+    for i in 0..k {
+        let r = if i > 0 { off(i - 1) } else { 0.0 } + if i + 1 < k { off(i) } else { 0.0 };
+        lo = lo.min(a[i] - r);
+        hi = hi.min(a[i]);
+    }
+    let tiny = f64::EPSILON * lo.abs().max(hi.abs()).max(f64::MIN_POSITIVE);
+    hi += tiny;
+    lo -= tiny;
+    let below = |t: f64| {
+        let mut d = a[0] - t;
+        let mut any = d < 0.0;
+        for i in 1..k {
+            let q = if d == 0.0 { tiny } else { d };
+            d = a[i] - t - off(i - 1) * off(i - 1) / q;
+            any |= d < 0.0;
+        }
+        any
+    };
+    for _ in 0..200 {
+        let mid = 0.5 * (lo + hi);
+        if mid <= lo || mid >= hi {
+            break;
+        }
+        if below(mid) { hi = mid } else { lo = mid }
+    }
+    // T − lo is positive definite up to rounding: two solves by elimination give the vector.
+    let mut z = vec![1.0; k];
+    for _ in 0..3 {
+        let mut d = vec![0.0; k];
+        d[0] = (a[0] - lo).max(tiny);
+        for i in 1..k {
+            let m = off(i - 1) / d[i - 1];
+            d[i] = (a[i] - lo - m * off(i - 1)).max(tiny);
+            z[i] -= m * z[i - 1];
+        }
+        z[k - 1] /= d[k - 1];
+        for i in (0..k - 1).rev() {
+            z[i] = (z[i] - off(i) * z[i + 1]) / d[i];
+        }
+        let size = norm2(&z);
+        z.iter_mut().for_each(|e| *e /= size);
+    }
+    (lo, z)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lowest_of_a_tridiagonal_matrix() {
+        // Second difference matrix: 2 − 2 cos(π/(k+1)).
+        let k = 12;
+        let (value, z) = lowest_of_tridiagonal(&vec![2.0; k], &vec![-1.0; k - 1]);
+        let nearest = nalgebra::DMatrix::from_fn(k, k, |i, j| match i.abs_diff(j) {
+            0 => 2.0,
+            1 => -1.0,
+            _ => 0.0,
+        })
+        .symmetric_eigen();
+        assert!((value - nearest.eigenvalues.min()).abs() < 1e-13);
+        let m = |i: usize| 2.0 * z[i] - if i > 0 { z[i - 1] } else { 0.0 } - if i + 1 < k { z[i + 1] } else { 0.0 };
+        assert!((0..k).all(|i| (m(i) - value * z[i]).abs() < 1e-12));
+        assert_eq!(lowest_of_tridiagonal(&[-3.0], &[]).1.len(), 1);
+    }
+}
