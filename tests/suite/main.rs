@@ -9,6 +9,6 @@ mod io;
 mod peers;
 mod render;
 
-mod parse;
 mod methods;
+mod parse;
 mod problems;

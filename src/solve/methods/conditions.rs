@@ -363,7 +363,7 @@ mod tests {
         // Second difference matrix: 2 − 2 cos(π/(k+1)).
         let k = 12;
         let (value, z) = lowest_of_tridiagonal(&vec![2.0; k], &vec![-1.0; k - 1]);
-        let nearest = nalgebra::DMatrix::from_fn(k, k, |i, j| match i.abs_diff(j) {
+        let nearest = nalgebra::DMatrix::<f64>::from_fn(k, k, |i, j| match i.abs_diff(j) {
             0 => 2.0,
             1 => -1.0,
             _ => 0.0,
