@@ -225,6 +225,18 @@ impl Ir {
         });
         (id, ids)
     }
+    /// Adds an index to a domain that nothing uses yet.
+    pub fn add_index(&mut self, domain: DomainId, name: String, set: IndexSet) -> IndexId {
+        let id = IndexId(self.indices.len() as u32);
+        self.indices.push(Index { name, set, domain });
+        self.domains[domain.index()].indices.push(id);
+        id
+    }
+    /// Moves a domain up to an enclosing one that it does not depend on below.
+    pub fn reparent(&mut self, domain: DomainId, parent: DomainId) {
+        debug_assert!(self.encloses(parent, domain));
+        self.domains[domain.index()].parent = Some(parent);
+    }
     /// Restricts a domain to the instances where `filter` (a truth value in its region chain) holds.
     pub fn set_filter(&mut self, d: DomainId, filter: NodeId) {
         self.domains[d.index()].filter = Some(filter);
@@ -321,13 +333,10 @@ impl Ir {
         }
         self.push(Node::Gather { array, at: at.into() }, Box::new([]), region)
     }
-    /// A reduction over a domain; its region is the domain's parent (or above, where nothing depends on it).
+    /// A reduction over a domain; its region is the domain's parent.
     pub fn fold(&mut self, atom: AtomRef, domain: DomainId, body: NodeId) -> NodeId {
-        let region = self.fold_region(domain, body);
+        let region = self.domain(domain).parent.unwrap_or(DomainId::ROOT);
         self.push(Node::Fold { atom, domain, body }, Box::new([]), region)
-    }
-    fn fold_region(&self, domain: DomainId, _body: NodeId) -> DomainId {
-        self.domain(domain).parent.unwrap_or(DomainId::ROOT)
     }
     /// The array of `body` over `domain` (a child of the root without filter).
     pub fn map(&mut self, domain: DomainId, body: NodeId) -> NodeId {

@@ -1,0 +1,334 @@
+//! Lowering: a checked program and the values its sets and sizes have become IR.
+//!
+//! Invariant: index structure is kept (a comprehension becomes one domain, never a list of terms); array expressions
+//! are *pulled*: an array is a function from positions to a scalar node until something needs it whole.
+
+mod arrays;
+mod calls;
+mod expr;
+mod index;
+mod problem;
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use crate::base::value::{Elem, IndexSet, Tensor};
+use crate::base::{Code, Diagnostic, Span};
+use crate::ir::facts::Sign;
+use crate::ir::{DomainId, IndexId, Input, InputId, InputKind, Ir, NodeId, Pos};
+use crate::lang::syntax::{Expr, FnDecl};
+
+pub use problem::{LoweredProblem, lower_problem};
+
+/// What a name of the session means.
+#[derive(Clone, Debug)]
+pub enum Entity {
+    /// An index set.
+    Set(IndexSet),
+    /// A size bound by data, such as the `n` of `Vector[n]`.
+    Size(usize),
+    /// A parameter with its current value.
+    Param(ParamValue),
+    /// A derived value: lowered where it is used.
+    Let(Rc<Expr>),
+    /// A function.
+    Fn(Rc<FnDecl>),
+    /// A text.
+    Text(String),
+    /// A solution.
+    Solution(Arc<SolutionData>),
+}
+
+/// A parameter's value and what its declaration promises.
+#[derive(Clone, Debug)]
+pub struct ParamValue {
+    /// The value.
+    pub tensor: Arc<Tensor>,
+    /// What the numbers are.
+    pub elem: Elem,
+    /// Sign promised by its checks.
+    pub sign: Sign,
+}
+
+/// What programs may ask of a solution.
+#[derive(Clone, Debug, Default)]
+pub struct SolutionData {
+    /// Name of the problem.
+    pub problem: String,
+    /// Numbers and arrays by field name: the variables, `objective`, `error`, `condition`, `iterations`.
+    pub fields: IndexMap<String, Arc<Tensor>>,
+    /// The status word.
+    pub status: String,
+    /// Name of the method.
+    pub method: String,
+    /// Duals by constraint name.
+    pub duals: IndexMap<String, Arc<Tensor>>,
+    /// Slacks by constraint name.
+    pub slacks: IndexMap<String, Arc<Tensor>>,
+    /// Reduced costs by variable name.
+    pub reduced: IndexMap<String, Arc<Tensor>>,
+}
+
+/// Meaning of names outside the expression being lowered.
+pub trait Names {
+    /// The entity behind a name.
+    fn lookup(&self, name: &str) -> Option<Entity>;
+}
+
+/// A lowered value.
+#[derive(Clone)]
+pub enum Val {
+    /// A scalar node of the current region.
+    Num(NodeId, Elem),
+    /// An array.
+    Arr(Arr),
+    /// An index set.
+    Set(IndexSet),
+    /// A text.
+    Text(String),
+    /// A solution.
+    Solution(Arc<SolutionData>),
+}
+
+/// A function from positions to a scalar node.
+pub(crate) type Pull = Rc<dyn Fn(&mut Lower<'_>, &[Pos]) -> Lowered<NodeId>>;
+
+/// An array value.
+#[derive(Clone)]
+pub struct Arr {
+    /// Index sets of the dimensions.
+    pub dims: Vec<IndexSet>,
+    /// Where entries come from.
+    pub(crate) src: Src,
+    /// A transposed vector.
+    pub covector: bool,
+    /// What the entries are.
+    pub elem: Elem,
+}
+
+/// Source of an array's entries.
+#[derive(Clone)]
+pub(crate) enum Src {
+    /// A root array of the IR.
+    Node(NodeId),
+    /// A function from positions.
+    Pull(Pull),
+}
+
+/// A lowering step: one diagnostic if it fails.
+pub type Lowered<T> = Result<T, Box<Diagnostic>>;
+
+/// A local meaning of a name.
+#[derive(Clone)]
+enum Local {
+    Index(IndexId),
+    Val(Val),
+    Let(Rc<Expr>),
+    Size(usize),
+    /// A bound name of a family while only its set is known.
+    Dims(IndexSet),
+}
+
+/// Frames of local names, innermost last; shared with the closures that captured them.
+#[derive(Clone, Default)]
+struct Scope(Option<Rc<Frame>>);
+
+struct Frame {
+    name: String,
+    local: Local,
+    up: Scope,
+}
+
+impl Scope {
+    fn with(&self, name: &str, local: Local) -> Scope {
+        Scope(Some(Rc::new(Frame { name: name.into(), local, up: self.clone() })))
+    }
+    fn get(&self, name: &str) -> Option<Local> {
+        let mut at = self;
+        while let Some(f) = &at.0 {
+            if f.name == name {
+                return Some(f.local.clone());
+            }
+            at = &f.up;
+        }
+        None
+    }
+}
+
+/// The lowering of one program.
+pub struct Lower<'n> {
+    /// The IR so far.
+    pub ir: Ir,
+    names: &'n dyn Names,
+    scope: Scope,
+    region: DomainId,
+    params: IndexMap<String, InputId>,
+    data: Vec<(usize, NodeId, Arc<Tensor>)>,
+    structural: BTreeSet<String>,
+    depth: usize,
+}
+
+/// An expression lowered for evaluation.
+pub struct LoweredValue {
+    /// The program.
+    pub ir: Ir,
+    /// Inputs that are parameters of the session, by name.
+    pub params: Vec<(String, InputId)>,
+    /// What the expression is.
+    pub value: Evaluable,
+}
+
+/// What can be evaluated.
+pub enum Evaluable {
+    /// A root node with the index sets of its dimensions.
+    Array {
+        /// The node.
+        node: NodeId,
+        /// Its dimensions.
+        dims: Vec<IndexSet>,
+        /// What its entries are.
+        elem: Elem,
+    },
+    /// An index set.
+    Set(IndexSet),
+    /// A text.
+    Text(String),
+}
+
+/// Lowers an expression that does not depend on variables, to be evaluated as it stands.
+pub fn lower_value(names: &dyn Names, expr: &Expr) -> Lowered<LoweredValue> {
+    let mut l = Lower::new(names);
+    let v = l.expr(expr)?;
+    let value = l.evaluable(v, expr.span)?;
+    Ok(LoweredValue { ir: l.ir, params: l.params.into_iter().collect(), value })
+}
+
+/// Evaluates an integer expression of sizes and integer parameters, if it is one; also names the parameters used.
+pub fn lower_integer(names: &dyn Names, expr: &Expr) -> Lowered<(i64, BTreeSet<String>)> {
+    let mut l = Lower::new(names);
+    let v = l.integer(expr)?;
+    Ok((v, l.structural))
+}
+
+/// The index set that an expression in the place of a dimension means: a set, or `1..n` for an integer.
+pub fn lower_dimension(names: &dyn Names, expr: &Expr) -> Lowered<(IndexSet, BTreeSet<String>)> {
+    let mut l = Lower::new(names);
+    let v = l.dimension(expr)?;
+    Ok((v, l.structural))
+}
+
+impl<'n> Lower<'n> {
+    /// An empty program over the given names.
+    pub fn new(names: &'n dyn Names) -> Self {
+        Lower {
+            ir: Ir::new(),
+            names,
+            scope: Scope::default(),
+            region: DomainId::ROOT,
+            params: IndexMap::new(),
+            data: vec![],
+            structural: BTreeSet::new(),
+            depth: 0,
+        }
+    }
+
+    fn evaluable(&mut self, v: Val, span: Span) -> Lowered<Evaluable> {
+        Ok(match v {
+            Val::Num(node, elem) => Evaluable::Array { node, dims: vec![], elem },
+            Val::Arr(a) => {
+                let (dims, elem) = (a.dims.clone(), a.elem);
+                Evaluable::Array { node: self.whole(&a, span)?, dims, elem }
+            }
+            Val::Set(s) => Evaluable::Set(s),
+            Val::Text(t) => Evaluable::Text(t),
+            Val::Solution(_) => {
+                return Err(err(Code::WrongType, "a whole solution is not a number")
+                    .at(span, "name one of its fields")
+                    .help("such as `.objective`, or a variable by name")
+                    .into());
+            }
+        })
+    }
+
+    /// The input of a session parameter.
+    fn param(&mut self, name: &str, p: &ParamValue) -> NodeId {
+        let id = match self.params.get(name) {
+            Some(id) => *id,
+            None => {
+                let id = self.ir.add_input(Input {
+                    name: name.into(),
+                    kind: InputKind::Param,
+                    dims: p.tensor.dims.clone(),
+                    sparse: p.tensor.as_dense().is_none(),
+                    sign: p.sign,
+                });
+                self.params.insert(name.into(), id);
+                id
+            }
+        };
+        self.ir.read(id)
+    }
+
+    /// A value known now, embedded in the program.
+    fn embed(&mut self, name: &str, t: &Arc<Tensor>) -> NodeId {
+        let key = Arc::as_ptr(t) as usize;
+        if let Some((_, n, _)) = self.data.iter().find(|(k, ..)| *k == key) {
+            return *n;
+        }
+        let sign = t.to_dense().iter().fold(Sign::Zero, |s, v| s.join(Sign::of(*v)));
+        let id = self.ir.add_input(Input {
+            name: name.into(),
+            kind: InputKind::Data(t.clone()),
+            dims: t.dims.clone(),
+            sparse: t.as_dense().is_none(),
+            sign,
+        });
+        let n = self.ir.read(id);
+        self.data.push((key, n, t.clone()));
+        n
+    }
+
+    fn with_scope<T>(&mut self, scope: Scope, f: impl FnOnce(&mut Self) -> Lowered<T>) -> Lowered<T> {
+        let old = std::mem::replace(&mut self.scope, scope);
+        let r = f(self);
+        self.scope = old;
+        r
+    }
+
+    fn in_region<T>(&mut self, region: DomainId, f: impl FnOnce(&mut Self) -> Lowered<T>) -> Lowered<T> {
+        let old = std::mem::replace(&mut self.region, region);
+        let r = f(self);
+        self.region = old;
+        r
+    }
+}
+
+impl Val {
+    pub(crate) fn dims(&self) -> &[IndexSet] {
+        match self {
+            Val::Arr(a) => &a.dims,
+            _ => &[],
+        }
+    }
+}
+
+fn err(code: Code, message: impl Into<String>) -> Diagnostic {
+    Diagnostic::new(code, message)
+}
+
+/// The type of an array in the user's terms: `Real[plants, markets]`.
+pub(crate) fn describe(dims: &[IndexSet]) -> String {
+    if dims.is_empty() {
+        return "a number".into();
+    }
+    let d: Vec<String> =
+        dims.iter().map(|s| if s.is_plain() { s.len().to_string() } else { s.describe() }).collect();
+    match dims.iter().all(IndexSet::is_plain) {
+        true if dims.len() == 1 => format!("Vector[{}]", d[0]),
+        true if dims.len() == 2 => format!("Matrix[{}, {}]", d[0], d[1]),
+        _ => format!("Real[{}]", d.join(", ")),
+    }
+}

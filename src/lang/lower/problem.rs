@@ -1,0 +1,324 @@
+//! Problems: variables, bounds, objective, constraints and families.
+//!
+//! Invariant: every constraint ends as one scalar comparison over one domain chain, whatever its shape was.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use super::{Entity, Local, Lower, Lowered, Names, Src, Val, describe, err};
+use crate::base::value::{Elem, IndexSet};
+use crate::base::{Code, Diagnostics, Span};
+use crate::ir::facts::Sign;
+use crate::ir::problem::{Constraint, Objective, Problem, Sense, Sides, Variable};
+use crate::ir::{DomainId, Input, InputId, InputKind, NodeId, Pos};
+use crate::lang::syntax::{self, CompareOp, Expr, ExprKind, Stmt, StmtKind};
+
+/// A lowered problem.
+pub struct LoweredProblem {
+    /// The problem.
+    pub problem: Problem,
+    /// Session parameters it reads, by name.
+    pub params: Vec<(String, InputId)>,
+    /// Parameters whose values shaped it: rebinding one of them rebuilds it.
+    pub structural: BTreeSet<String>,
+}
+
+/// Lowers a problem's statements; `args` are the values of its parameters, by name. `line` gives a constraint's line.
+pub fn lower_problem(
+    names: &dyn Names,
+    name: &str,
+    body: &[Stmt],
+    args: &[(String, Rc<Expr>)],
+    line: &dyn Fn(Span) -> usize,
+) -> Result<LoweredProblem, Diagnostics> {
+    let mut l = Lower::new(names);
+    let mut out = Problem { name: name.into(), ir: crate::ir::Ir::new(), vars: vec![], objective: None, constraints: vec![] };
+    let mut errors: Diagnostics = vec![];
+    for (n, e) in args {
+        match l.expr(e) {
+            Ok(v) => l.scope = l.scope.with(n, Local::Val(v)),
+            Err(d) => errors.push(*d),
+        }
+    }
+    // Declarations first, in order; objectives and constraints may stand before them in a notebook.
+    for s in body {
+        let r = match &s.kind {
+            StmtKind::Var(v) => l.variable(v).map(|v| out.vars.push(v)),
+            StmtKind::Let(d) => {
+                l.scope = l.scope.with(&d.name.text, Local::Let(Rc::new(d.value.clone())));
+                Ok(())
+            }
+            StmtKind::Set(d) => l.local_set(d),
+            _ => Ok(()),
+        };
+        if let Err(d) = r {
+            errors.push(*d);
+        }
+    }
+    for s in body {
+        match &s.kind {
+            StmtKind::Objective(o) => match l.objective(o, s.span) {
+                Ok(o) => out.objective = Some(o),
+                Err(d) => errors.push(*d),
+            },
+            StmtKind::SubjectTo(cs) => {
+                for c in cs {
+                    match l.constraint(c, line) {
+                        Ok(c) => out.constraints.push(c),
+                        Err(d) => errors.push(*d),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    out.ir = l.ir;
+    Ok(LoweredProblem { problem: out, params: l.params.into_iter().collect(), structural: l.structural })
+}
+
+impl Lower<'_> {
+    fn local_set(&mut self, d: &syntax::SetDecl) -> Lowered<()> {
+        let set = match &d.value.kind {
+            ExprKind::Set(items) => self.set_literal(items, d.value.span, &d.name.text)?,
+            _ => Val::Set(self.dimension(&d.value)?),
+        };
+        self.scope = self.scope.with(&d.name.text, Local::Val(set));
+        Ok(())
+    }
+
+    fn variable(&mut self, v: &syntax::VarDecl) -> Lowered<Variable> {
+        let name = v.name.text.as_str();
+        match v.ty.name.text.as_str() {
+            "Real" | "Vector" | "Matrix" => {}
+            other => {
+                return Err(err(Code::NotBuiltYet, format!("variables of type `{other}` are not built yet"))
+                    .at(v.ty.span, "this type")
+                    .help("use `Real`, `Vector[n]` or `Matrix[m, n]`")
+                    .into());
+            }
+        }
+        let dims = v.ty.dims.iter().map(|d| self.dimension(d)).collect::<Lowered<Vec<_>>>()?;
+        let (mut lower, mut upper) = (None, None);
+        let mut sign = Sign::Unknown;
+        for b in &v.bounds {
+            let (lo, hi) = match (b.op, &b.value.kind) {
+                (CompareOp::Ge, _) => (Some(&b.value), None),
+                (CompareOp::Le, _) => (None, Some(&b.value)),
+                (CompareOp::In, ExprKind::Interval { lo, hi }) => (Some(&**lo), Some(&**hi)),
+                (CompareOp::Eq, _) => (Some(&b.value), Some(&b.value)),
+                (CompareOp::Gt | CompareOp::Lt, _) => {
+                    return Err(err(Code::StrictInequality, "a bound cannot be strict")
+                        .at(b.span, "the optimum may lie on the bound")
+                        .help("write `>=` or `<=`")
+                        .into());
+                }
+                _ => {
+                    return Err(err(Code::NotBuiltYet, "membership of variables is not built yet beyond intervals")
+                        .at(b.span, "here")
+                        .help("`in [l, u]`, `>= l` and `<= u` are bounds")
+                        .into());
+                }
+            };
+            for (e, is_lower) in [(lo, true), (hi, false)] {
+                let Some(e) = e else { continue };
+                let n = self.of_shape(e, &dims, name)?;
+                if self.depends_on_var(n) {
+                    return Err(err(Code::NotAConstraint, "a bound depends on a variable")
+                        .at(e.span, "here")
+                        .help("write it as a constraint after `subject to`")
+                        .into());
+                }
+                let slot = if is_lower { &mut lower } else { &mut upper };
+                *slot = Some(match *slot {
+                    None => n,
+                    Some(old) => self.tighter(old, n, is_lower, &dims, e.span)?,
+                });
+                if let Some(c) = self.ir.as_const(n) {
+                    sign = match (is_lower, c) {
+                        (true, c) if c >= 0.0 => Sign::Nonneg,
+                        (false, c) if c <= 0.0 => Sign::Nonpos,
+                        _ => sign,
+                    };
+                }
+            }
+        }
+        let start = v.start.as_ref().map(|e| self.of_shape(e, &dims, name)).transpose()?;
+        let scale = v.scale.as_ref().map(|e| self.of_shape(e, &dims, name)).transpose()?;
+        let input = self.ir.add_input(Input {
+            name: name.into(),
+            kind: InputKind::Var,
+            dims: dims.clone(),
+            sparse: false,
+            sign,
+        });
+        let node = self.ir.read(input);
+        let val =
+            if dims.is_empty() { Val::Num(node, Elem::Real) } else { Val::Arr(self.node_arr(node, dims.clone())) };
+        self.scope = self.scope.with(name, Local::Val(val));
+        Ok(Variable { name: name.into(), input, dims, lower, upper, start, scale, span: v.name.span })
+    }
+
+    /// Two bounds on one side: the tighter one, entry by entry.
+    fn tighter(&mut self, a: NodeId, b: NodeId, is_lower: bool, dims: &[IndexSet], span: Span) -> Lowered<NodeId> {
+        let atom = if is_lower { crate::atoms::MAX2 } else { crate::atoms::MIN2 };
+        let val = |l: &Self, n: NodeId| {
+            if l.ir.shape(n).is_empty() { Val::Num(n, Elem::Real) } else { Val::Arr(l.node_arr(n, dims.to_vec())) }
+        };
+        let v = self.elementwise(atom, vec![val(self, a), val(self, b)], Elem::Real, span)?;
+        match v {
+            Val::Arr(a) => self.whole(&a, span),
+            v => self.number(&v, span),
+        }
+    }
+
+    /// A scalar, or an array over exactly `dims`, as a root node.
+    fn of_shape(&mut self, e: &Expr, dims: &[IndexSet], name: &str) -> Lowered<NodeId> {
+        match self.expr(e)? {
+            Val::Arr(a) if a.dims == dims => self.whole(&a, e.span),
+            Val::Arr(a) => Err(err(
+                Code::ShapeMismatch,
+                format!("`{name}` is {}, this is {}", describe(dims), describe(&a.dims)),
+            )
+            .at(e.span, "another shape")
+            .help("a single number stands for all entries")
+            .into()),
+            v => self.number(&v, e.span),
+        }
+    }
+
+    fn objective(&mut self, o: &syntax::Objective, span: Span) -> Lowered<Objective> {
+        let v = self.expr(&o.expr)?;
+        let node = match &v {
+            Val::Arr(a) => {
+                return Err(err(Code::ObjectiveNotScalar, format!("the objective is {}, not a number", describe(&a.dims)))
+                    .at(o.expr.span, "an array")
+                    .help("reduce it: `sum(…)`, `norm(…)`, `max(…)`")
+                    .into());
+            }
+            v => self.number(v, o.expr.span)?,
+        };
+        let sense = match o.sense {
+            syntax::Sense::Minimize => Sense::Minimize,
+            syntax::Sense::Maximize => Sense::Maximize,
+        };
+        Ok(Objective { sense, label: o.label.as_ref().map(|l| l.text.clone()), node, span })
+    }
+
+    fn constraint(&mut self, c: &syntax::Constraint, line: &dyn Fn(Span) -> usize) -> Lowered<Constraint> {
+        let name = c.label.as_ref().map_or_else(|| format!("line {}", line(c.span)), |l| l.text.clone());
+        let (outer, scope, mut dims) = match &c.binders {
+            Some(b) => self.open(b)?,
+            None => (DomainId::ROOT, self.scope.clone(), vec![]),
+        };
+        let (domain, sides) = self.with_scope(scope, |l| {
+            l.in_region(outer, |l| {
+                let ExprKind::Compare { first, rest } = &c.relation.kind else {
+                    return Err(err(Code::NotAConstraint, "a constraint is a comparison or a membership")
+                        .at(c.relation.span, "not a comparison")
+                        .help("compare it with something: `… <= …`, `… == …`")
+                        .into());
+                };
+                let mut exprs: Vec<&Expr> = vec![first];
+                let mut ops = vec![];
+                for link in rest {
+                    match (link.op, &link.operand.kind) {
+                        (CompareOp::In, ExprKind::Interval { lo, hi }) if rest.len() == 1 => {
+                            exprs = vec![lo, first, hi];
+                            ops = vec![CompareOp::Le, CompareOp::Le];
+                        }
+                        (CompareOp::In, _) => {
+                            return Err(err(Code::NotBuiltYet, "membership in this set is not built yet")
+                                .at(link.operand.span, "here")
+                                .help("`in [l, u]` is built; cones are written as inequalities: `norm(…) <= …`")
+                                .into());
+                        }
+                        (CompareOp::Lt | CompareOp::Gt, _) => {
+                            let weak = if link.op == CompareOp::Lt { "<=" } else { ">=" };
+                            return Err(err(Code::StrictInequality, "a constraint cannot be strict")
+                                .at(link.op_span, "the optimum may lie on the boundary")
+                                .help_edit(format!("write `{weak}`"), link.op_span, weak)
+                                .into());
+                        }
+                        (CompareOp::Ne, _) => {
+                            return Err(err(Code::NotAConstraint, "`!=` is not a constraint")
+                                .at(link.op_span, "its set is not closed")
+                                .into());
+                        }
+                        (op, _) => {
+                            exprs.push(&link.operand);
+                            ops.push(op);
+                        }
+                    }
+                }
+                let vals = exprs.iter().map(|e| l.expr(e)).collect::<Lowered<Vec<_>>>()?;
+                let shape = vals.iter().map(Val::dims).find(|d| !d.is_empty()).unwrap_or(&[]).to_vec();
+                for (v, e) in vals.iter().zip(&exprs) {
+                    if !v.dims().is_empty() && v.dims() != shape {
+                        return Err(err(
+                            Code::ShapeMismatch,
+                            format!("a constraint compares {} with {}", describe(&shape), describe(v.dims())),
+                        )
+                        .at(e.span, describe(v.dims()))
+                        .help("both sides need the same index sets, or one of them is a single number")
+                        .into());
+                    }
+                }
+                let (domain, at) = if shape.is_empty() {
+                    (outer, vec![])
+                } else {
+                    let (d, ix) = l.ir.add_domain(outer, super::arrays::index_names(&shape));
+                    dims.extend(shape);
+                    (d, ix.into_iter().map(Pos::index).collect())
+                };
+                let nodes = l.in_region(domain, |l| {
+                    vals.iter()
+                        .zip(&exprs)
+                        .map(|(v, e)| match v {
+                            Val::Arr(a) => l.entry(a, &at),
+                            v => l.number(v, e.span),
+                        })
+                        .collect::<Lowered<Vec<_>>>()
+                })?;
+                let sides = match (nodes.as_slice(), ops.as_slice()) {
+                    ([a, b], [CompareOp::Le]) => Sides::Le(*a, *b),
+                    ([a, b], [CompareOp::Ge]) => Sides::Ge(*a, *b),
+                    ([a, b], [CompareOp::Eq]) => Sides::Eq(*a, *b),
+                    ([a, b, d], [CompareOp::Le, CompareOp::Le]) => Sides::Between(*a, *b, *d),
+                    ([a, b, d], [CompareOp::Ge, CompareOp::Ge]) => Sides::Between(*d, *b, *a),
+                    _ => {
+                        return Err(err(Code::NotAConstraint, "a constraint has one comparison, or two in one direction")
+                            .at(c.relation.span, "more than that")
+                            .help("write several constraints")
+                            .into());
+                    }
+                };
+                Ok((domain, sides))
+            })
+        })?;
+        Ok(Constraint { name, domain, dims, sides, span: c.span })
+    }
+}
+
+/// What the checker and the session may ask of an entity without lowering it.
+impl Entity {
+    /// The index sets of its value, where it has some.
+    pub fn dims(&self) -> Option<&[IndexSet]> {
+        match self {
+            Entity::Param(p) => Some(&p.tensor.dims),
+            _ => None,
+        }
+    }
+}
+
+impl super::Arr {
+    /// The root node, if the array is one.
+    pub fn as_node(&self) -> Option<NodeId> {
+        match self.src {
+            Src::Node(n) => Some(n),
+            Src::Pull(_) => None,
+        }
+    }
+}
