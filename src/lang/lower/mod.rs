@@ -19,7 +19,7 @@ use crate::base::value::{Elem, IndexSet, Tensor};
 use crate::base::{Code, Diagnostic, Span};
 use crate::ir::facts::Sign;
 use crate::ir::{DomainId, IndexId, Input, InputId, InputKind, Ir, NodeId, Pos};
-use crate::lang::syntax::{Expr, FnDecl};
+use crate::lang::syntax::{Entry, Expr, FnDecl};
 
 pub use problem::{LoweredProblem, lower_problem};
 
@@ -218,6 +218,30 @@ pub fn lower_dimension(names: &dyn Names, expr: &Expr) -> Lowered<(IndexSet, BTr
     let mut l = Lower::new(names);
     let v = l.dimension(expr)?;
     Ok((v, l.structural))
+}
+
+/// A set literal under the name it is declared by.
+pub fn lower_set(names: &dyn Names, items: &[Expr], span: Span, name: &str) -> Lowered<IndexSet> {
+    match Lower::new(names).set_literal(items, span, name)? {
+        Val::Set(s) => Ok(s),
+        _ => Err(err(Code::WrongType, "not a set").at(span, "here").into()),
+    }
+}
+
+/// A labelled array over known index sets; absent entries take `default`.
+pub fn lower_labelled(
+    names: &dyn Names,
+    entries: &[Entry],
+    dims: &[IndexSet],
+    default: Option<f64>,
+    span: Span,
+) -> Lowered<Tensor> {
+    Lower::new(names).labelled(entries, dims, default, span)
+}
+
+/// The type of an array in the user's terms.
+pub fn describe_dims(dims: &[IndexSet]) -> String {
+    describe(dims)
 }
 
 impl<'n> Lower<'n> {
