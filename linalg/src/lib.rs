@@ -2,9 +2,13 @@
 //!
 //! Invariant: the only package that names faer and Clarabel; knows nothing of problems, methods or spans.
 
+pub mod dense;
+pub mod fault;
 pub mod lanes;
 pub mod math;
 pub mod reduce;
 pub mod sparse;
 
-pub use sparse::{Csr, Dense};
+pub use dense::Dense;
+pub use fault::NumericalFault;
+pub use sparse::Csr;

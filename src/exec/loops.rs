@@ -57,9 +57,17 @@ struct Adds {
 /// Where terminals go.
 enum Sink<'a> {
     /// Straight into the outputs.
-    Direct { arrays: &'a mut [Vec<f64>], partials: &'a mut [Vec<Partial>] },
+    Direct {
+        arrays: &'a mut [Vec<f64>],
+        partials: &'a mut [Vec<Partial>],
+    },
     /// Into buffers of a task whose first outermost instance is given.
-    Buffered { first: usize, maps: Vec<Vec<f64>>, adds: Vec<Adds>, partials: Vec<Vec<Partial>> },
+    Buffered {
+        first: usize,
+        maps: Vec<Vec<f64>>,
+        adds: Vec<Adds>,
+        partials: Vec<Vec<Partial>>,
+    },
     /// Truth values of a filter.
     Keep { flags: Vec<bool> },
 }
@@ -83,7 +91,10 @@ pub fn run(cx: &Ctx<'_>, lp: &Loop, outs: &mut [Vec<f64>]) -> Result<(), Fault> 
     let work = total.saturating_mul(lp.cost.max(1));
     if work < PARALLEL_WORK || blocks < 2 || rayon::current_num_threads() == 1 {
         let mut w = Worker::new(cx, lp);
-        let mut sink = Sink::Direct { arrays: outs, partials: &mut partials };
+        let mut sink = Sink::Direct {
+            arrays: outs,
+            partials: &mut partials,
+        };
         for b in 0..blocks {
             w.outer_block(cx, lp, b * block, ((b + 1) * block).min(total), &mut sink);
             if let Some(f) = w.fault.take() {
@@ -152,7 +163,12 @@ pub fn filter(cx: &Ctx<'_>, lp: &Loop) -> Result<Vec<bool>, Fault> {
 
 /// Outermost lanes per block: fewer when one instance is a lot of work, so that there are blocks to share out.
 fn block_size(cost: usize) -> usize {
-    (1 << 16).checked_div(cost).unwrap_or(LANES).clamp(1, LANES).next_power_of_two().min(LANES)
+    (1usize << 16)
+        .checked_div(cost)
+        .unwrap_or(LANES)
+        .clamp(1, LANES)
+        .next_power_of_two()
+        .min(LANES)
 }
 
 /// Combines partials by a tree whose shape depends on their number only.
@@ -177,7 +193,15 @@ impl Sink<'_> {
         }
     }
     fn merge(self, outs: &mut [Vec<f64>], all: &mut [Vec<Partial>]) {
-        let Sink::Buffered { first, maps, adds, partials } = self else { return };
+        let Sink::Buffered {
+            first,
+            maps,
+            adds,
+            partials,
+        } = self
+        else {
+            return;
+        };
         for (k, out) in outs.iter_mut().enumerate() {
             if !maps[k].is_empty() {
                 out[first..first + maps[k].len()].copy_from_slice(&maps[k]);
@@ -243,7 +267,11 @@ impl Worker {
                 }
             })
             .collect();
-        Worker { levels, offsets: vec![0; LANES], fault: None }
+        Worker {
+            levels,
+            offsets: vec![0; LANES],
+            fault: None,
+        }
     }
 
     fn outer_block(&mut self, cx: &Ctx<'_>, lp: &Loop, s: usize, e: usize, sink: &mut Sink<'_>) {
@@ -292,7 +320,11 @@ impl Worker {
                     }
                 }
             } else if let Some(parent) = l.parent {
-                let from = lp.levels[parent].indices.iter().position(|x| *x == i).unwrap_or_default();
+                let from = lp.levels[parent]
+                    .indices
+                    .iter()
+                    .position(|x| *x == i)
+                    .unwrap_or_default();
                 let src = &head[parent].pos[from];
                 for lane in 0..st.n {
                     pos[lane] = src[st.parent_lane[lane] as usize];
@@ -303,7 +335,11 @@ impl Worker {
 
     fn fail(&mut self, what: impl Into<String>) {
         if self.fault.is_none() {
-            self.fault = Some(Fault { what: what.into(), node: None, at: vec![] });
+            self.fault = Some(Fault {
+                what: what.into(),
+                node: None,
+                at: vec![],
+            });
         }
     }
 
@@ -327,7 +363,12 @@ impl Worker {
                 Instr::Op3 { f, dst, a, b, c } => {
                     let regs = &mut self.levels[level].regs;
                     let mut d = std::mem::take(&mut regs[*dst as usize]);
-                    f(&mut d[..n], &regs[*a as usize][..n], &regs[*b as usize][..n], &regs[*c as usize][..n]);
+                    f(
+                        &mut d[..n],
+                        &regs[*a as usize][..n],
+                        &regs[*b as usize][..n],
+                        &regs[*c as usize][..n],
+                    );
                     regs[*dst as usize] = d;
                 }
                 Instr::Load { dst, slot, addr } => self.load(cx, l, level, *dst, *slot, addr),
@@ -420,7 +461,9 @@ impl Worker {
         }
         if addr.computed.is_empty() && (st.straight || addr.terms.is_empty()) {
             let at = |lane: usize| {
-                addr.terms.iter().fold(addr.offset, |o, (i, c)| o + c * st.pos[find(*i)][lane])
+                addr.terms
+                    .iter()
+                    .fold(addr.offset, |o, (i, c)| o + c * st.pos[find(*i)][lane])
             };
             let start = at(0);
             let stride = if n > 1 { at(1) - start } else { 1 };

@@ -3,7 +3,7 @@
 //! Invariant: sees IR and values only, never syntax; opens no file, reads no clock.
 
 mod loops;
-pub mod plan;
+mod plan;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -143,7 +143,14 @@ impl Machine {
             by_input[i.index()] = Some(*s);
         }
         let domains = vec![Bound::default(); plan.domains.len()];
-        Machine { plan, slots, domains, by_input, stale: true, evaluations: 0 }
+        Machine {
+            plan,
+            slots,
+            domains,
+            by_input,
+            stale: true,
+            evaluations: 0,
+        }
     }
     /// The plan.
     pub fn plan(&self) -> &Plan {
@@ -178,7 +185,10 @@ impl Machine {
         }
         for p in &plan.steps {
             if p.dynamic || self.stale {
-                self.step(&plan, &p.step).map_err(|f| Fault { node: f.node.or(Some(p.node)), ..f })?;
+                self.step(&plan, &p.step).map_err(|f| Fault {
+                    node: f.node.or(Some(p.node)),
+                    ..f
+                })?;
             }
         }
         self.stale = false;
@@ -211,7 +221,11 @@ impl Machine {
             let parent = shape.parent.map_or(1, |p| self.domains[p.index()].total);
             let own: usize = shape.lens.iter().product();
             self.domains[d] = Bound {
-                total: if shape.parent.is_none() { 1 } else { parent.saturating_mul(own) },
+                total: if shape.parent.is_none() {
+                    1
+                } else {
+                    parent.saturating_mul(own)
+                },
                 starts: None,
                 columns: None,
             };
@@ -228,7 +242,11 @@ impl Machine {
             Some(c) => ArrayData::Sparse(c),
             None => ArrayData::Dense(s.entries().unwrap_or(&[])),
         };
-        ArrayRef { shape: &plan.shapes[slot.0 as usize], data, transposed }
+        ArrayRef {
+            shape: &plan.shapes[slot.0 as usize],
+            data,
+            transposed,
+        }
     }
 
     fn step(&mut self, plan: &Plan, step: &Step) -> Result<(), Fault> {
@@ -247,7 +265,11 @@ impl Machine {
             Step::Array { atom, args, out } => {
                 if let Eval::Array(f) = atom.eval {
                     let refs: Vec<ArrayRef<'_>> = args.iter().map(|a| self.array_ref(plan, *a)).collect();
-                    let v = f(&refs).map_err(|e| Fault { what: e.what, node: None, at: vec![] })?;
+                    let v = f(&refs).map_err(|e| Fault {
+                        what: e.what,
+                        node: None,
+                        at: vec![],
+                    })?;
                     self.slots[out.0 as usize] = match v {
                         ArrayOut::Dense(d) => Slot::Dense(d),
                         ArrayOut::Sparse(s) => Slot::Sparse(s),
@@ -263,17 +285,30 @@ impl Machine {
                     _ => Slot::Transposed(*arg),
                 };
             }
-            Step::Pick { array, addr, computed, out } => {
+            Step::Pick {
+                array,
+                addr,
+                computed,
+                out,
+            } => {
                 let mut at = addr.offset;
                 for ((_, stride, dim), s) in addr.computed.iter().zip(computed) {
                     let v = self.slots[s.0 as usize].scalar();
                     if !(v >= 0.0 && v < *dim as f64 && v.fract() == 0.0) {
-                        return Err(Fault { what: "an index leaves its array".into(), node: None, at: vec![] });
+                        return Err(Fault {
+                            what: "an index leaves its array".into(),
+                            node: None,
+                            at: vec![],
+                        });
                     }
                     at += stride * v as i64;
                 }
                 if at < 0 || at >= addr.len as i64 {
-                    return Err(Fault { what: "an index leaves its array".into(), node: None, at: vec![] });
+                    return Err(Fault {
+                        what: "an index leaves its array".into(),
+                        node: None,
+                        at: vec![],
+                    });
                 }
                 let s = &self.slots[array.0 as usize];
                 let v = match s.entries() {
@@ -291,7 +326,11 @@ impl Machine {
                         _ => vec![],
                     })
                     .collect();
-                let cx = loops::Ctx { plan, slots: &self.slots, domains: &self.domains };
+                let cx = loops::Ctx {
+                    plan,
+                    slots: &self.slots,
+                    domains: &self.domains,
+                };
                 let r = loops::run(&cx, lp, &mut outs);
                 for (o, v) in lp.outs.iter().zip(outs) {
                     self.slots[o.slot.0 as usize] = Slot::Dense(v);
@@ -299,7 +338,11 @@ impl Machine {
                 r?;
             }
             Step::BindDomain { domain, filter } => {
-                let cx = loops::Ctx { plan, slots: &self.slots, domains: &self.domains };
+                let cx = loops::Ctx {
+                    plan,
+                    slots: &self.slots,
+                    domains: &self.domains,
+                };
                 let flags = loops::filter(&cx, filter)?;
                 self.bind_filtered(plan, domain.index(), &flags);
             }
@@ -335,7 +378,11 @@ impl Machine {
             }
         }
         starts.push(total);
-        self.domains[d] = Bound { total, starts: Some(starts), columns: Some(columns) };
+        self.domains[d] = Bound {
+            total,
+            starts: Some(starts),
+            columns: Some(columns),
+        };
         // Children of a filtered domain have as many parents as it has instances.
         for c in d + 1..plan.domains.len() {
             if let Some(p) = plan.domains[c].parent

@@ -37,11 +37,26 @@ pub struct Addr {
 #[derive(Clone)]
 pub enum Instr {
     /// `dst = f(a)`.
-    Op1 { f: fn(&mut [f64], &[f64]), dst: Reg, a: Reg },
+    Op1 {
+        f: fn(&mut [f64], &[f64]),
+        dst: Reg,
+        a: Reg,
+    },
     /// `dst = f(a, b)`.
-    Op2 { f: fn(&mut [f64], &[f64], &[f64]), dst: Reg, a: Reg, b: Reg },
+    Op2 {
+        f: fn(&mut [f64], &[f64], &[f64]),
+        dst: Reg,
+        a: Reg,
+        b: Reg,
+    },
     /// `dst = f(a, b, c)`.
-    Op3 { f: fn(&mut [f64], &[f64], &[f64], &[f64]), dst: Reg, a: Reg, b: Reg, c: Reg },
+    Op3 {
+        f: fn(&mut [f64], &[f64], &[f64], &[f64]),
+        dst: Reg,
+        a: Reg,
+        b: Reg,
+        c: Reg,
+    },
     /// `dst = array[addr]`.
     Load { dst: Reg, slot: SlotId, addr: Addr },
     /// `dst = lo + position(index)`.
@@ -129,11 +144,20 @@ pub enum Step {
     /// A scalar atom on root scalars.
     Scalar { eval: Eval, args: Vec<SlotId>, out: SlotId },
     /// An array atom.
-    Array { atom: AtomRef, args: Vec<SlotId>, out: SlotId },
+    Array {
+        atom: AtomRef,
+        args: Vec<SlotId>,
+        out: SlotId,
+    },
     /// The transpose of a matrix, kept as a view.
     Transpose { arg: SlotId, out: SlotId },
     /// One entry of an array; computed positions come from root scalars.
-    Pick { array: SlotId, addr: Addr, computed: Vec<SlotId>, out: SlotId },
+    Pick {
+        array: SlotId,
+        addr: Addr,
+        computed: Vec<SlotId>,
+        out: SlotId,
+    },
     /// A loop.
     Loop(Box<Loop>),
     /// Evaluates a domain's filter and rebuilds its instances.
@@ -199,9 +223,9 @@ impl Plan {
                         OutKind::Scalar(_) => 8,
                     })
                     .fold(0usize, usize::saturating_add),
-                Step::Array { out, .. } => {
-                    self.shapes[out.0 as usize].iter().fold(8usize, |a, n| a.saturating_mul(*n))
-                }
+                Step::Array { out, .. } => self.shapes[out.0 as usize]
+                    .iter()
+                    .fold(8usize, |a, n| a.saturating_mul(*n)),
                 _ => 8,
             })
             .fold(0usize, usize::saturating_add)
@@ -232,11 +256,30 @@ struct Compiler<'a> {
 /// Work of a loop under construction: what one level must produce.
 #[derive(Clone)]
 enum Terminal {
-    Fold { node: NodeId, body: NodeId, reduce: Reduce },
-    Store { body: NodeId, out: usize },
-    Total { body: NodeId, out: usize },
-    Scatter { domain: DomainId, body: NodeId, array_shape: Vec<usize>, at: Vec<Pos>, out: usize },
-    Keep { domain: DomainId, body: NodeId },
+    Fold {
+        node: NodeId,
+        body: NodeId,
+        reduce: Reduce,
+    },
+    Store {
+        body: NodeId,
+        out: usize,
+    },
+    Total {
+        body: NodeId,
+        out: usize,
+    },
+    Scatter {
+        domain: DomainId,
+        body: NodeId,
+        array_shape: Vec<usize>,
+        at: Vec<Pos>,
+        out: usize,
+    },
+    Keep {
+        domain: DomainId,
+        body: NodeId,
+    },
 }
 
 impl Terminal {
@@ -313,7 +356,10 @@ impl<'a> Compiler<'a> {
                     _ => inputs.push((*i, slot)),
                 },
                 Node::Fold { domain, .. } | Node::Map { domain, .. } | Node::Scatter { domain, .. } => {
-                    by_depth.entry(depth[n.index()]).or_default().1.push(Pending { node: n, domain: *domain });
+                    by_depth.entry(depth[n.index()]).or_default().1.push(Pending {
+                        node: n,
+                        domain: *domain,
+                    });
                 }
                 _ => by_depth.entry(depth[n.index()]).or_default().0.push(n),
             }
@@ -350,13 +396,17 @@ impl<'a> Compiler<'a> {
                 self.bind_domain(filters[next_filter].1);
                 next_filter += 1;
             }
-            let Some((plain, loops)) = by_depth.remove(&d) else { continue };
+            let Some((plain, loops)) = by_depth.remove(&d) else {
+                continue;
+            };
             for n in plain {
                 self.plain_step(n);
             }
             let mut groups: BTreeMap<(bool, DomainId), Vec<Pending>> = BTreeMap::new();
             for p in loops {
-                let Some(&top) = ir.chain(p.domain).first() else { continue };
+                let Some(&top) = ir.chain(p.domain).first() else {
+                    continue;
+                };
                 groups.entry((self.dynamic[p.node.index()], top)).or_default().push(p);
             }
             for ((dynamic, top), group) in groups {
@@ -366,7 +416,11 @@ impl<'a> Compiler<'a> {
                     }
                 }
                 let step = Step::Loop(Box::new(self.fuse(top, &group)));
-                self.plan_steps.push(Planned { step, dynamic, node: group[0].node });
+                self.plan_steps.push(Planned {
+                    step,
+                    dynamic,
+                    node: group[0].node,
+                });
             }
         }
         let outputs = outputs.iter().map(|o| self.slot(*o)).collect();
@@ -388,7 +442,9 @@ impl<'a> Compiler<'a> {
             data,
             steps: self.plan_steps,
             domains,
-            indices: (0..ir.index_count() as u32).map(|i| ir.index(IndexId(i)).clone()).collect(),
+            indices: (0..ir.index_count() as u32)
+                .map(|i| ir.index(IndexId(i)).clone())
+                .collect(),
             outputs,
         }
     }
@@ -400,13 +456,30 @@ impl<'a> Compiler<'a> {
         }
         let Some(filter) = self.ir.domain(d).filter else { return };
         let chain = self.ir.chain(d);
-        let mut builder = LoopBuilder { c: self, levels: vec![] };
+        let mut builder = LoopBuilder {
+            c: self,
+            levels: vec![],
+        };
         let top = chain[0];
-        builder.level(top, None, vec![Terminal::Keep { domain: d, body: filter }]);
+        builder.level(
+            top,
+            None,
+            vec![Terminal::Keep {
+                domain: d,
+                body: filter,
+            }],
+        );
         let levels = builder.levels;
         let cost = levels.iter().map(|l| l.code.len()).sum();
         self.plan_steps.push(Planned {
-            step: Step::BindDomain { domain: d, filter: Box::new(Loop { levels, outs: vec![], cost }) },
+            step: Step::BindDomain {
+                domain: d,
+                filter: Box::new(Loop {
+                    levels,
+                    outs: vec![],
+                    cost,
+                }),
+            },
             dynamic: false,
             node: filter,
         });
@@ -421,7 +494,11 @@ impl<'a> Compiler<'a> {
                 match atom.kind {
                     AtomKind::Array if *atom == crate::atoms::TRANSPOSE => Step::Transpose { arg: args[0], out },
                     AtomKind::Array => Step::Array { atom: *atom, args, out },
-                    _ => Step::Scalar { eval: atom.eval, args, out },
+                    _ => Step::Scalar {
+                        eval: atom.eval,
+                        args,
+                        out,
+                    },
                 }
             }
             Node::Gather { array, at } => {
@@ -431,11 +508,20 @@ impl<'a> Compiler<'a> {
                     computed.push(c.slot(n));
                     0
                 });
-                Step::Pick { array: self.slot(array), addr, computed, out }
+                Step::Pick {
+                    array: self.slot(array),
+                    addr,
+                    computed,
+                    out,
+                }
             }
             _ => return,
         };
-        self.plan_steps.push(Planned { step, dynamic: self.dynamic[n.index()], node: n });
+        self.plan_steps.push(Planned {
+            step,
+            dynamic: self.dynamic[n.index()],
+            node: n,
+        });
     }
 
     /// Reads of a transposed matrix are reads of the matrix.
@@ -488,15 +574,29 @@ impl<'a> Compiler<'a> {
             match self.ir.node(p.node) {
                 Node::Fold { atom, body, .. } => {
                     let Eval::Reduce(reduce) = atom.eval else { continue };
-                    outs.push(Out { slot, kind: OutKind::Scalar(reduce) });
+                    outs.push(Out {
+                        slot,
+                        kind: OutKind::Scalar(reduce),
+                    });
                     terminals.push(Terminal::Total { body: *body, out });
                 }
                 Node::Map { body, .. } => {
-                    outs.push(Out { slot, kind: OutKind::Map { len } });
+                    outs.push(Out {
+                        slot,
+                        kind: OutKind::Map { len },
+                    });
                     terminals.push(Terminal::Store { body: *body, out });
                 }
-                Node::Scatter { domain, shape, at, body } => {
-                    outs.push(Out { slot, kind: OutKind::Scatter { len } });
+                Node::Scatter {
+                    domain,
+                    shape,
+                    at,
+                    body,
+                } => {
+                    outs.push(Out {
+                        slot,
+                        kind: OutKind::Scatter { len },
+                    });
                     terminals.push(Terminal::Scatter {
                         domain: *domain,
                         body: *body,
@@ -508,7 +608,10 @@ impl<'a> Compiler<'a> {
                 _ => {}
             }
         }
-        let mut builder = LoopBuilder { c: self, levels: vec![] };
+        let mut builder = LoopBuilder {
+            c: self,
+            levels: vec![],
+        };
         builder.level(top, None, terminals);
         let levels = builder.levels;
         let cost = self.cost(&levels, 0);
@@ -546,10 +649,17 @@ struct Emit {
 
 impl LoopBuilder<'_, '_> {
     /// Emits the level of `domain` that produces `terminals`; returns its index.
-    fn level(&mut self, domain: DomainId, parent: Option<(usize, &HashMap<NodeId, Reg>)>, terminals: Vec<Terminal>) -> (usize, HashMap<NodeId, Reg>) {
+    fn level(
+        &mut self,
+        domain: DomainId,
+        parent: Option<(usize, &HashMap<NodeId, Reg>)>,
+        terminals: Vec<Terminal>,
+    ) -> (usize, HashMap<NodeId, Reg>) {
         let ir = self.c.ir;
         let level = self.levels.len();
-        let unfiltered = terminals.iter().any(|t| matches!(t, Terminal::Keep { domain: d, .. } if *d == domain));
+        let unfiltered = terminals
+            .iter()
+            .any(|t| matches!(t, Terminal::Keep { domain: d, .. } if *d == domain));
         self.levels.push(Level {
             domain,
             unfiltered,
@@ -560,7 +670,11 @@ impl LoopBuilder<'_, '_> {
             indices: vec![],
             code: vec![],
         });
-        let mut e = Emit { level, regs: HashMap::new(), next: 0 };
+        let mut e = Emit {
+            level,
+            regs: HashMap::new(),
+            next: 0,
+        };
         let own = |t: &Terminal| match t {
             Terminal::Scatter { domain: d, .. } | Terminal::Keep { domain: d, .. } => *d == domain,
             _ => true,
@@ -586,14 +700,23 @@ impl LoopBuilder<'_, '_> {
                 phase.insert(n, 0);
                 continue;
             }
-            if let Node::Fold { atom, domain: child, body } = ir.node(n) {
+            if let Node::Fold {
+                atom,
+                domain: child,
+                body,
+            } = ir.node(n)
+            {
                 let mut below = vec![];
                 self.collect(*body, domain, &mut below);
                 for b in below {
                     p = p.max(phase.get(&b).copied().unwrap_or(0));
                 }
                 if let Eval::Reduce(reduce) = atom.eval {
-                    nested.entry((p, *child)).or_default().push(Terminal::Fold { node: n, body: *body, reduce });
+                    nested.entry((p, *child)).or_default().push(Terminal::Fold {
+                        node: n,
+                        body: *body,
+                        reduce,
+                    });
                 }
                 p += 1;
             } else {
@@ -608,7 +731,10 @@ impl LoopBuilder<'_, '_> {
                     self.emit(&mut e, n, parent.map(|p| p.1));
                 }
             }
-            let here: Vec<(usize, DomainId)> = nested.range((p, DomainId(0))..(p + 1, DomainId(0))).map(|(k, _)| *k).collect();
+            let here: Vec<(usize, DomainId)> = nested
+                .range((p, DomainId(0))..(p + 1, DomainId(0)))
+                .map(|(k, _)| *k)
+                .collect();
             for key in here {
                 let Some(terms) = nested.remove(&key) else { continue };
                 self.c_bind_chain(key.1);
@@ -625,9 +751,11 @@ impl LoopBuilder<'_, '_> {
                     .iter()
                     .zip(dsts)
                     .filter_map(|(t, dst)| match t {
-                        Terminal::Fold { body, reduce, .. } => {
-                            Some(ChildFold { reduce: *reduce, body: child_regs[body], dst })
-                        }
+                        Terminal::Fold { body, reduce, .. } => Some(ChildFold {
+                            reduce: *reduce,
+                            body: child_regs[body],
+                            dst,
+                        }),
                         _ => None,
                     })
                     .collect();
@@ -656,7 +784,9 @@ impl LoopBuilder<'_, '_> {
                 Terminal::Store { out, .. } => Instr::Store { src, out: *out },
                 Terminal::Total { out, .. } => Instr::Total { src, out: *out },
                 Terminal::Keep { .. } => Instr::Keep { src },
-                Terminal::Scatter { array_shape, at, out, .. } => {
+                Terminal::Scatter {
+                    array_shape, at, out, ..
+                } => {
                     let addr = self.addr(&mut e, array_shape, at, parent.map(|p| p.1));
                     Instr::ScatterAdd { src, addr, out: *out }
                 }
@@ -665,7 +795,10 @@ impl LoopBuilder<'_, '_> {
         }
         for (d, terms) in deeper {
             let (child, _) = self.level(d, Some((level, &e.regs)), terms);
-            self.levels[level].code.push(Instr::Child { level: child, folds: vec![] });
+            self.levels[level].code.push(Instr::Child {
+                level: child,
+                folds: vec![],
+            });
         }
         self.levels[level].regs = e.next as usize;
         (level, e.regs)
@@ -790,8 +923,19 @@ impl LoopBuilder<'_, '_> {
                 let dst = e.fresh(n);
                 let instr = match atom.eval {
                     Eval::Lane1(f) => Instr::Op1 { f, dst, a: r[0] },
-                    Eval::Lane2(f) => Instr::Op2 { f, dst, a: r[0], b: r[1] },
-                    Eval::Lane3(f) => Instr::Op3 { f, dst, a: r[0], b: r[1], c: r[2] },
+                    Eval::Lane2(f) => Instr::Op2 {
+                        f,
+                        dst,
+                        a: r[0],
+                        b: r[1],
+                    },
+                    Eval::Lane3(f) => Instr::Op3 {
+                        f,
+                        dst,
+                        a: r[0],
+                        b: r[1],
+                        c: r[2],
+                    },
                     Eval::Reduce(_) | Eval::Array(_) => return dst,
                 };
                 self.levels[level].code.push(instr);

@@ -1,7 +1,10 @@
-//! The language: source text to a syntax tree, names, types and shapes.
+//! The language: source text to a syntax tree, names, types and shapes, and to IR.
 //!
 //! Invariant: parsing and checking never fail; they answer with a tree and diagnostics.
 
 pub mod errors;
+pub mod lower;
 pub mod parse;
 pub mod syntax;
+
+pub use parse::parse;

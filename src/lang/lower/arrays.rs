@@ -4,11 +4,11 @@
 
 use std::rc::Rc;
 
-use super::{Arr, Local, Lower, Lowered, Src, Val, describe, err};
+use super::{Arr, Lower, Lowered, Src, Val, describe, err};
 use crate::atoms;
 use crate::base::value::{Elem, IndexSet};
 use crate::base::{Code, Span};
-use crate::ir::{AtomRef, DomainId, IndexId, Node, NodeId, Pos};
+use crate::ir::{AtomRef, DomainId, Node, NodeId, Pos};
 
 impl Lower<'_> {
     /// One entry.
@@ -38,15 +38,23 @@ impl Lower<'_> {
     pub(super) fn whole(&mut self, a: &Arr, span: Span) -> Lowered<NodeId> {
         match self.try_whole(a)? {
             Some(n) => Ok(n),
-            None => Err(err(Code::NotBuiltYet, "matrix functions of arrays that change with an index are not built yet")
-                .at(span, "this array depends on an enclosing index")
-                .help("write the entries out with `sum` over indices")
-                .into()),
+            None => Err(err(
+                Code::NotBuiltYet,
+                "matrix functions of arrays that change with an index are not built yet",
+            )
+            .at(span, "this array depends on an enclosing index")
+            .help("write the entries out with `sum` over indices")
+            .into()),
         }
     }
 
     pub(super) fn node_arr(&self, node: NodeId, dims: Vec<IndexSet>) -> Arr {
-        Arr { dims, src: Src::Node(node), covector: false, elem: Elem::Real }
+        Arr {
+            dims,
+            src: Src::Node(node),
+            covector: false,
+            elem: Elem::Real,
+        }
     }
 
     /// A scalar atom applied entry by entry.
@@ -82,7 +90,12 @@ impl Lower<'_> {
                 .collect::<Lowered<Vec<_>>>()?;
             l.scalar_atom(atom, &nodes, span)
         });
-        Ok(Val::Arr(Arr { dims: shape.dims, src: Src::Pull(pull), covector: shape.covector, elem }))
+        Ok(Val::Arr(Arr {
+            dims: shape.dims,
+            src: Src::Pull(pull),
+            covector: shape.covector,
+            elem,
+        }))
     }
 
     fn structured(&mut self, atom: AtomRef, args: &[Val], dims: &[IndexSet]) -> Lowered<Option<Val>> {
@@ -91,7 +104,9 @@ impl Lower<'_> {
             _ => None,
         };
         let n = if atom == atoms::ADD || atom == atoms::SUB {
-            let (Some(a), Some(b)) = (node(&args[0]), node(&args[1])) else { return Ok(None) };
+            let (Some(a), Some(b)) = (node(&args[0]), node(&args[1])) else {
+                return Ok(None);
+            };
             let b = if atom == atoms::SUB {
                 let m = self.ir.constant(-1.0);
                 self.ir.apply(atoms::ARRAY_SCALE, &[m, b])
@@ -127,19 +142,26 @@ impl Lower<'_> {
     }
 
     pub(super) fn scalar_atom(&mut self, atom: AtomRef, args: &[NodeId], span: Span) -> Lowered<NodeId> {
-        self.ir.try_apply(atom, args).map_err(|e| err(Code::ShapeMismatch, e).at(span, "here").into())
+        self.ir
+            .try_apply(atom, args)
+            .map_err(|e| err(Code::ShapeMismatch, e).at(span, "here").into())
     }
 
     fn mismatch(&self, op: &str, a: &Arr, b: &Arr, span: Span) -> Box<crate::base::Diagnostic> {
         let (ta, tb) = (describe(&a.dims), describe(&b.dims));
         let d = if a.dims.len() == b.dims.len() && a.dims == b.dims {
-            err(Code::ShapeMismatch, format!("`{op}` combines a vector with a transposed vector"))
-                .at(span, format!("both are {ta}, one of them transposed"))
-                .help("transpose the other one too, or drop the `'`")
+            err(
+                Code::ShapeMismatch,
+                format!("`{op}` combines a vector with a transposed vector"),
+            )
+            .at(span, format!("both are {ta}, one of them transposed"))
+            .help("transpose the other one too, or drop the `'`")
         } else {
             err(Code::ShapeMismatch, format!("`{op}` combines {ta} with {tb}"))
                 .at(span, "the dimensions differ")
-                .help("elementwise operations need the same index sets; write the pairing out with `[i in I, j in J] …`")
+                .help(
+                    "elementwise operations need the same index sets; write the pairing out with `[i in I, j in J] …`",
+                )
         };
         d.into()
     }
@@ -156,7 +178,11 @@ impl Lower<'_> {
             }
             let mut d = err(
                 Code::ShapeMismatch,
-                format!("`*` needs the columns of {} to be the rows of {}", describe(&x.dims), describe(&y.dims)),
+                format!(
+                    "`*` needs the columns of {} to be the rows of {}",
+                    describe(&x.dims),
+                    describe(&y.dims)
+                ),
             )
             .at(span, format!("`{}` against `{}`", p.describe(), q.describe()));
             if x.dims.len() == 2 && x.dims[0] == *q {
@@ -180,14 +206,22 @@ impl Lower<'_> {
                     let (u, v) = (l.entry(&x, &at[..1])?, l.entry(&y, &at[1..])?);
                     l.scalar_atom(atoms::MUL, &[u, v], span)
                 });
-                Ok(Val::Arr(Arr { dims, src: Src::Pull(pull), covector: false, elem: Elem::Real }))
+                Ok(Val::Arr(Arr {
+                    dims,
+                    src: Src::Pull(pull),
+                    covector: false,
+                    elem: Elem::Real,
+                }))
             }
-            (1, 1, ..) => Err(err(Code::VectorTimesVector, "`*` between two vectors could mean three things")
-                .at(span, "vector times vector")
-                .help("`dot(a, b)` or `a'*b` for the inner product")
-                .help("`a .* b` for the product entry by entry")
-                .help("`a*b'` for the outer product")
-                .into()),
+            (1, 1, ..) => Err(err(
+                Code::VectorTimesVector,
+                "`*` between two vectors could mean three things",
+            )
+            .at(span, "vector times vector")
+            .help("`dot(a, b)` or `a'*b` for the inner product")
+            .help("`a .* b` for the product entry by entry")
+            .help("`a*b'` for the outer product")
+            .into()),
             (2, 2, ..) | (2, 1, _, false) => {
                 inner(self, &x.dims[1], &y.dims[0])?;
                 let mut dims = vec![x.dims[0].clone()];
@@ -203,7 +237,11 @@ impl Lower<'_> {
             }
             _ => Err(err(
                 Code::ShapeMismatch,
-                format!("`*` is not defined between {} and {}", describe(&x.dims), describe(&y.dims)),
+                format!(
+                    "`*` is not defined between {} and {}",
+                    describe(&x.dims),
+                    describe(&y.dims)
+                ),
             )
             .at(span, "here")
             .help("a vector on the left of a matrix is written transposed: `x'*A`")
@@ -214,7 +252,10 @@ impl Lower<'_> {
     fn matmul(&mut self, x: Arr, y: Arr, dims: Vec<IndexSet>, covector: bool, span: Span) -> Lowered<Val> {
         if let (Some(a), Some(b)) = (self.try_whole(&x)?, self.try_whole(&y)?) {
             let n = self.ir.apply(atoms::MATMUL, &[a, b]);
-            return Ok(Val::Arr(Arr { covector, ..self.node_arr(n, dims) }));
+            return Ok(Val::Arr(Arr {
+                covector,
+                ..self.node_arr(n, dims)
+            }));
         }
         let inner = x.dims[1].clone();
         let pull = Rc::new(move |l: &mut Lower<'_>, at: &[Pos]| {
@@ -226,15 +267,23 @@ impl Lower<'_> {
                 l.scalar_atom(atoms::MUL, &[u, v], span)
             })
         });
-        Ok(Val::Arr(Arr { dims, src: Src::Pull(pull), covector, elem: Elem::Real }))
+        Ok(Val::Arr(Arr {
+            dims,
+            src: Src::Pull(pull),
+            covector,
+            elem: Elem::Real,
+        }))
     }
 
     /// `Σ a[i]·b[i]` over all dimensions.
     pub(super) fn dot(&mut self, a: &Arr, b: &Arr, span: Span) -> Lowered<NodeId> {
         if a.dims != b.dims {
-            return Err(err(Code::ShapeMismatch, format!("`dot` of {} and {}", describe(&a.dims), describe(&b.dims)))
-                .at(span, "the dimensions differ")
-                .into());
+            return Err(err(
+                Code::ShapeMismatch,
+                format!("`dot` of {} and {}", describe(&a.dims), describe(&b.dims)),
+            )
+            .at(span, "the dimensions differ")
+            .into());
         }
         self.fold_over(atoms::SUM, &a.dims.clone(), |l, at| {
             let (u, v) = (l.entry(a, at)?, l.entry(b, at)?);
@@ -248,7 +297,11 @@ impl Lower<'_> {
         match a.src {
             Src::Node(n) => {
                 let t = self.ir.apply(atoms::TRANSPOSE, &[n]);
-                Arr { dims, src: Src::Node(t), ..a }
+                Arr {
+                    dims,
+                    src: Src::Node(t),
+                    ..a
+                }
             }
             Src::Pull(f) => {
                 let pull = Rc::new(move |l: &mut Lower<'_>, at: &[Pos]| {
@@ -256,7 +309,12 @@ impl Lower<'_> {
                     p.reverse();
                     f(l, &p)
                 });
-                Arr { dims, src: Src::Pull(pull), covector: a.covector, elem: a.elem }
+                Arr {
+                    dims,
+                    src: Src::Pull(pull),
+                    covector: a.covector,
+                    elem: a.elem,
+                }
             }
         }
     }
@@ -311,18 +369,12 @@ impl Lower<'_> {
     pub(super) fn reduce(&mut self, atom: AtomRef, a: &Arr) -> Lowered<NodeId> {
         self.fold_over(atom, &a.dims.clone(), |l, at| l.entry(a, at))
     }
-
-    /// Binds index names for a body.
-    pub(super) fn bind_indices(&self, names: &[&str], ix: &[IndexId]) -> super::Scope {
-        let mut s = self.scope.clone();
-        for (n, i) in names.iter().zip(ix) {
-            s = s.with(n, Local::Index(*i));
-        }
-        s
-    }
 }
 
 /// Fresh index names for dimensions without user names.
 pub(super) fn index_names(dims: &[IndexSet]) -> Vec<(String, IndexSet)> {
-    dims.iter().enumerate().map(|(k, d)| (format!("i{}", k + 1), d.clone())).collect()
+    dims.iter()
+        .enumerate()
+        .map(|(k, d)| (format!("i{}", k + 1), d.clone()))
+        .collect()
 }

@@ -19,7 +19,9 @@ impl Lower<'_> {
             return self.method(b, &name.text, args, span);
         }
         let Some(name) = callee.as_name() else {
-            return Err(err(Code::WrongType, format!("`{}` is not a function", show(callee))).at(span, "called here").into());
+            return Err(err(Code::WrongType, format!("`{}` is not a function", show(callee)))
+                .at(span, "called here")
+                .into());
         };
         if let Some(Entity::Fn(f)) = self.names.lookup(name) {
             return self.call_fn(&f, args, span);
@@ -56,8 +58,14 @@ impl Lower<'_> {
                 return self.quad(x, p, span);
             }
             ("outer", [Val::Arr(a), Val::Arr(b)]) if a.dims.len() == 1 && b.dims.len() == 1 => {
-                let b = Arr { covector: true, ..b.clone() };
-                let a = Arr { covector: false, ..a.clone() };
+                let b = Arr {
+                    covector: true,
+                    ..b.clone()
+                };
+                let a = Arr {
+                    covector: false,
+                    ..a.clone()
+                };
                 return self.product(Val::Arr(a), Val::Arr(b), span);
             }
             ("trace", [Val::Arr(a)]) if a.dims.len() == 2 => {
@@ -82,7 +90,12 @@ impl Lower<'_> {
                 let dims = vec![a.dims[0].clone()];
                 let a = a.clone();
                 let pull = Rc::new(move |l: &mut Lower<'_>, at: &[Pos]| l.entry(&a, &[at[0].clone(), at[0].clone()]));
-                return Ok(Val::Arr(Arr { dims, src: Src::Pull(pull), covector: false, elem: Elem::Real }));
+                return Ok(Val::Arr(Arr {
+                    dims,
+                    src: Src::Pull(pull),
+                    covector: false,
+                    elem: Elem::Real,
+                }));
             }
             _ => {}
         }
@@ -91,7 +104,11 @@ impl Lower<'_> {
         if let Some(atom) = atoms::find_kind(name, AtomKind::Scalar)
             && arity(atom) == vals.len()
         {
-            let elem = if vals.iter().all(|v| elem_of(v) == Elem::Int) { elem_of(&vals[0]) } else { Elem::Real };
+            let elem = if vals.iter().all(|v| elem_of(v) == Elem::Int) {
+                elem_of(&vals[0])
+            } else {
+                Elem::Real
+            };
             let exact = matches!(name, "max" | "min" | "abs" | "sign" | "floor" | "ceil" | "round");
             return self.elementwise(atom, vals, if exact { elem } else { Elem::Real }, span);
         }
@@ -112,12 +129,17 @@ impl Lower<'_> {
         }
         if atoms::all().any(|a| a.name == name) {
             let found: Vec<String> = vals.iter().map(|v| describe(v.dims())).collect();
-            let forms: Vec<&str> =
-                atoms::all().filter(|a| a.name == name).flat_map(|a| a.signature.iter().copied()).collect();
-            return Err(err(Code::NoOverload, format!("no form of `{name}` takes {}", found.join(" and ")))
-                .at(span, "called here")
-                .note(format!("`{name}` has the forms {}", forms.join(", ")))
-                .into());
+            let forms: Vec<&str> = atoms::all()
+                .filter(|a| a.name == name)
+                .flat_map(|a| a.signature.iter().copied())
+                .collect();
+            return Err(err(
+                Code::NoOverload,
+                format!("no form of `{name}` takes {}", found.join(" and ")),
+            )
+            .at(span, "called here")
+            .note(format!("`{name}` has the forms {}", forms.join(", ")))
+            .into());
         }
         let mut d = err(Code::UnknownName, format!("there is no function `{name}`")).at(callee.span, "unknown name");
         if let Some(n) = crate::base::diagnostic::did_you_mean(name, atoms::all().map(|a| a.name)) {
@@ -129,37 +151,55 @@ impl Lower<'_> {
     fn one<'a>(&self, name: &str, args: &'a [Arg], span: Span) -> Lowered<&'a Arg> {
         match args {
             [a] => Ok(a),
-            _ => Err(err(Code::WrongArity, format!("`{name}` takes one argument, {} given", args.len()))
-                .at(span, "here")
-                .into()),
+            _ => Err(err(
+                Code::WrongArity,
+                format!("`{name}` takes one argument, {} given", args.len()),
+            )
+            .at(span, "here")
+            .into()),
         }
     }
 
     fn constant_array(&mut self, name: &str, args: &[Arg], span: Span) -> Lowered<Val> {
-        let dims = args.iter().map(|a| self.dimension(&a.value)).collect::<Lowered<Vec<_>>>()?;
+        let dims = args
+            .iter()
+            .map(|a| self.dimension(&a.value))
+            .collect::<Lowered<Vec<_>>>()?;
         if name == "eye" {
             let [d] = dims.as_slice() else {
                 return Err(err(Code::WrongArity, "`eye` takes one size").at(span, "here").into());
             };
             let one = self.ir.constant(1.0);
-            let (dom, _) = self.ir.add_domain(crate::ir::DomainId::ROOT, [("i1".to_string(), d.clone())]);
+            let (dom, _) = self
+                .ir
+                .add_domain(crate::ir::DomainId::ROOT, [("i1".to_string(), d.clone())]);
             let v = self.ir.map(dom, one);
             let n = self.ir.apply(atoms::DIAG, &[v]);
             return Ok(Val::Arr(self.node_arr(n, vec![d.clone(), d.clone()])));
         }
         if dims.is_empty() {
-            return Err(err(Code::WrongArity, format!("`{name}` takes at least one size")).at(span, "here").into());
+            return Err(err(Code::WrongArity, format!("`{name}` takes at least one size"))
+                .at(span, "here")
+                .into());
         }
         let value = f64::from(u8::from(name == "ones"));
         let pull = Rc::new(move |l: &mut Lower<'_>, _: &[Pos]| Ok(l.ir.constant(value)));
-        Ok(Val::Arr(Arr { dims, src: Src::Pull(pull), covector: false, elem: Elem::Real }))
+        Ok(Val::Arr(Arr {
+            dims,
+            src: Src::Pull(pull),
+            covector: false,
+            elem: Elem::Real,
+        }))
     }
 
     fn quad(&mut self, x: &Arr, p: &Arr, span: Span) -> Lowered<Val> {
         if p.dims[0] != x.dims[0] || p.dims[1] != x.dims[0] {
-            return Err(err(Code::ShapeMismatch, format!("`quad` of {} with {}", describe(&x.dims), describe(&p.dims)))
-                .at(span, "the matrix must have the vector's dimension on both sides")
-                .into());
+            return Err(err(
+                Code::ShapeMismatch,
+                format!("`quad` of {} with {}", describe(&x.dims), describe(&p.dims)),
+            )
+            .at(span, "the matrix must have the vector's dimension on both sides")
+            .into());
         }
         if let (Some(u), Some(m)) = (self.try_whole(x)?, self.try_whole(p)?) {
             return Ok(Val::Num(self.ir.apply(atoms::QUAD, &[u, m]), Elem::Real));
@@ -191,9 +231,17 @@ impl Lower<'_> {
             return Ok(Val::Num(n, Elem::Real));
         }
         // Results keep the arguments' index sets where the lengths tell which; others are plain.
-        let first = vals.iter().find(|v| matches!(v, Val::Arr(_))).map(|v| v.dims().to_vec()).unwrap_or_default();
+        let first = vals
+            .iter()
+            .find(|v| matches!(v, Val::Arr(_)))
+            .map(|v| v.dims().to_vec())
+            .unwrap_or_default();
         let same = first.len() == shape.len() && first.iter().zip(&shape).all(|(d, n)| d.len() == *n);
-        let dims = if same { first } else { shape.iter().map(|n| IndexSet::upto(*n)).collect() };
+        let dims = if same {
+            first
+        } else {
+            shape.iter().map(|n| IndexSet::upto(*n)).collect()
+        };
         Ok(Val::Arr(self.node_arr(n, dims)))
     }
 
@@ -209,16 +257,25 @@ impl Lower<'_> {
                 (Some(a), _) => self.expr(&a.value)?,
                 (None, Some(d)) => self.with_scope(scope.clone(), |l| l.expr(d))?,
                 (None, None) => {
-                    return Err(err(Code::WrongArity, format!("`{}` needs a value for `{}`", f.name.text, p.name.text))
-                        .at(span, "called here")
-                        .at(p.name.span, "declared here")
-                        .into());
+                    return Err(err(
+                        Code::WrongArity,
+                        format!("`{}` needs a value for `{}`", f.name.text, p.name.text),
+                    )
+                    .at(span, "called here")
+                    .at(p.name.span, "declared here")
+                    .into());
                 }
             };
             if !p.ty.dims.is_empty() && p.ty.dims.len() != value.dims().len() {
                 return Err(err(
                     Code::NoOverload,
-                    format!("`{}` of `{}` is declared with {} dimensions, found {}", p.name.text, f.name.text, p.ty.dims.len(), describe(value.dims())),
+                    format!(
+                        "`{}` of `{}` is declared with {} dimensions, found {}",
+                        p.name.text,
+                        f.name.text,
+                        p.ty.dims.len(),
+                        describe(value.dims())
+                    ),
                 )
                 .at(span, "called here")
                 .at(p.ty.span, "declared here")
@@ -229,8 +286,11 @@ impl Lower<'_> {
                 if let Some(n) = d.as_name() {
                     let known = scope.get(n).is_some() || self.names.lookup(n).is_some();
                     if !known {
-                        let local =
-                            if set.is_plain() { Local::Size(set.len()) } else { Local::Dims(set.clone()) };
+                        let local = if set.is_plain() {
+                            Local::Size(set.len())
+                        } else {
+                            Local::Dims(set.clone())
+                        };
                         scope = scope.with(n, local);
                     }
                 }
@@ -240,7 +300,12 @@ impl Lower<'_> {
         if args.len() > f.params.len() {
             return Err(err(
                 Code::WrongArity,
-                format!("`{}` takes {} arguments, {} given", f.name.text, f.params.len(), args.len()),
+                format!(
+                    "`{}` takes {} arguments, {} given",
+                    f.name.text,
+                    f.params.len(),
+                    args.len()
+                ),
             )
             .at(span, "called here")
             .into());
@@ -260,7 +325,9 @@ impl Lower<'_> {
     /// `s.dual(c)`, `s.slack(c)`, `s.reduced(x)`, `s.value(e)`.
     fn method(&mut self, base: Val, name: &str, args: &[Arg], span: Span) -> Lowered<Val> {
         let Val::Solution(s) = base else {
-            return Err(err(Code::UnknownField, "only solutions have fields").at(span, "here").into());
+            return Err(err(Code::UnknownField, "only solutions have fields")
+                .at(span, "here")
+                .into());
         };
         let arg = self.one(name, args, span)?.value.clone();
         let (table, what) = match name {
@@ -268,10 +335,13 @@ impl Lower<'_> {
             "slack" => (&s.slacks, "constraint"),
             "reduced" => (&s.reduced, "variable"),
             "value" => {
-                return Err(err(Code::NotBuiltYet, "`value` of an expression at a solution is not built yet")
-                    .at(span, "here")
-                    .help("name the variables instead: `s.x`")
-                    .into());
+                return Err(err(
+                    Code::NotBuiltYet,
+                    "`value` of an expression at a solution is not built yet",
+                )
+                .at(span, "here")
+                .help("name the variables instead: `s.x`")
+                .into());
             }
             _ => {
                 let known = ["dual", "slack", "reduced"];
@@ -289,9 +359,9 @@ impl Lower<'_> {
         match (subs, v) {
             (None, v) => Ok(v),
             (Some(subs), Val::Arr(a)) => self.subscript(a, &subs, arg.span, &key),
-            (Some(_), _) => {
-                Err(err(Code::WrongIndexCount, format!("`{key}` is not a family")).at(arg.span, "indexed here").into())
-            }
+            (Some(_), _) => Err(err(Code::WrongIndexCount, format!("`{key}` is not a family"))
+                .at(arg.span, "indexed here")
+                .into()),
         }
     }
 }

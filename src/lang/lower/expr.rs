@@ -18,7 +18,9 @@ impl Lower<'_> {
         self.depth += 1;
         if self.depth > 2000 {
             self.depth = 0;
-            return Err(err(Code::Recursion, "a definition refers to itself").at(e.span, "reached again here").into());
+            return Err(err(Code::Recursion, "a definition refers to itself")
+                .at(e.span, "reached again here")
+                .into());
         }
         let old = self.ir.set_origin(Some(e.span));
         let r = self.expr_inner(e);
@@ -74,7 +76,9 @@ impl Lower<'_> {
                     left = right;
                 }
                 let mut it = parts.into_iter();
-                let Some(mut acc) = it.next() else { return Ok(Val::Num(self.ir.constant(1.0), Elem::Bool)) };
+                let Some(mut acc) = it.next() else {
+                    return Ok(Val::Num(self.ir.constant(1.0), Elem::Bool));
+                };
                 for p in it {
                     acc = self.elementwise(atoms::AND, vec![acc, p], Elem::Bool, e.span)?;
                 }
@@ -96,22 +100,39 @@ impl Lower<'_> {
                 self.field(b, &name.text, name.span)
             }
             ExprKind::Transpose(x) => match self.expr(x)? {
-                Val::Arr(a) if a.dims.len() == 1 => Ok(Val::Arr(Arr { covector: !a.covector, ..a })),
+                Val::Arr(a) if a.dims.len() == 1 => Ok(Val::Arr(Arr {
+                    covector: !a.covector,
+                    ..a
+                })),
                 Val::Arr(a) if a.dims.len() == 2 => Ok(Val::Arr(self.transposed(a))),
                 Val::Num(n, k) => Ok(Val::Num(n, k)),
-                _ => Err(err(Code::WrongType, "`'` transposes vectors and matrices").at(e.span, "here").into()),
+                _ => Err(err(Code::WrongType, "`'` transposes vectors and matrices")
+                    .at(e.span, "here")
+                    .into()),
             },
-            ExprKind::If { condition, then, otherwise } => {
+            ExprKind::If {
+                condition,
+                then,
+                otherwise,
+            } => {
                 let c = self.expr(condition)?;
                 let (a, b) = (self.expr(then)?, self.expr(otherwise)?);
                 let elem = elem_of(&a);
                 self.elementwise(atoms::SELECT, vec![c, a, b], elem, e.span)
             }
-            ExprKind::Comprehension { op, binders, args, body } => {
+            ExprKind::Comprehension {
+                op,
+                binders,
+                args,
+                body,
+            } => {
                 if let Some(a) = args.first() {
-                    return Err(err(Code::NotBuiltYet, format!("`{}` with options is not built yet", op.text))
-                        .at(a.value.span, "this argument")
-                        .into());
+                    return Err(err(
+                        Code::NotBuiltYet,
+                        format!("`{}` with options is not built yet", op.text),
+                    )
+                    .at(a.value.span, "this argument")
+                    .into());
                 }
                 let Some(atom) = atoms::find_kind(&op.text, crate::ir::AtomKind::Reduction) else {
                     return Err(err(Code::UnknownName, format!("`{}` is not a reduction", op.text))
@@ -129,7 +150,11 @@ impl Lower<'_> {
                         .at(e.span, "an entry is an array")
                         .into());
                 }
-                let nodes = vals.iter().zip(items).map(|(v, x)| self.number(v, x.span)).collect::<Lowered<Vec<_>>>()?;
+                let nodes = vals
+                    .iter()
+                    .zip(items)
+                    .map(|(v, x)| self.number(v, x.span))
+                    .collect::<Lowered<Vec<_>>>()?;
                 Ok(Val::Arr(self.literal(nodes, vec![IndexSet::upto(items.len())])?))
             }
             ExprKind::Matrix(rows) => {
@@ -146,7 +171,10 @@ impl Lower<'_> {
                         nodes.push(self.number(&v, x.span)?);
                     }
                 }
-                Ok(Val::Arr(self.literal(nodes, vec![IndexSet::upto(rows.len()), IndexSet::upto(cols)])?))
+                Ok(Val::Arr(self.literal(
+                    nodes,
+                    vec![IndexSet::upto(rows.len()), IndexSet::upto(cols)],
+                )?))
             }
             ExprKind::Set(items) => self.set_literal(items, e.span, "set"),
             ExprKind::Labelled(_) => Err(err(Code::WrongType, "a labelled array needs a declared type")
@@ -158,16 +186,20 @@ impl Lower<'_> {
                 .help("put the condition where the set is used: `sum(i in I if …)`")
                 .into()),
             ExprKind::Interval { .. } | ExprKind::AllExcept(_) => {
-                Err(err(Code::WrongType, "this does not stand for a value").at(e.span, "here").into())
+                Err(err(Code::WrongType, "this does not stand for a value")
+                    .at(e.span, "here")
+                    .into())
             }
-            ExprKind::Tuple(_) => {
-                Err(err(Code::NotBuiltYet, "tuples are not built yet").at(e.span, "a tuple").into())
-            }
+            ExprKind::Tuple(_) => Err(err(Code::NotBuiltYet, "tuples are not built yet")
+                .at(e.span, "a tuple")
+                .into()),
             ExprKind::Lambda { .. } => Err(err(Code::NotBuiltYet, "functions without a name are not built yet")
                 .at(e.span, "here")
                 .help("declare it with `fn`")
                 .into()),
-            ExprKind::Error => Err(err(Code::Internal, "an unreadable expression was lowered").at(e.span, "here").into()),
+            ExprKind::Error => Err(err(Code::Internal, "an unreadable expression was lowered")
+                .at(e.span, "here")
+                .into()),
         }
     }
 
@@ -189,7 +221,10 @@ impl Lower<'_> {
                     Ok(if p.tensor.dims.is_empty() {
                         Val::Num(node, p.elem)
                     } else {
-                        Val::Arr(Arr { elem: p.elem, ..self.node_arr(node, p.tensor.dims.clone()) })
+                        Val::Arr(Arr {
+                            elem: p.elem,
+                            ..self.node_arr(node, p.tensor.dims.clone())
+                        })
                     })
                 }
                 Some(Entity::Let(x)) => {
@@ -202,7 +237,9 @@ impl Lower<'_> {
                     .at(span, "a value is expected here")
                     .help(format!("call it: `{n}(…)`"))
                     .into()),
-                None => Err(err(Code::UnknownName, format!("`{n}` is not known here")).at(span, "unknown name").into()),
+                None => Err(err(Code::UnknownName, format!("`{n}` is not known here"))
+                    .at(span, "unknown name")
+                    .into()),
             },
         }
     }
@@ -211,11 +248,18 @@ impl Lower<'_> {
     pub(super) fn number(&mut self, v: &Val, span: Span) -> Lowered<NodeId> {
         match v {
             Val::Num(n, _) => Ok(*n),
-            Val::Arr(a) => Err(err(Code::WrongType, format!("a number is expected, found {}", describe(&a.dims)))
-                .at(span, "an array")
+            Val::Arr(a) => Err(err(
+                Code::WrongType,
+                format!("a number is expected, found {}", describe(&a.dims)),
+            )
+            .at(span, "an array")
+            .into()),
+            Val::Set(_) => Err(err(Code::WrongType, "a number is expected, found a set")
+                .at(span, "a set")
                 .into()),
-            Val::Set(_) => Err(err(Code::WrongType, "a number is expected, found a set").at(span, "a set").into()),
-            Val::Text(_) => Err(err(Code::WrongType, "a number is expected, found a text").at(span, "a text").into()),
+            Val::Text(_) => Err(err(Code::WrongType, "a number is expected, found a text")
+                .at(span, "a text")
+                .into()),
             Val::Solution(_) => Err(err(Code::WrongType, "a number is expected, found a solution")
                 .at(span, "a solution")
                 .help("name one of its fields, such as `.objective`")
@@ -233,7 +277,9 @@ impl Lower<'_> {
                 if let (Val::Arr(x), Val::Num(..)) | (Val::Num(..), Val::Arr(x)) = (&a, &b)
                     && x.dims.is_empty()
                 {
-                    return Err(err(Code::WrongType, "an array without dimension").at(span, "here").into());
+                    return Err(err(Code::WrongType, "an array without dimension")
+                        .at(span, "here")
+                        .into());
                 }
                 let atom = if op == BinaryOp::Add { atoms::ADD } else { atoms::SUB };
                 self.elementwise(atom, vec![a, b], arith, span)
@@ -243,10 +289,13 @@ impl Lower<'_> {
                 if let (_, Val::Arr(y)) = (&a, &b)
                     && matches!(a, Val::Arr(_))
                 {
-                    return Err(err(Code::VectorTimesVector, format!("`/` by {} is ambiguous", describe(&y.dims)))
-                        .at(span, "array divided by array")
-                        .help("`./` divides entry by entry; `A \\ b` solves a linear system")
-                        .into());
+                    return Err(err(
+                        Code::VectorTimesVector,
+                        format!("`/` by {} is ambiguous", describe(&y.dims)),
+                    )
+                    .at(span, "array divided by array")
+                    .help("`./` divides entry by entry; `A \\ b` solves a linear system")
+                    .into());
                 }
                 self.elementwise(atoms::DIV, vec![a, b], Elem::Real, span)
             }
@@ -261,14 +310,21 @@ impl Lower<'_> {
 
     fn solve_system(&mut self, a: Val, b: Val, span: Span) -> Lowered<Val> {
         let (Val::Arr(m), Val::Arr(r)) = (a, b) else {
-            return Err(err(Code::WrongType, "`\\` solves a linear system: a matrix on the left, a vector on the right")
-                .at(span, "here")
-                .into());
+            return Err(err(
+                Code::WrongType,
+                "`\\` solves a linear system: a matrix on the left, a vector on the right",
+            )
+            .at(span, "here")
+            .into());
         };
         if m.dims.len() != 2 || r.dims.is_empty() || m.dims[0] != r.dims[0] {
             return Err(err(
                 Code::ShapeMismatch,
-                format!("`\\` needs as many rows on both sides, found {} and {}", describe(&m.dims), describe(&r.dims)),
+                format!(
+                    "`\\` needs as many rows on both sides, found {} and {}",
+                    describe(&m.dims),
+                    describe(&r.dims)
+                ),
             )
             .at(span, "here")
             .into());
@@ -276,7 +332,10 @@ impl Lower<'_> {
         let mut dims = vec![m.dims[1].clone()];
         dims.extend(r.dims[1..].iter().cloned());
         let (x, y) = (self.whole(&m, span)?, self.whole(&r, span)?);
-        let n = self.ir.try_apply(atoms::SOLVE, &[x, y]).map_err(|e| err(Code::ShapeMismatch, e).at(span, "here"))?;
+        let n = self
+            .ir
+            .try_apply(atoms::SOLVE, &[x, y])
+            .map_err(|e| err(Code::ShapeMismatch, e).at(span, "here"))?;
         Ok(Val::Arr(self.node_arr(n, dims)))
     }
 
@@ -296,10 +355,12 @@ impl Lower<'_> {
                 }
                 Ok(acc)
             }
-            (_, b) => Err(err(Code::WrongType, format!("`^` of {} is not defined", describe(b.dims())))
-                .at(span, "a power of an array")
-                .help("`.^` takes the power of each entry")
-                .into()),
+            (_, b) => Err(
+                err(Code::WrongType, format!("`^` of {} is not defined", describe(b.dims())))
+                    .at(span, "a power of an array")
+                    .help("`.^` takes the power of each entry")
+                    .into(),
+            ),
         }
     }
 
@@ -363,7 +424,12 @@ impl Lower<'_> {
                         Ok(l.close_fold(atom, d, n))
                     })
                 });
-                Ok(Val::Arr(Arr { dims, src: Src::Pull(pull), covector, elem: Elem::Real }))
+                Ok(Val::Arr(Arr {
+                    dims,
+                    src: Src::Pull(pull),
+                    covector,
+                    elem: Elem::Real,
+                }))
             }
             v => {
                 self.number(&v, body.span)?;
@@ -388,7 +454,10 @@ impl Lower<'_> {
             // At the root the domain itself becomes the map; nothing is lowered twice.
             if self.region == crate::ir::DomainId::ROOT && self.ir.domain(d).filter.is_none() {
                 let node = self.ir.map(d, n);
-                return Ok(Val::Arr(Arr { elem, ..self.node_arr(node, dims) }));
+                return Ok(Val::Arr(Arr {
+                    elem,
+                    ..self.node_arr(node, dims)
+                }));
             }
         }
         let (binders, body, scope) = (binders.clone(), body.clone(), self.scope.clone());
@@ -405,7 +474,12 @@ impl Lower<'_> {
                 v => l.number(&v, span),
             })
         });
-        Ok(Val::Arr(Arr { dims, src: Src::Pull(pull), covector: false, elem }))
+        Ok(Val::Arr(Arr {
+            dims,
+            src: Src::Pull(pull),
+            covector: false,
+            elem,
+        }))
     }
 
     /// The local meaning of an index name whose position is given.
@@ -472,7 +546,9 @@ impl Lower<'_> {
             for (p, n) in at.iter().zip(&shape) {
                 let len = l.ir.constant(*n as f64);
                 flat = l.ir.apply(atoms::MUL, &[flat, len]);
-                let Local::Val(Val::Num(v, _)) = l.local_at_value(p, &set)? else { continue };
+                let Local::Val(Val::Num(v, _)) = l.local_at_value(p, &set)? else {
+                    continue;
+                };
                 flat = l.ir.apply(atoms::ADD, &[flat, v]);
             }
             let mut acc = nodes[nodes.len() - 1];
@@ -483,7 +559,12 @@ impl Lower<'_> {
             }
             Ok(acc)
         });
-        Ok(Arr { dims, src: Src::Pull(pull), covector: false, elem: Elem::Real })
+        Ok(Arr {
+            dims,
+            src: Src::Pull(pull),
+            covector: false,
+            elem: Elem::Real,
+        })
     }
 
     /// A position as a number counted from 0.
@@ -517,10 +598,15 @@ impl Lower<'_> {
             }
         }
         if !labels.is_empty() && !ints.is_empty() {
-            return Err(err(Code::WrongType, "a set holds labels or integers, not both").at(span, "here").into());
+            return Err(err(Code::WrongType, "a set holds labels or integers, not both")
+                .at(span, "here")
+                .into());
         }
         if ints.is_empty() {
-            return Ok(Val::Set(IndexSet::Labels(Arc::new(LabelSet { name: name.into(), labels }))));
+            return Ok(Val::Set(IndexSet::Labels(Arc::new(LabelSet {
+                name: name.into(),
+                labels,
+            }))));
         }
         let lo = ints[0];
         if ints.iter().enumerate().all(|(k, v)| *v == lo + k as i64) {
@@ -535,7 +621,9 @@ impl Lower<'_> {
     /// A field of a solution.
     fn field(&mut self, v: Val, name: &str, span: Span) -> Lowered<Val> {
         let Val::Solution(s) = v else {
-            return Err(err(Code::UnknownField, "only solutions have fields").at(span, "here").into());
+            return Err(err(Code::UnknownField, "only solutions have fields")
+                .at(span, "here")
+                .into());
         };
         match name {
             "status" => return Ok(Val::Text(s.status.clone())),
@@ -575,24 +663,35 @@ impl Lower<'_> {
     }
 
     /// A labelled array against its declared index sets.
-    pub(crate) fn labelled(&mut self, entries: &[Entry], dims: &[IndexSet], default: Option<f64>, span: Span) -> Lowered<Tensor> {
+    pub(crate) fn labelled(
+        &mut self,
+        entries: &[Entry],
+        dims: &[IndexSet],
+        default: Option<f64>,
+        span: Span,
+    ) -> Lowered<Tensor> {
         let n: usize = dims.iter().map(IndexSet::len).product();
         let mut data: Vec<Option<f64>> = vec![None; n];
         for e in entries {
             if e.key.len() != dims.len() {
                 let at = e.key.first().map_or(e.value.span, |k| k.span);
-                return Err(err(Code::WrongIndexCount, format!("an entry names {} of {} indices", e.key.len(), dims.len()))
-                    .at(at, "here")
-                    .into());
+                return Err(err(
+                    Code::WrongIndexCount,
+                    format!("an entry names {} of {} indices", e.key.len(), dims.len()),
+                )
+                .at(at, "here")
+                .into());
             }
             let mut flat = 0;
             for (k, set) in e.key.iter().zip(dims) {
                 let p = match set {
                     IndexSet::Labels(l) => {
                         let ExprKind::Text(t) = &k.kind else {
-                            return Err(err(Code::WrongIndexSet, format!("an element of `{}` is expected", l.name))
-                                .at(k.span, "not a label")
-                                .into());
+                            return Err(
+                                err(Code::WrongIndexSet, format!("an element of `{}` is expected", l.name))
+                                    .at(k.span, "not a label")
+                                    .into(),
+                            );
                         };
                         l.labels.iter().position(|x| x == t).ok_or_else(|| {
                             let mut d = err(Code::UnknownLabel, format!("\"{t}\" is not an element of `{}`", l.name))
@@ -607,9 +706,12 @@ impl Lower<'_> {
                     IndexSet::Range { lo, len } => {
                         let v = self.integer(k)? - lo;
                         if v < 0 || v >= *len as i64 {
-                            return Err(err(Code::IndexOutOfRange, format!("the index lies outside `{}`", set.describe()))
-                                .at(k.span, "here")
-                                .into());
+                            return Err(err(
+                                Code::IndexOutOfRange,
+                                format!("the index lies outside `{}`", set.describe()),
+                            )
+                            .at(k.span, "here")
+                            .into());
                         }
                         v as usize
                     }
@@ -619,9 +721,11 @@ impl Lower<'_> {
             let v = self.expr(&e.value)?;
             let node = self.number(&v, e.value.span)?;
             let Some(c) = self.ir.as_const(node) else {
-                return Err(err(Code::NotBuiltYet, "entries of a labelled array are numbers for now")
-                    .at(e.value.span, "an expression")
-                    .into());
+                return Err(
+                    err(Code::NotBuiltYet, "entries of a labelled array are numbers for now")
+                        .at(e.value.span, "an expression")
+                        .into(),
+                );
             };
             if data[flat].replace(c).is_some() {
                 return Err(err(Code::DuplicateLabel, "an entry is given twice")
@@ -639,10 +743,12 @@ impl Lower<'_> {
                 rest /= s.len();
             }
             key.reverse();
-            return Err(err(Code::MissingLabel, format!("there is no entry for {}", key.join(", ")))
-                .at(span, "missing here")
-                .help("add it, or give a `default`")
-                .into());
+            return Err(
+                err(Code::MissingLabel, format!("there is no entry for {}", key.join(", ")))
+                    .at(span, "missing here")
+                    .help("add it, or give a `default`")
+                    .into(),
+            );
         }
         let data = data.into_iter().map(|v| v.or(default).unwrap_or(0.0)).collect();
         Tensor::dense(dims.to_vec(), data)

@@ -21,7 +21,10 @@ pub(super) struct Affine {
 
 impl Affine {
     fn constant(c: i64) -> Affine {
-        Affine { terms: vec![], constant: c }
+        Affine {
+            terms: vec![],
+            constant: c,
+        }
     }
     fn add(mut self, o: &Affine, by: i64) -> Option<Affine> {
         self.constant = self.constant.checked_add(o.constant.checked_mul(by)?)?;
@@ -42,10 +45,13 @@ impl Lower<'_> {
     pub(super) fn integer(&mut self, e: &Expr) -> Lowered<i64> {
         match self.affine(e)? {
             Some(a) if a.terms.is_empty() => Ok(a.constant),
-            _ => Err(err(Code::WrongType, format!("`{}` is not an integer known before the problem is solved", show(e)))
-                .at(e.span, "a size or a bound of a range stands here")
-                .help("use integer parameters, sizes of sets, and `+ - * div %`")
-                .into()),
+            _ => Err(err(
+                Code::WrongType,
+                format!("`{}` is not an integer known before the problem is solved", show(e)),
+            )
+            .at(e.span, "a size or a bound of a range stands here")
+            .help("use integer parameters, sizes of sets, and `+ - * div %`")
+            .into()),
         }
     }
 
@@ -57,7 +63,10 @@ impl Lower<'_> {
             }
             ExprKind::Name(n) => match self.scope.get(n) {
                 Some(Local::Index(i)) => match self.ir.index(i).set {
-                    IndexSet::Range { .. } => Some(Affine { terms: vec![(i, 1)], constant: 0 }),
+                    IndexSet::Range { .. } => Some(Affine {
+                        terms: vec![(i, 1)],
+                        constant: 0,
+                    }),
                     IndexSet::Labels(_) => None,
                 },
                 Some(Local::Size(k)) => Some(Affine::constant(k as i64)),
@@ -82,13 +91,18 @@ impl Lower<'_> {
                     _ => None,
                 },
             },
-            ExprKind::Unary { op: UnaryOp::Neg, operand } => {
-                self.affine(operand)?.and_then(|a| Affine::default().add(&a, -1))
-            }
+            ExprKind::Unary {
+                op: UnaryOp::Neg,
+                operand,
+            } => self.affine(operand)?.and_then(|a| Affine::default().add(&a, -1)),
             ExprKind::Chain { first, rest } => {
-                let Some(mut acc) = self.affine(first)? else { return Ok(None) };
+                let Some(mut acc) = self.affine(first)? else {
+                    return Ok(None);
+                };
                 for Link { op, operand, .. } in rest {
-                    let Some(b) = self.affine(operand)? else { return Ok(None) };
+                    let Some(b) = self.affine(operand)? else {
+                        return Ok(None);
+                    };
                     let next = match op {
                         BinaryOp::Add => acc.add(&b, 1),
                         BinaryOp::Sub => acc.add(&b, -1),
@@ -158,9 +172,11 @@ impl Lower<'_> {
         }
         let n = self.integer(e)?;
         if n < 0 {
-            return Err(err(Code::IndexOutOfRange, format!("a dimension cannot have {n} elements"))
-                .at(e.span, format!("is {n}"))
-                .into());
+            return Err(
+                err(Code::IndexOutOfRange, format!("a dimension cannot have {n} elements"))
+                    .at(e.span, format!("is {n}"))
+                    .into(),
+            );
         }
         Ok(IndexSet::upto(n as usize))
     }
@@ -217,10 +233,13 @@ impl Lower<'_> {
             let v = self.with_scope(scope.clone(), |l| l.in_region(d, |l| l.expr(c)))?;
             let n = self.number(&v, c.span)?;
             if self.depends_on_var(n) {
-                return Err(err(Code::ConditionOnVariable, "a condition of an index set depends on a variable")
-                    .at(c.span, "which terms there are must be known before solving")
-                    .help("choose the term's value instead: `sum(i in I) (if … then … else 0)`")
-                    .into());
+                return Err(err(
+                    Code::ConditionOnVariable,
+                    "a condition of an index set depends on a variable",
+                )
+                .at(c.span, "which terms there are must be known before solving")
+                .help("choose the term's value instead: `sum(i in I) (if … then … else 0)`")
+                .into());
             }
             conditions.push(n);
         }
@@ -247,7 +266,13 @@ impl Lower<'_> {
             if !b.terms.is_empty() {
                 conds.push((b, false));
             }
-            return Ok((IndexSet::Range { lo: first, len: (last - first + 1).max(0) as usize }, conds));
+            return Ok((
+                IndexSet::Range {
+                    lo: first,
+                    len: (last - first + 1).max(0) as usize,
+                },
+                conds,
+            ));
         }
         match self.expr(e)? {
             Val::Set(s) => Ok((s, vec![])),
@@ -273,7 +298,11 @@ impl Lower<'_> {
         if subs.len() != base.dims.len() {
             return Err(err(
                 Code::WrongIndexCount,
-                format!("`{shown}` is {} and takes {} indices", describe(&base.dims), base.dims.len()),
+                format!(
+                    "`{shown}` is {} and takes {} indices",
+                    describe(&base.dims),
+                    base.dims.len()
+                ),
             )
             .at(span, format!("{} given", subs.len()))
             .into());
@@ -291,10 +320,13 @@ impl Lower<'_> {
                     let (a, b) = (self.integer(lo)?, self.integer(hi)?);
                     let n = (b - a + 1).max(0);
                     if let IndexSet::Labels(l) = set {
-                        return Err(err(Code::WrongIndexSet, format!("`{}` is a set of labels, not of integers", l.name))
-                            .at(r.span, "a range of integers")
-                            .help("use `:` for all labels")
-                            .into());
+                        return Err(err(
+                            Code::WrongIndexSet,
+                            format!("`{}` is a set of labels, not of integers", l.name),
+                        )
+                        .at(r.span, "a range of integers")
+                        .help("use `:` for all labels")
+                        .into());
                     }
                     if n > 0 && (a < set.lo() || b > set.lo() + set.len() as i64 - 1) {
                         return Err(self.outside(shown, k, set, a, b, r.span));
@@ -302,7 +334,18 @@ impl Lower<'_> {
                     plan.push(Err(a - set.lo()));
                     dims.push(IndexSet::upto(n as usize));
                 }
-                Subscript::At(e) => plan.push(Ok(self.position(e, set, shown, k)?)),
+                Subscript::At(e) => match self.known_set(e)? {
+                    // A named range of integers is a slice like any other.
+                    Some(IndexSet::Range { lo, len }) if matches!(set, IndexSet::Range { .. }) => {
+                        let hi = lo + len as i64 - 1;
+                        if len > 0 && (lo < set.lo() || hi > set.lo() + set.len() as i64 - 1) {
+                            return Err(self.outside(shown, k, set, lo, hi, e.span));
+                        }
+                        plan.push(Err(lo - set.lo()));
+                        dims.push(IndexSet::upto(len));
+                    }
+                    _ => plan.push(Ok(self.position(e, set, shown, k)?)),
+                },
             }
         }
         let at = move |l: &mut Lower<'_>, given: &[Pos]| -> Vec<Pos> {
@@ -326,7 +369,12 @@ impl Lower<'_> {
             let p = at(l, given);
             l.entry(&base, &p)
         });
-        Ok(Val::Arr(Arr { dims, src: Src::Pull(pull), covector: false, elem }))
+        Ok(Val::Arr(Arr {
+            dims,
+            src: Src::Pull(pull),
+            covector: false,
+            elem,
+        }))
     }
 
     fn shift(&mut self, p: &Pos, by: i64) -> Pos {
@@ -356,8 +404,11 @@ impl Lower<'_> {
                 return match labels.labels.iter().position(|l| *l == t) {
                     Some(p) => Ok(Pos::fixed(p)),
                     None => {
-                        let mut d = err(Code::UnknownLabel, format!("`{t}` is not an element of `{}`", labels.name))
-                            .at(e.span, "unknown label");
+                        let mut d = err(
+                            Code::UnknownLabel,
+                            format!("`{t}` is not an element of `{}`", labels.name),
+                        )
+                        .at(e.span, "unknown label");
                         let near = crate::base::diagnostic::did_you_mean(&t, labels.labels.iter().map(String::as_str));
                         if let Some(n) = near {
                             d = d.help_edit(format!("did you mean \"{n}\"?"), e.span, format!("\"{n}\""));
@@ -366,9 +417,12 @@ impl Lower<'_> {
                     }
                 };
             }
-            return Err(err(Code::WrongIndexSet, format!("dimension {} of `{shown}` is the set `{}`", dim + 1, labels.name))
-                .at(e.span, format!("an element of `{}` is expected here", labels.name))
-                .into());
+            return Err(err(
+                Code::WrongIndexSet,
+                format!("dimension {} of `{shown}` is the set `{}`", dim + 1, labels.name),
+            )
+            .at(e.span, format!("an element of `{}` is expected here", labels.name))
+            .into());
         }
         if let Some(a) = self.affine(e)? {
             let (lo, hi) = self.extremes(&a);
@@ -410,18 +464,31 @@ impl Lower<'_> {
     fn wrong_set(&self, e: &Expr, own: &IndexSet, want: &IndexSet, shown: &str, dim: usize) -> Box<Diagnostic> {
         err(
             Code::WrongIndexSet,
-            format!("`{}` ranges over `{}`, but dimension {} of `{shown}` is `{}`", show(e), own.describe(), dim + 1, want.describe()),
+            format!(
+                "`{}` ranges over `{}`, but dimension {} of `{shown}` is `{}`",
+                show(e),
+                own.describe(),
+                dim + 1,
+                want.describe()
+            ),
         )
         .at(e.span, format!("an element of `{}` is expected", want.describe()))
         .into()
     }
 
     fn outside(&self, shown: &str, dim: usize, set: &IndexSet, lo: i64, hi: i64, span: Span) -> Box<Diagnostic> {
-        let reach = if lo == hi { format!("is {lo}") } else { format!("runs from {lo} to {hi}") };
-        err(Code::IndexOutOfRange, format!("an index of `{shown}` leaves its dimension"))
-            .at(span, format!("{reach}; dimension {} is `{}`", dim + 1, set.describe()))
-            .help("restrict the index set, or add a condition: `i in 1..n-1`, `… if i < n`")
-            .into()
+        let reach = if lo == hi {
+            format!("is {lo}")
+        } else {
+            format!("runs from {lo} to {hi}")
+        };
+        err(
+            Code::IndexOutOfRange,
+            format!("an index of `{shown}` leaves its dimension"),
+        )
+        .at(span, format!("{reach}; dimension {} is `{}`", dim + 1, set.describe()))
+        .help("restrict the index set, or add a condition: `i in 1..n-1`, `… if i < n`")
+        .into()
     }
 }
 

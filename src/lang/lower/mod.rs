@@ -144,7 +144,11 @@ struct Frame {
 
 impl Scope {
     fn with(&self, name: &str, local: Local) -> Scope {
-        Scope(Some(Rc::new(Frame { name: name.into(), local, up: self.clone() })))
+        Scope(Some(Rc::new(Frame {
+            name: name.into(),
+            local,
+            up: self.clone(),
+        })))
     }
     fn get(&self, name: &str) -> Option<Local> {
         let mut at = self;
@@ -203,7 +207,11 @@ pub fn lower_value(names: &dyn Names, expr: &Expr) -> Lowered<LoweredValue> {
     let mut l = Lower::new(names);
     let v = l.expr(expr)?;
     let value = l.evaluable(v, expr.span)?;
-    Ok(LoweredValue { ir: l.ir, params: l.params.into_iter().collect(), value })
+    Ok(LoweredValue {
+        ir: l.ir,
+        params: l.params.into_iter().collect(),
+        value,
+    })
 }
 
 /// Evaluates an integer expression of sizes and integer parameters, if it is one; also names the parameters used.
@@ -261,10 +269,18 @@ impl<'n> Lower<'n> {
 
     fn evaluable(&mut self, v: Val, span: Span) -> Lowered<Evaluable> {
         Ok(match v {
-            Val::Num(node, elem) => Evaluable::Array { node, dims: vec![], elem },
+            Val::Num(node, elem) => Evaluable::Array {
+                node,
+                dims: vec![],
+                elem,
+            },
             Val::Arr(a) => {
                 let (dims, elem) = (a.dims.clone(), a.elem);
-                Evaluable::Array { node: self.whole(&a, span)?, dims, elem }
+                Evaluable::Array {
+                    node: self.whole(&a, span)?,
+                    dims,
+                    elem,
+                }
             }
             Val::Set(s) => Evaluable::Set(s),
             Val::Text(t) => Evaluable::Text(t),
@@ -348,8 +364,16 @@ pub(crate) fn describe(dims: &[IndexSet]) -> String {
     if dims.is_empty() {
         return "a number".into();
     }
-    let d: Vec<String> =
-        dims.iter().map(|s| if s.is_plain() { s.len().to_string() } else { s.describe() }).collect();
+    let d: Vec<String> = dims
+        .iter()
+        .map(|s| {
+            if s.is_plain() {
+                s.len().to_string()
+            } else {
+                s.describe()
+            }
+        })
+        .collect();
     match dims.iter().all(IndexSet::is_plain) {
         true if dims.len() == 1 => format!("Vector[{}]", d[0]),
         true if dims.len() == 2 => format!("Matrix[{}, {}]", d[0], d[1]),

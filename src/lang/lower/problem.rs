@@ -32,7 +32,13 @@ pub fn lower_problem(
     line: &dyn Fn(Span) -> usize,
 ) -> Result<LoweredProblem, Diagnostics> {
     let mut l = Lower::new(names);
-    let mut out = Problem { name: name.into(), ir: crate::ir::Ir::new(), vars: vec![], objective: None, constraints: vec![] };
+    let mut out = Problem {
+        name: name.into(),
+        ir: crate::ir::Ir::new(),
+        vars: vec![],
+        objective: None,
+        constraints: vec![],
+    };
     let mut errors: Diagnostics = vec![];
     for (n, e) in args {
         match l.expr(e) {
@@ -76,7 +82,11 @@ pub fn lower_problem(
         return Err(errors);
     }
     out.ir = l.ir;
-    Ok(LoweredProblem { problem: out, params: l.params.into_iter().collect(), structural: l.structural })
+    Ok(LoweredProblem {
+        problem: out,
+        params: l.params.into_iter().collect(),
+        structural: l.structural,
+    })
 }
 
 impl Lower<'_> {
@@ -94,13 +104,20 @@ impl Lower<'_> {
         match v.ty.name.text.as_str() {
             "Real" | "Vector" | "Matrix" => {}
             other => {
-                return Err(err(Code::NotBuiltYet, format!("variables of type `{other}` are not built yet"))
-                    .at(v.ty.span, "this type")
-                    .help("use `Real`, `Vector[n]` or `Matrix[m, n]`")
-                    .into());
+                return Err(err(
+                    Code::NotBuiltYet,
+                    format!("variables of type `{other}` are not built yet"),
+                )
+                .at(v.ty.span, "this type")
+                .help("use `Real`, `Vector[n]` or `Matrix[m, n]`")
+                .into());
             }
         }
-        let dims = v.ty.dims.iter().map(|d| self.dimension(d)).collect::<Lowered<Vec<_>>>()?;
+        let dims =
+            v.ty.dims
+                .iter()
+                .map(|d| self.dimension(d))
+                .collect::<Lowered<Vec<_>>>()?;
         let (mut lower, mut upper) = (None, None);
         let mut sign = Sign::Unknown;
         for b in &v.bounds {
@@ -116,10 +133,13 @@ impl Lower<'_> {
                         .into());
                 }
                 _ => {
-                    return Err(err(Code::NotBuiltYet, "membership of variables is not built yet beyond intervals")
-                        .at(b.span, "here")
-                        .help("`in [l, u]`, `>= l` and `<= u` are bounds")
-                        .into());
+                    return Err(err(
+                        Code::NotBuiltYet,
+                        "membership of variables is not built yet beyond intervals",
+                    )
+                    .at(b.span, "here")
+                    .help("`in [l, u]`, `>= l` and `<= u` are bounds")
+                    .into());
                 }
             };
             for (e, is_lower) in [(lo, true), (hi, false)] {
@@ -155,17 +175,37 @@ impl Lower<'_> {
             sign,
         });
         let node = self.ir.read(input);
-        let val =
-            if dims.is_empty() { Val::Num(node, Elem::Real) } else { Val::Arr(self.node_arr(node, dims.clone())) };
+        let val = if dims.is_empty() {
+            Val::Num(node, Elem::Real)
+        } else {
+            Val::Arr(self.node_arr(node, dims.clone()))
+        };
         self.scope = self.scope.with(name, Local::Val(val));
-        Ok(Variable { name: name.into(), input, dims, lower, upper, start, scale, span: v.name.span })
+        Ok(Variable {
+            name: name.into(),
+            input,
+            dims,
+            lower,
+            upper,
+            start,
+            scale,
+            span: v.name.span,
+        })
     }
 
     /// Two bounds on one side: the tighter one, entry by entry.
     fn tighter(&mut self, a: NodeId, b: NodeId, is_lower: bool, dims: &[IndexSet], span: Span) -> Lowered<NodeId> {
-        let atom = if is_lower { crate::atoms::MAX2 } else { crate::atoms::MIN2 };
+        let atom = if is_lower {
+            crate::atoms::MAX2
+        } else {
+            crate::atoms::MIN2
+        };
         let val = |l: &Self, n: NodeId| {
-            if l.ir.shape(n).is_empty() { Val::Num(n, Elem::Real) } else { Val::Arr(l.node_arr(n, dims.to_vec())) }
+            if l.ir.shape(n).is_empty() {
+                Val::Num(n, Elem::Real)
+            } else {
+                Val::Arr(l.node_arr(n, dims.to_vec()))
+            }
         };
         let v = self.elementwise(atom, vec![val(self, a), val(self, b)], Elem::Real, span)?;
         match v {
@@ -193,10 +233,13 @@ impl Lower<'_> {
         let v = self.expr(&o.expr)?;
         let node = match &v {
             Val::Arr(a) => {
-                return Err(err(Code::ObjectiveNotScalar, format!("the objective is {}, not a number", describe(&a.dims)))
-                    .at(o.expr.span, "an array")
-                    .help("reduce it: `sum(…)`, `norm(…)`, `max(…)`")
-                    .into());
+                return Err(err(
+                    Code::ObjectiveNotScalar,
+                    format!("the objective is {}, not a number", describe(&a.dims)),
+                )
+                .at(o.expr.span, "an array")
+                .help("reduce it: `sum(…)`, `norm(…)`, `max(…)`")
+                .into());
             }
             v => self.number(v, o.expr.span)?,
         };
@@ -204,11 +247,19 @@ impl Lower<'_> {
             syntax::Sense::Minimize => Sense::Minimize,
             syntax::Sense::Maximize => Sense::Maximize,
         };
-        Ok(Objective { sense, label: o.label.as_ref().map(|l| l.text.clone()), node, span })
+        Ok(Objective {
+            sense,
+            label: o.label.as_ref().map(|l| l.text.clone()),
+            node,
+            span,
+        })
     }
 
     fn constraint(&mut self, c: &syntax::Constraint, line: &dyn Fn(Span) -> usize) -> Lowered<Constraint> {
-        let name = c.label.as_ref().map_or_else(|| format!("line {}", line(c.span)), |l| l.text.clone());
+        let name = c
+            .label
+            .as_ref()
+            .map_or_else(|| format!("line {}", line(c.span)), |l| l.text.clone());
         let (outer, scope, mut dims) = match &c.binders {
             Some(b) => self.open(b)?,
             None => (DomainId::ROOT, self.scope.clone(), vec![]),
@@ -216,10 +267,12 @@ impl Lower<'_> {
         let (domain, sides) = self.with_scope(scope, |l| {
             l.in_region(outer, |l| {
                 let ExprKind::Compare { first, rest } = &c.relation.kind else {
-                    return Err(err(Code::NotAConstraint, "a constraint is a comparison or a membership")
-                        .at(c.relation.span, "not a comparison")
-                        .help("compare it with something: `… <= …`, `… == …`")
-                        .into());
+                    return Err(
+                        err(Code::NotAConstraint, "a constraint is a comparison or a membership")
+                            .at(c.relation.span, "not a comparison")
+                            .help("compare it with something: `… <= …`, `… == …`")
+                            .into(),
+                    );
                 };
                 let mut exprs: Vec<&Expr> = vec![first];
                 let mut ops = vec![];
@@ -254,7 +307,12 @@ impl Lower<'_> {
                     }
                 }
                 let vals = exprs.iter().map(|e| l.expr(e)).collect::<Lowered<Vec<_>>>()?;
-                let shape = vals.iter().map(Val::dims).find(|d| !d.is_empty()).unwrap_or(&[]).to_vec();
+                let shape = vals
+                    .iter()
+                    .map(Val::dims)
+                    .find(|d| !d.is_empty())
+                    .unwrap_or(&[])
+                    .to_vec();
                 for (v, e) in vals.iter().zip(&exprs) {
                     if !v.dims().is_empty() && v.dims() != shape {
                         return Err(err(
@@ -289,16 +347,25 @@ impl Lower<'_> {
                     ([a, b, d], [CompareOp::Le, CompareOp::Le]) => Sides::Between(*a, *b, *d),
                     ([a, b, d], [CompareOp::Ge, CompareOp::Ge]) => Sides::Between(*d, *b, *a),
                     _ => {
-                        return Err(err(Code::NotAConstraint, "a constraint has one comparison, or two in one direction")
-                            .at(c.relation.span, "more than that")
-                            .help("write several constraints")
-                            .into());
+                        return Err(err(
+                            Code::NotAConstraint,
+                            "a constraint has one comparison, or two in one direction",
+                        )
+                        .at(c.relation.span, "more than that")
+                        .help("write several constraints")
+                        .into());
                     }
                 };
                 Ok((domain, sides))
             })
         })?;
-        Ok(Constraint { name, domain, dims, sides, span: c.span })
+        Ok(Constraint {
+            name,
+            domain,
+            dims,
+            sides,
+            span: c.span,
+        })
     }
 }
 
