@@ -2,7 +2,8 @@
 //!
 //! Invariant: only correctly rounded operations (`+ - * /`, square root), no fused multiply-add, no library functions;
 //! the lane kernels of [`crate::lanes`] inline the very same code, so scalar and vector results agree bit for bit.
-//! The stated errors were measured against 60-digit arithmetic and are tested in `tests/suite/math.rs`.
+//! The stated errors are the largest of about 10^4 random arguments a function against 60-digit arithmetic, with some
+//! room; `tests/suite/math.rs` holds the worst of them.
 
 #![allow(clippy::disallowed_methods, reason = "the one home of transcendental functions")]
 
@@ -36,7 +37,7 @@ macro_rules! scalar {
 }
 
 scalar! {
-    /// e^x, within 0.9 ulp.
+    /// e^x, within 0.7 ulp.
     exp(x) = expo::exp;
     /// e^x - 1 without cancellation, within 1.2 ulp.
     expm1(x) = expo::expm1;
@@ -50,13 +51,13 @@ scalar! {
     log10(x) = expo::log10;
     /// x^y with IEEE 754's special values, within 0.9 ulp.
     pow(x, y) = expo::pow;
-    /// 1 / (1 + e^-x), within 2 ulp.
+    /// 1 / (1 + e^-x), within 2.5 ulp.
     sigmoid(x) = expo::sigmoid;
     /// log(1 + e^x), within 1.5 ulp.
     softplus(x) = expo::softplus;
     /// Hyperbolic sine, within 1.7 ulp.
     sinh(x) = expo::sinh;
-    /// Hyperbolic cosine, within 1.4 ulp.
+    /// Hyperbolic cosine, within 1.2 ulp.
     cosh(x) = expo::cosh;
     /// Hyperbolic tangent, within 1.5 ulp.
     tanh(x) = expo::tanh;

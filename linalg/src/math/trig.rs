@@ -315,8 +315,13 @@ pub fn atan2(y: f64, x: f64) -> f64 {
     // 0/0 and infinity/infinity have the limits along the axes and the diagonal.
     let ratio = sel(large == 0.0, 0.0, sel(small == f64::INFINITY, 1.0, small / large));
     let t = atan(ratio);
-    let t = sel(steep, (PIO2_PAIR.0 - t) + PIO2_PAIR.1, t);
-    let negative = 1.0f64.copysign(x) < 0.0;
-    let t = sel(negative, (PI_PAIR.0 - t) + PI_PAIR.1, t);
+    let left = 1.0f64.copysign(x) < 0.0;
+    let t = sel(steep, sel(left, t, -t), sel(left, -t, t));
+    let base = (
+        sel(steep, PIO2_PAIR.0, sel(left, PI_PAIR.0, 0.0)),
+        sel(steep, PIO2_PAIR.1, sel(left, PI_PAIR.1, 0.0)),
+    );
+    let (h, e) = fast_two_sum(base.0, t);
+    let t = h + (e + base.1);
     sel(x.is_nan(), x, sel(y.is_nan(), y, t.copysign(y)))
 }

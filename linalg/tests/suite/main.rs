@@ -3,4 +3,5 @@
 #![allow(clippy::disallowed_methods, reason = "std's functions are test oracles here")]
 
 mod lanes;
+mod math;
 mod reduce;
