@@ -7,4 +7,8 @@ pub mod io;
 pub mod ir;
 pub mod lang;
 pub mod report;
+pub mod session {
+    //! The session's parts that stand alone.
+    pub mod files;
+}
 pub mod solve;

@@ -14,7 +14,7 @@ pub enum Columns {
     /// All, in the file's order.
     All,
     /// All but these, in the file's order.
-    Except(Vec<String>),
+    AllExcept(Vec<String>),
     /// These, in this order.
     Names(Vec<String>),
 }
@@ -273,7 +273,7 @@ pub fn read_columns(input: &Input, selection: &Columns) -> Result<NumberTable, D
     let chosen: Vec<usize> = match selection {
         Columns::All => (0..names.len()).collect(),
         Columns::Names(wanted) => wanted.iter().map(find).collect::<Result<_, _>>()?,
-        Columns::Except(left_out) => {
+        Columns::AllExcept(left_out) => {
             let out: Vec<usize> = left_out.iter().map(find).collect::<Result<_, _>>()?;
             (0..names.len()).filter(|k| !out.contains(k)).collect()
         }

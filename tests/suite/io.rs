@@ -1,10 +1,12 @@
 //! Data files: values of good ones, and for every hostile one the code and the place that the message names.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use ravine::base::value::{IndexSet, LabelSet, Storage};
 use ravine::base::{Code, Diagnostic};
 use ravine::io::{self, Columns, Format, Input, Request};
+use ravine::session::files;
 
 fn labels(name: &str, labels: &[&str]) -> IndexSet {
     IndexSet::Labels(Arc::new(LabelSet {
@@ -51,7 +53,7 @@ fn columns_by_name() {
     }
     let t = io::read_columns(
         &input("t.csv", "a,b,c\n1,2,3\n4,5,6\n"),
-        &Columns::Except(vec!["b".into()]),
+        &Columns::AllExcept(vec!["b".into()]),
     )
     .expect("read");
     assert_eq!((t.names.join("+"), t.rows, t.cols), ("a+c".into(), 2, 2));
@@ -120,7 +122,7 @@ fn hostile_tables() {
         BadNumberInFile,
         &["line 1", "column 2"],
     );
-    let all = Columns::Except(vec!["x".into()]);
+    let all = Columns::AllExcept(vec!["x".into()]);
     expect(
         io::read_columns(&input("t.csv", "x\n1\n"), &all),
         BadTable,
@@ -594,4 +596,143 @@ fn mutated_files_never_panic_and_always_answer() {
         }
     }
     assert!(good > 1000 && bad > 1000, "{good} read, {bad} refused");
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).expect("to memory");
+    encoder.finish().expect("to memory")
+}
+
+#[test]
+fn files_are_opened_unpacked_and_hashed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let put = |name: &str, bytes: &[u8]| std::fs::write(at.join(name), bytes).expect("written");
+    let text = b"x,y\n1,2\n".repeat(500);
+    put("t.csv", &text);
+    put("t.csv.gz", &gzip(&text));
+    // Two members, as `cat a.gz b.gz` makes them.
+    put("two.csv.gz", &[gzip(b"x,y\n"), gzip(b"1,2\n")].concat());
+    let plain = files::load(at, "t.csv", 1 << 20).expect("plain");
+    let packed = files::load(at, "t.csv.gz", 1 << 20).expect("packed");
+    assert_eq!((&plain.bytes[..], &packed.bytes[..]), (&text[..], &text[..]));
+    assert_eq!(
+        files::load(at, "two.csv.gz", 1 << 20).expect("two members").bytes,
+        b"x,y\n1,2\n"
+    );
+    assert_eq!(
+        files::hash(b"abc"),
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    );
+    assert_ne!(plain.sha256, packed.sha256, "the hash is of the file as stored");
+
+    let whole = gzip(&text);
+    put("cut.csv.gz", &whole[..whole.len() / 2]);
+    put("head.csv.gz", &whole[..5]);
+    let mut corrupt = whole.clone();
+    corrupt[whole.len() - 6] ^= 0xff;
+    put("corrupt.csv.gz", &corrupt);
+    put("liar.csv.gz", &text);
+    put("bomb.csv.gz", &gzip(&vec![b'1'; 1 << 20]));
+    put("empty.csv.gz", b"");
+    std::fs::create_dir(at.join("folder.csv")).expect("made");
+    put("latin.opt", b"# one\n# caf\xe9\n");
+    let load = |name: &str, budget| files::load(at, name, budget);
+    expect(
+        load("cut.csv.gz", 1 << 20),
+        Code::CannotRead,
+        &["`cut.csv.gz`", "truncated"],
+    );
+    expect(load("head.csv.gz", 1 << 20), Code::CannotRead, &["truncated"]);
+    expect(load("corrupt.csv.gz", 1 << 20), Code::CannotRead, &["corrupt"]);
+    expect(load("liar.csv.gz", 1 << 20), Code::CannotRead, &["not gzip"]);
+    expect(load("empty.csv.gz", 1 << 20), Code::CannotRead, &["not gzip"]);
+    expect(
+        load("bomb.csv.gz", 100_000),
+        Code::TooLarge,
+        &["`bomb.csv.gz`", "100 KB"],
+    );
+    expect(load("t.csv", 1000), Code::TooLarge, &["`t.csv`", "memory budget"]);
+    expect(
+        load("t.cvs", 1 << 20),
+        Code::CannotRead,
+        &["no such file", "did you mean `t.csv`"],
+    );
+    expect(
+        load("cut.csv", 1 << 20),
+        Code::CannotRead,
+        &["did you mean `cut.csv.gz`"],
+    );
+    expect(
+        load("sub/zzzzzz.csv", 1 << 20),
+        Code::CannotRead,
+        &["no such file", "program's folder"],
+    );
+    expect(load("folder.csv", 1 << 20), Code::CannotRead, &["folder"]);
+    expect(load("a\0b.csv", 1 << 20), Code::CannotRead, &["not a path"]);
+    expect(load("", 1 << 20), Code::CannotRead, &["folder"]);
+    expect(
+        files::load_program(&at.join("latin.opt")),
+        Code::CannotRead,
+        &["line 2", "UTF-8"],
+    );
+    if std::path::Path::new("/dev/zero").exists() {
+        expect(load("/dev/zero", 1 << 16), Code::TooLarge, &["/dev/zero"]);
+    }
+    assert!(files::available_memory() > 1 << 20);
+}
+
+#[test]
+fn mutated_gzip_files_never_panic() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let whole = gzip(&b"x,y\n1,2\n3,4\n".repeat(20));
+    let mut dice = Dice(99);
+    let mut refused = 0;
+    for _ in 0..300 {
+        std::fs::write(folder.path().join("t.csv.gz"), dice.mutate(&whole)).expect("written");
+        match files::load(folder.path(), "t.csv.gz", 1 << 16) {
+            Ok(loaded) => assert!(loaded.bytes.len() <= 1 << 16),
+            Err(d) => {
+                assert!(matches!(d.code, Code::CannotRead | Code::TooLarge), "{}", d.message);
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 200, "{refused}");
+}
+
+#[test]
+fn the_examples_data_is_read() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data");
+    let read = |name: &str, request: &Request, sets: &[Option<IndexSet>]| {
+        let loaded = files::load(&folder, name, 1 << 30).expect(name);
+        io::read(&Input::new(name, &loaded.bytes), request, sets).expect(name)
+    };
+    let features = Request {
+        column: None,
+        columns: Some(Columns::AllExcept(vec!["target".into()])),
+    };
+    let target = Request {
+        column: Some("target".into()),
+        columns: None,
+    };
+    let x = read("breast_cancer.csv.gz", &features, &[None, None]);
+    assert_eq!(x.shape(), [569, 30]);
+    let y = read("breast_cancer.csv.gz", &target, &[None]);
+    assert_eq!(y.to_dense().iter().sum::<f64>(), 357.0, "357 of the tumours are benign");
+    let cities = [
+        "warsaw", "berlin", "paris", "lyon", "munich", "prague", "vienna", "milan",
+    ];
+    let ports = ["rotterdam", "hamburg", "gdansk", "trieste", "marseille"];
+    let sets = [Some(labels("ports", &ports)), Some(labels("cities", &cities))];
+    let distance = read("distance.csv", &Request::default(), &sets);
+    assert_eq!(distance.to_dense()[..3], [1128.0, 612.0, 372.0], "columns go by label");
+    let need = read("need.csv", &Request::default(), &sets[1..]);
+    assert_eq!(need.to_dense()[1], 370.0);
+    let east = Request {
+        column: Some("east".into()),
+        columns: None,
+    };
+    assert_eq!(read("cities.csv", &east, &sets[1..]).to_dense()[1], 172.3);
 }
