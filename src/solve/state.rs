@@ -234,9 +234,12 @@ impl History {
     }
     /// The `i`-th vector, oldest first.
     pub fn get(&self, i: usize) -> &[f64] {
-        let first = self.pushed as usize - self.len();
-        let at = (first + i) % self.capacity.max(1) * self.width;
+        let at = self.place(i) * self.width;
         &self.data[at..at + self.width]
+    }
+    /// The storage place of the `i`-th vector, below the capacity; it stays while the vector is kept.
+    pub fn place(&self, i: usize) -> usize {
+        (self.pushed as usize - self.len() + i) % self.capacity.max(1)
     }
     /// Room for a new newest vector, whose old contents are to be overwritten.
     pub fn push(&mut self) -> &mut [f64] {

@@ -41,7 +41,7 @@ fn rosenbrock() -> Fun {
 
 #[test]
 fn rosenbrock_in_few_steps() {
-    for (method, most) in [("newton_tr", 30)] {
+    for (method, most) in [("newton_tr", 30), ("lbfgs", 60)] {
         let r = solve(method, &mut rosenbrock(), vec![-1.2, 1.0]);
         eprintln!(
             "rosenbrock {method}: {} steps, {:?}, f {:e}",
@@ -55,7 +55,7 @@ fn rosenbrock_in_few_steps() {
 
 #[test]
 fn chained_rosenbrock() {
-    for (method, most) in [("newton_tr", 1500)] {
+    for (method, most) in [("newton_tr", 1500), ("lbfgs", 3000)] {
         let mut p = Chained::new(100);
         let x0 = p.start();
         let r = solve(method, &mut p, x0);
@@ -73,7 +73,7 @@ fn more_garbow_hillstrom() {
     let Some(set) = json("mgh", "mgh.json") else { return };
     let problems = set["problems"].as_array().unwrap();
     let mut wrong = vec![];
-    for method in ["newton_tr"] {
+    for method in ["newton_tr", "lbfgs"] {
         for p in problems {
             let n = p["n"].as_u64().unwrap() as usize;
             let residuals: Vec<Expr> = p["residuals"]

@@ -227,6 +227,37 @@ fn probe(
     Ok(None)
 }
 
+/// A feasible point of smaller value along a direction of negative curvature.
+pub fn along_negative(
+    problem: &mut dyn Oracle,
+    bounds: Option<&Bounds>,
+    x: &[f64],
+    f: f64,
+    z: &[f64],
+    radius: f64,
+) -> Result<Option<Vec<f64>>, Fault> {
+    let mut trial = vec![0.0; x.len()];
+    let mut length = radius.min(norm2(x).max(1.0));
+    while length > 1e-9 * norm2(x).max(1.0) {
+        let mut best: Option<(f64, f64)> = None;
+        for sign in [1.0, -1.0] {
+            add_scaled(x, sign * length, z, &mut trial);
+            project(bounds, &mut trial);
+            let ft = trial_value(problem, &trial)?;
+            if ft < f && best.is_none_or(|(b, _)| ft < b) {
+                best = Some((ft, sign));
+            }
+        }
+        if let Some((_, sign)) = best {
+            add_scaled(x, sign * length, z, &mut trial);
+            project(bounds, &mut trial);
+            return Ok(Some(trial));
+        }
+        length *= 0.25;
+    }
+    Ok(None)
+}
+
 /// Lowest curvature over the free variables by Lanczos with full reorthogonalization.
 fn by_products(
     h: &Curvature,
@@ -310,7 +341,8 @@ fn lowest_of_tridiagonal(a: &[f64], b: &[f64]) -> (f64, Vec<f64>) {
     let off = |i: usize| b.get(i).copied().unwrap_or(0.0);
     let (mut lo, mut hi) = (f64::INFINITY, f64::INFINITY);
     for i in 0..k {
-        let r = if i > 0 { off(i - 1) } else { 0.0 } + if i + 1 < k { off(i) } else { 0.0 };
+        let left = if i > 0 { off(i - 1).abs() } else { 0.0 };
+        let r = left + if i + 1 < k { off(i).abs() } else { 0.0 };
         lo = lo.min(a[i] - r);
         hi = hi.min(a[i]);
     }

@@ -2,8 +2,11 @@
 //!
 //! Invariant: a method is reached through this list only; names and aliases are unique.
 
+pub mod compact;
 pub mod conditions;
 pub mod curvature;
+pub mod lbfgs;
+pub mod line_search;
 pub mod newton_tr;
 pub mod projected;
 pub mod subproblem;
@@ -16,7 +19,7 @@ use super::errors::{self, Given};
 use super::method::{Method, MethodCard, Settings};
 
 /// All methods, in the order of the reference.
-pub const CARDS: &[&MethodCard] = &[&newton_tr::CARD];
+pub const CARDS: &[&MethodCard] = &[&newton_tr::CARD, &lbfgs::CARD];
 
 /// The card of a method by name or alias.
 pub fn find(name: &str) -> Option<&'static MethodCard> {

@@ -13,10 +13,11 @@ use crate::solve::method::{
 use crate::solve::oracle::{Bounds, Oracle};
 use crate::solve::state::{Point, Slot, SlotKind, State};
 use crate::solve::stop::{Reason, Status};
-use crate::solve::vector::{add_scaled, norm_inf, norm2};
+use crate::solve::vector::{norm_inf, norm2};
 
 use super::conditions::{
-    SecondOrder, evaluate, land, measure, project, projected_step, second_order, trial_value, value_noise,
+    SecondOrder, along_negative, evaluate, land, measure, project, projected_step, second_order, trial_value,
+    value_noise,
 };
 use super::curvature::Curvature;
 use super::projected::{Inner, StepWork, model_step};
@@ -442,37 +443,6 @@ fn jacobi(d: &mut [f64]) {
     }
     let mean = ravine_linalg::reduce::sum(d) / d.len() as f64;
     d.iter_mut().for_each(|v| *v /= mean);
-}
-
-/// A feasible point of smaller value along a direction of negative curvature.
-fn along_negative(
-    problem: &mut dyn Oracle,
-    bounds: Option<&Bounds>,
-    x: &[f64],
-    f: f64,
-    z: &[f64],
-    radius: f64,
-) -> Result<Option<Vec<f64>>, Fault> {
-    let mut trial = vec![0.0; x.len()];
-    let mut length = radius.min(norm2(x).max(1.0));
-    while length > 1e-9 * norm2(x).max(1.0) {
-        let mut best: Option<(f64, f64)> = None;
-        for sign in [1.0, -1.0] {
-            add_scaled(x, sign * length, z, &mut trial);
-            project(bounds, &mut trial);
-            let ft = trial_value(problem, &trial)?;
-            if ft < f && best.is_none_or(|(b, _)| ft < b) {
-                best = Some((ft, sign));
-            }
-        }
-        if let Some((_, sign)) = best {
-            add_scaled(x, sign * length, z, &mut trial);
-            project(bounds, &mut trial);
-            return Ok(Some(trial));
-        }
-        length *= 0.25;
-    }
-    Ok(None)
 }
 
 /// The radius after a trial (the rules of TRON): by the ratio of reductions, and by interpolation along the step.
