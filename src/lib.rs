@@ -7,8 +7,5 @@ pub mod io;
 pub mod ir;
 pub mod lang;
 pub mod report;
-pub mod session {
-    //! The session's parts that stand alone.
-    pub mod files;
-}
+pub mod session;
 pub mod solve;

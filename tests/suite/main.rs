@@ -8,6 +8,7 @@
 mod io;
 mod peers;
 mod render;
+mod session;
 
 mod methods;
 mod parse;

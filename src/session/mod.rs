@@ -1,0 +1,408 @@
+//! The session: definitions, what they mean now, and the commands that use them. The only façade.
+//!
+//! Invariant: command line, prompt and kernel see `Session`, `Event`, `View` and `Diagnostic` only; a statement that
+//! fails has no effect, and those before it keep theirs.
+
+mod bind;
+mod evaluate;
+pub mod explain;
+pub mod files;
+mod inspect;
+pub mod show;
+mod solving;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use indexmap::IndexMap;
+
+use crate::base::value::{IndexSet, Tensor, Value};
+use crate::base::view::View;
+use crate::base::{Code, Diagnostic, Diagnostics, SourceId, SourceMap, Span};
+use crate::lang::lower::{Entity, Names, ParamValue, SolutionData};
+use crate::lang::parse::parse;
+use crate::lang::syntax::{Expr, ExprKind, FnDecl, ParamDecl, ProblemDecl, Program, Stmt, StmtKind, show as shown};
+use crate::report::{FileHash, Report, ResultEntry, SolveEntry};
+
+/// What a session is started with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Values of parameters given from outside, as text in the language's own syntax.
+    pub sets: BTreeMap<String, String>,
+    /// Threads of the pool; `None` for as many as there are cores.
+    pub threads: Option<usize>,
+    /// Bytes that arrays may take.
+    pub memory: u64,
+    /// Show the log of each solve.
+    pub verbose: bool,
+    /// Folder that relative paths start from.
+    pub folder: PathBuf,
+    /// Seconds on a clock that only moves forward.
+    pub now: fn() -> f64,
+}
+
+/// Something for the user, in the order it happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The summary of a solve.
+    Solved(Box<SolveEntry>),
+    /// A result that was asked for.
+    Shown(View),
+    /// A line of a solve's log.
+    Log(String),
+    /// A message.
+    Diagnostic(Box<Diagnostic>),
+}
+
+/// What a name means.
+#[derive(Clone, Debug)]
+pub(crate) enum Def {
+    Set(IndexSet),
+    Size(usize),
+    Param { decl: Rc<ParamDecl>, value: ParamValue },
+    Let(Rc<Expr>),
+    Fn(Rc<FnDecl>),
+    Problem(Rc<ProblemDecl>),
+    Solution(Arc<SolutionData>),
+    Text(String),
+}
+
+/// Definitions and results.
+pub struct Session {
+    settings: Settings,
+    /// All source texts so far.
+    pub sources: SourceMap,
+    pub(crate) defs: IndexMap<String, Def>,
+    /// Sizes bound by each parameter's value.
+    sizes_of: BTreeMap<String, Vec<String>>,
+    /// Statements of the unnamed problem.
+    unnamed: Vec<Stmt>,
+    /// Counts changes of anything but the values of parameters.
+    version: u64,
+    compiled: Vec<solving::Cached>,
+    /// Number of problems compiled so far: rebinding a parameter does not add to it.
+    pub compilations: usize,
+    /// Results, messages and provenance so far.
+    pub report: Report,
+    /// The seed in force.
+    pub seed: u64,
+    /// Set to stop the running solve.
+    pub interrupt: Arc<AtomicBool>,
+}
+
+impl Names for Session {
+    fn lookup(&self, name: &str) -> Option<Entity> {
+        Some(match self.defs.get(name)? {
+            Def::Set(s) => Entity::Set(s.clone()),
+            Def::Size(n) => Entity::Size(*n),
+            Def::Param { value, .. } => Entity::Param(value.clone()),
+            Def::Let(e) => Entity::Let(e.clone()),
+            Def::Fn(f) => Entity::Fn(f.clone()),
+            Def::Text(t) => Entity::Text(t.clone()),
+            Def::Solution(s) => Entity::Solution(s.clone()),
+            Def::Problem(_) => return None,
+        })
+    }
+}
+
+impl Session {
+    /// An empty session.
+    pub fn new(settings: Settings) -> Session {
+        Session {
+            settings,
+            sources: SourceMap::default(),
+            defs: IndexMap::new(),
+            sizes_of: BTreeMap::new(),
+            unnamed: vec![],
+            version: 0,
+            compiled: vec![],
+            compilations: 0,
+            report: Report::default(),
+            seed: 0,
+            interrupt: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    /// Parses and checks a text without running it.
+    pub fn check(&mut self, name: &str, text: &str) -> (SourceId, Program, Diagnostics) {
+        let id = self.sources.add(name, text);
+        let (program, found) = parse(id, text);
+        (id, program, found)
+    }
+
+    /// Runs a text: a file, or a cell. Nothing runs if it does not check; the first statement that fails ends it.
+    /// What happened is in `report`.
+    pub fn run(&mut self, name: &str, text: &str, sink: &mut dyn FnMut(Event)) {
+        let (_, program, found) = self.check(name, text);
+        let wrong = found.iter().any(Diagnostic::is_error);
+        for d in found {
+            self.tell(d, sink);
+        }
+        if wrong || !self.settings_fit(&program, sink) {
+            return;
+        }
+        for s in &program.statements {
+            let before = self.report.diagnostics.len();
+            if let Err(found) = self.statement(s, sink) {
+                // What a `read` could not take is a matter of data, not of the program.
+                self.report.data_failed |= reads(s);
+                for d in found {
+                    self.tell(d, sink);
+                }
+            }
+            let stopped = self.report.diagnostics[before..].iter().any(Diagnostic::is_error);
+            if stopped || self.interrupt.load(std::sync::atomic::Ordering::Relaxed) {
+                break;
+            }
+        }
+    }
+
+    /// Does every parameter given from outside exist?
+    fn settings_fit(&mut self, program: &Program, sink: &mut dyn FnMut(Event)) -> bool {
+        let declared: Vec<&str> = program
+            .statements
+            .iter()
+            .filter_map(|s| match &s.kind {
+                StmtKind::Param(p) => Some(p.name.text.as_str()),
+                _ => None,
+            })
+            .collect();
+        let mut fit = true;
+        let given: Vec<String> = self.settings.sets.keys().cloned().collect();
+        for k in given {
+            if declared.contains(&k.as_str()) || matches!(self.defs.get(&k), Some(Def::Param { .. })) {
+                continue;
+            }
+            let mut d = Diagnostic::new(
+                Code::BadSetting,
+                format!("--set {k}: the program has no parameter `{k}`"),
+            );
+            if let Some(n) = crate::base::diagnostic::did_you_mean(&k, declared.iter().copied()) {
+                d = d.help(format!("did you mean `{n}`?"));
+            }
+            self.tell(d, sink);
+            fit = false;
+        }
+        fit
+    }
+
+    fn tell(&mut self, d: Diagnostic, sink: &mut dyn FnMut(Event)) {
+        self.report.diagnostics.push(d.clone());
+        sink(Event::Diagnostic(Box::new(d)));
+    }
+
+    pub(crate) fn define(&mut self, name: &str, def: Def) {
+        self.defs.insert(name.into(), def);
+        self.version += 1;
+    }
+
+    /// A parameter's new value: a change of shape counts as a change of definition, a change of value does not.
+    fn set_param(&mut self, d: &ParamDecl, value: ParamValue) {
+        let same_shape = matches!(self.defs.get(&d.name.text), Some(Def::Param { value: old, .. })
+            if old.tensor.dims == value.tensor.dims
+                && old.sign == value.sign
+                && old.tensor.as_dense().is_some() == value.tensor.as_dense().is_some());
+        if !same_shape {
+            self.version += 1;
+        }
+        self.defs.insert(
+            d.name.text.clone(),
+            Def::Param {
+                decl: Rc::new(d.clone()),
+                value,
+            },
+        );
+    }
+
+    pub(crate) fn param_value(&self, name: &str) -> Option<&ParamValue> {
+        match self.defs.get(name) {
+            Some(Def::Param { value, .. }) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The content of a data file; its hash joins the provenance.
+    pub(crate) fn load(&mut self, file: &str, span: Span) -> Result<Vec<u8>, Box<Diagnostic>> {
+        let loaded =
+            files::load(&self.settings.folder, file, self.settings.memory).map_err(|d| bind::placed(d, span))?;
+        if !self.report.provenance.data.iter().any(|f| f.file == file) {
+            self.report.provenance.data.push(FileHash {
+                file: file.into(),
+                sha256: loaded.sha256,
+            });
+        }
+        Ok(loaded.bytes)
+    }
+
+    /// Sizes that a parameter's value bound, which its next value may bind anew.
+    pub(crate) fn owned_sizes(&self, param: &str) -> &[String] {
+        self.sizes_of.get(param).map_or(&[], Vec::as_slice)
+    }
+
+    /// An expression given as text from outside.
+    pub(crate) fn parse_setting(&mut self, name: &str, text: &str) -> Result<Expr, Box<Diagnostic>> {
+        let id = self.sources.add(format!("--set {name}"), format!("{name} = {text}"));
+        let source = format!("{name} = {text}");
+        let (program, found) = parse(id, &source);
+        if let Some(d) = found.into_iter().find(Diagnostic::is_error) {
+            return Err(Box::new(d));
+        }
+        match program.statements.into_iter().next().map(|s| s.kind) {
+            Some(StmtKind::Assign { value, .. }) => Ok(value),
+            _ => Err(Box::new(Diagnostic::new(
+                Code::BadSetting,
+                format!("--set {name}={text}: not a value of the language"),
+            ))),
+        }
+    }
+
+    fn statement(&mut self, s: &Stmt, sink: &mut dyn FnMut(Event)) -> Result<(), Diagnostics> {
+        let one = |d: Box<Diagnostic>| vec![*d];
+        match &s.kind {
+            StmtKind::Set(d) => self.bind_set(d).map_err(one)?,
+            StmtKind::Param(d) => {
+                let before: Vec<String> = self.defs.keys().cloned().collect();
+                self.bind_param(d).map_err(one)?;
+                let fresh: Vec<String> = self
+                    .defs
+                    .iter()
+                    .filter(|(n, def)| matches!(def, Def::Size(_)) && !before.contains(n))
+                    .map(|(n, _)| n.clone())
+                    .collect();
+                if !fresh.is_empty() {
+                    self.sizes_of.insert(d.name.text.clone(), fresh);
+                }
+            }
+            StmtKind::Let(d) => {
+                let text = match &d.value.kind {
+                    ExprKind::Text(t) => Some(t.clone()),
+                    _ => None,
+                };
+                // One that names variables belongs to the unnamed problem; one that does not is also a value.
+                self.unnamed.push(s.clone());
+                match text {
+                    Some(t) => self.define(&d.name.text, Def::Text(t)),
+                    None => self.define(&d.name.text, Def::Let(Rc::new(d.value.clone()))),
+                }
+            }
+            StmtKind::Fn(d) => self.define(&d.name.text, Def::Fn(Rc::new(d.clone()))),
+            StmtKind::Problem(d) => self.define(&d.name.text, Def::Problem(Rc::new(d.clone()))),
+            StmtKind::Var(_) | StmtKind::SubjectTo(_) => {
+                self.unnamed.push(s.clone());
+                self.version += 1;
+            }
+            StmtKind::Objective(_) => {
+                self.unnamed.retain(|t| !matches!(t.kind, StmtKind::Objective(_)));
+                self.unnamed.push(s.clone());
+                self.version += 1;
+            }
+            StmtKind::MinimizeFrom(m) => return self.minimize_from(m, s.span, sink),
+            StmtKind::Solve(c) => return self.solve(c, s.span, sink),
+            StmtKind::Assign { name, value } => self.rebind_param(&name.text, value).map_err(one)?,
+            StmtKind::Print(items) => {
+                for e in items {
+                    let v = self.evaluate(e).map_err(one)?;
+                    sink(Event::Shown(show::named(&shown(e), &v)));
+                    self.report.results.push(ResultEntry::Value {
+                        expression: shown(e),
+                        value: v,
+                    });
+                }
+            }
+            StmtKind::Inspect { target, what } => {
+                let (subject, view) = self.inspect(target.as_ref(), *what, s.span)?;
+                sink(Event::Shown(view.clone()));
+                self.report.results.push(ResultEntry::View {
+                    command: "inspect".into(),
+                    subject,
+                    view,
+                });
+            }
+            StmtKind::Assert { condition, within } => return self.assert(condition, within.as_ref(), sink),
+            StmtKind::Seed(e) => {
+                let v = self.number(e).map_err(one)?;
+                if v.fract() != 0.0 || v < 0.0 {
+                    return Err(vec![
+                        Diagnostic::new(Code::WrongType, "a seed is a nonnegative integer").at(e.span, "here"),
+                    ]);
+                }
+                self.seed = v as u64;
+            }
+            StmtKind::NotBuilt { .. } | StmtKind::Error { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn assert(&mut self, c: &Expr, within: Option<&Expr>, sink: &mut dyn FnMut(Event)) -> Result<(), Diagnostics> {
+        let one = |d: Box<Diagnostic>| vec![*d];
+        let tolerance = match within {
+            Some(e) => Some(self.number(e).map_err(one)?),
+            None => None,
+        };
+        let (holds, detail) = match (&c.kind, tolerance) {
+            (ExprKind::Compare { first, rest }, Some(t)) if rest.len() == 1 => {
+                let entries = |v: Value| match v {
+                    Value::Array { tensor, .. } => tensor.to_dense(),
+                    _ => vec![f64::NAN],
+                };
+                let a = entries(self.evaluate(first).map_err(one)?);
+                let b = entries(self.evaluate(&rest[0].operand).map_err(one)?);
+                let n = a.len().max(b.len());
+                let at = |v: &[f64], k: usize| {
+                    if v.len() == 1 {
+                        v[0]
+                    } else {
+                        v.get(k).copied().unwrap_or(f64::NAN)
+                    }
+                };
+                let worst = (0..n).map(|k| (at(&a, k) - at(&b, k)).abs()).fold(0.0, |m: f64, d| {
+                    if d.is_nan() || m.is_nan() { f64::NAN } else { m.max(d) }
+                });
+                (worst <= t, format!("they differ by {}", show::number(worst)))
+            }
+            _ => match self.evaluate(c).map_err(one)? {
+                Value::Array { tensor, .. } => (tensor.to_dense().iter().all(|v| *v != 0.0), "it is false".to_string()),
+                _ => (false, "it is not a truth value".to_string()),
+            },
+        };
+        if holds {
+            return Ok(());
+        }
+        let d = Diagnostic::new(Code::AssertFailed, format!("`{}` does not hold", shown(c))).at(c.span, detail);
+        self.tell(d, sink);
+        Ok(())
+    }
+}
+
+/// Does the statement read a file?
+fn reads(s: &Stmt) -> bool {
+    let value = match &s.kind {
+        StmtKind::Param(d) => d.value.as_ref(),
+        StmtKind::Set(d) => Some(&d.value),
+        StmtKind::Assign { value, .. } => Some(value),
+        _ => None,
+    };
+    matches!(value.map(|e| &e.kind), Some(ExprKind::Call { callee, .. }) if callee.as_name() == Some("read"))
+}
+
+/// Entries of a tensor that a dimension's element names point at, for messages.
+pub(crate) fn instance_name(dims: &[IndexSet], flat: usize) -> String {
+    let mut rest = flat;
+    let mut key = vec![];
+    for s in dims.iter().rev() {
+        key.push(s.element(rest % s.len().max(1)));
+        rest /= s.len().max(1);
+    }
+    key.reverse();
+    key.join(", ")
+}
+
+/// A tensor over index sets from its entries; a mistake of ours if they do not fit.
+pub(crate) fn tensor_of(dims: &[IndexSet], data: Vec<f64>, what: &str, span: Span) -> Result<Tensor, Box<Diagnostic>> {
+    Tensor::dense(dims.to_vec(), data).ok_or_else(|| {
+        Box::new(Diagnostic::new(Code::Internal, format!("`{what}` has the wrong size")).at(span, "here"))
+    })
+}
