@@ -2,6 +2,7 @@
 
 pub mod atoms;
 pub mod base;
+pub mod cli;
 pub mod exec;
 pub mod io;
 pub mod ir;

@@ -1,2 +1,7 @@
 //! The `ravine` binary: hands its arguments to `ravine::cli`.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ravine::cli::main()
+}

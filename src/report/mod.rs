@@ -5,6 +5,7 @@
 pub mod diagnostic;
 pub mod json;
 pub mod layout;
+pub mod markdown;
 pub mod number;
 pub mod render;
 pub mod solve;

@@ -5,6 +5,7 @@
     reason = "tests read files and start the binary"
 )]
 
+mod cli;
 mod io;
 mod peers;
 mod render;
