@@ -4,6 +4,7 @@
 
 mod loops;
 mod plan;
+pub mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +14,7 @@ use ravine_linalg::Csr;
 use crate::base::Tensor;
 use crate::base::value::{IndexSet, Storage};
 use crate::ir::atom::{ArrayData, ArrayOut, ArrayRef, Eval};
-use crate::ir::{InputId, NodeId};
+use crate::ir::{DomainId, IndexId, InputId, NodeId};
 pub use plan::Plan;
 use plan::{DomainShape, SlotId, Step};
 
@@ -193,6 +194,75 @@ impl Machine {
         }
         self.stale = false;
         Ok(())
+    }
+    fn slot_of(&self, n: NodeId) -> Option<&Slot> {
+        let s = self.plan.nodes.iter().find(|(m, _)| *m == n)?.1;
+        Some(&self.slots[s.0 as usize])
+    }
+    fn node_scalar(&self, n: NodeId) -> f64 {
+        self.slot_of(n).map_or(f64::NAN, Slot::scalar)
+    }
+    fn node_is_finite(&self, n: NodeId) -> bool {
+        match self.slot_of(n) {
+            Some(s) => match (s.entries(), s.csr()) {
+                (Some(e), _) => e.iter().all(|v| v.is_finite()),
+                (None, Some(c)) => c.values.iter().all(|v| v.is_finite()),
+                (None, None) => true,
+            },
+            None => true,
+        }
+    }
+    fn node_entry(&self, n: NodeId, shape: &[usize], at: &[i64]) -> f64 {
+        let Some(mut slot) = self.slot_of(n) else {
+            return f64::NAN;
+        };
+        let (mut at, mut shape) = (at.to_vec(), shape.to_vec());
+        if let Slot::Transposed(s) = slot {
+            slot = &self.slots[s.0 as usize];
+            at.reverse();
+            shape.reverse();
+        }
+        if at.iter().zip(&shape).any(|(p, n)| *p < 0 || *p >= *n as i64) {
+            return f64::NAN;
+        }
+        match slot.entries() {
+            Some(e) => {
+                let flat = at.iter().zip(&shape).fold(0, |f, (p, n)| f * n + *p as usize);
+                e.get(flat).copied().unwrap_or(f64::NAN)
+            }
+            None => slot.sparse_entry(at[0] as usize, at[1] as usize),
+        }
+    }
+    /// Instances of a domain below one instance of its parent: flattened number, positions of its indices.
+    fn instances(&self, d: DomainId, parent: usize) -> impl Iterator<Item = (usize, Vec<(IndexId, usize)>)> {
+        let shape = &self.plan.domains[d.index()];
+        let bound = &self.domains[d.index()];
+        let per: usize = shape.lens.iter().product();
+        let range = match &bound.starts {
+            Some(s) => s[parent]..s[parent + 1],
+            None => parent * per..(parent + 1) * per,
+        };
+        range.map(move |k| {
+            let positions = match &bound.columns {
+                Some(c) => c.iter().map(|c| c[k] as usize).collect::<Vec<_>>(),
+                None => {
+                    let mut rest = k % per.max(1);
+                    let mut p: Vec<usize> = shape
+                        .lens
+                        .iter()
+                        .rev()
+                        .map(|n| {
+                            let v = rest % n;
+                            rest /= n;
+                            v
+                        })
+                        .collect();
+                    p.reverse();
+                    p
+                }
+            };
+            (k, shape.indices.iter().copied().zip(positions).collect())
+        })
     }
     /// Output `k` as a number.
     pub fn scalar(&self, k: usize) -> f64 {

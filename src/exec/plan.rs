@@ -205,6 +205,8 @@ pub struct Plan {
     pub domains: Vec<DomainShape>,
     /// Indices by id.
     pub indices: Vec<Index>,
+    /// Slots of root nodes.
+    pub nodes: Vec<(NodeId, SlotId)>,
     /// Slots of the outputs, in the order asked for.
     pub outputs: Vec<SlotId>,
 }
@@ -424,6 +426,8 @@ impl<'a> Compiler<'a> {
             }
         }
         let outputs = outputs.iter().map(|o| self.slot(*o)).collect();
+        let mut nodes: Vec<(NodeId, SlotId)> = self.slots.iter().map(|(n, s)| (*n, *s)).collect();
+        nodes.sort();
         let domains = (0..ir.domain_count() as u32)
             .map(|d| {
                 let dom = ir.domain(DomainId(d));
@@ -442,6 +446,7 @@ impl<'a> Compiler<'a> {
             data,
             steps: self.plan_steps,
             domains,
+            nodes,
             indices: (0..ir.index_count() as u32)
                 .map(|i| ir.index(IndexId(i)).clone())
                 .collect(),

@@ -64,6 +64,14 @@ impl Session {
             }
         }
         m.eval()?;
+        // Infinity is a number of the language (`inf`); NaN is not.
+        for k in 0..nodes.len() {
+            if m.dense(k).is_some_and(|e| e.iter().any(|v| v.is_nan()))
+                && let Some(f) = crate::exec::watch::locate(ir, &m, &outputs)
+            {
+                return Err(f);
+            }
+        }
         Ok(nodes
             .iter()
             .enumerate()

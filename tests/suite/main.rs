@@ -6,11 +6,11 @@
 )]
 
 mod cli;
+mod exec;
 mod io;
-mod peers;
-mod render;
-mod session;
-
 mod methods;
 mod parse;
+mod peers;
 mod problems;
+mod render;
+mod session;
