@@ -13,7 +13,7 @@ use super::state::State;
 pub const MEASURES: [&str; 5] = ["objective", "stationarity", "feasibility", "gap", "change"];
 
 /// A table of numbers by step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Trace {
     /// `step`, `evaluations`, the measures, the card's records.
     pub columns: Vec<String>,
@@ -24,6 +24,16 @@ pub struct Trace {
     #[serde(with = "bits::array")]
     last: Vec<f64>,
     limit: usize,
+}
+
+impl PartialEq for Trace {
+    /// Equality of every bit, NaN included.
+    fn eq(&self, other: &Self) -> bool {
+        self.columns == other.columns
+            && (self.stride, self.limit) == (other.stride, other.limit)
+            && bits::same(&self.cells, &other.cells)
+            && bits::same(&self.last, &other.last)
+    }
 }
 
 impl Trace {

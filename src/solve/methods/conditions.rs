@@ -9,7 +9,7 @@ use crate::solve::state::Measures;
 use crate::solve::vector::{add_scaled, axpy, dot, norm_inf, norm2};
 
 use super::curvature::Curvature;
-use super::subproblem::{scrambled_sign, smallest_direction};
+use super::subproblem::{CgWork, scrambled_sign, smallest_direction, truncated_cg};
 
 /// Moves `x` into the bounds.
 pub fn project(bounds: Option<&Bounds>, x: &mut [f64]) {
@@ -152,10 +152,23 @@ pub fn second_order(
     }
     let mut z = vec![0.0; n];
     if !h.is_explicit() {
-        return by_products(h, problem, x, &free, &weak);
+        return by_products(h, problem, bounds, x, f, g, threshold, &free, &weak);
     }
     if h.factor(&all, 0.0) {
-        return Ok(SecondOrder::Minimum);
+        // The Newton step lands much closer to a true minimum; where it does not, the curvature is about to vanish.
+        for i in 0..n {
+            z[i] = if all[i] { -g[i] } else { 0.0 };
+        }
+        h.solve(&mut z);
+        if !suspicious(h, problem, bounds, x, g, &z)? {
+            return Ok(SecondOrder::Minimum);
+        }
+        let noise = value_noise(problem, bounds, x, f, g)?;
+        smallest_direction(h, &all, 1, &mut z);
+        return Ok(match probe(problem, bounds, x, f, &z, threshold, noise)? {
+            Some(p) => SecondOrder::Descent(p),
+            None => SecondOrder::Minimum,
+        });
     }
     let (lo, hi) = h.gershgorin(&all);
     let spread = lo.abs().max(hi.abs());
@@ -163,6 +176,21 @@ pub fn second_order(
     let definite = h.factor(&all, shift);
     if definite {
         let noise = value_noise(problem, bounds, x, f, g)?;
+        // First into the feasible set from the bounds that do not push.
+        if !weak.is_empty() {
+            for &i in &weak {
+                z[i] = if bounds.is_some_and(|b| x[i] <= b.lower[i]) {
+                    1.0
+                } else {
+                    -1.0
+                };
+            }
+            let size = norm2(&z);
+            z.iter_mut().for_each(|v| *v /= size);
+            if let Some(p) = probe(problem, bounds, x, f, &z, threshold, noise)? {
+                return Ok(SecondOrder::Descent(p));
+            }
+        }
         for salt in 1..=4 {
             if spread > 0.0 {
                 smallest_direction(h, &all, salt, &mut z);
@@ -201,6 +229,39 @@ pub fn second_order(
     ))
 }
 
+/// Does the Newton step `s` fail to shrink the gradient, although rounding would let it?
+fn suspicious(
+    h: &Curvature,
+    problem: &mut dyn Oracle,
+    bounds: Option<&Bounds>,
+    x: &[f64],
+    g: &[f64],
+    s: &[f64],
+) -> Result<bool, Fault> {
+    let n = x.len();
+    let mut trial = vec![0.0; n];
+    add_scaled(x, 1.0, s, &mut trial);
+    project(bounds, &mut trial);
+    let mut after = vec![0.0; n];
+    match problem.gradient(&trial, &mut after) {
+        Err(Fault::NotFinite { .. }) => return Ok(true),
+        Err(other) => return Err(other),
+        Ok(()) => {}
+    }
+    let size = |x: &[f64], g: &[f64]| {
+        (0..n)
+            .map(|i| projected_step(bounds, x, g, i).abs())
+            .fold(0.0, f64::max)
+    };
+    let (before, after) = (size(x, g), size(&trial, &after));
+    let mut shaken = vec![0.0; n];
+    if h.is_explicit() {
+        h.apply_abs(x, &mut shaken);
+    }
+    let floor = 16.0 * f64::EPSILON * (norm_inf(&shaken) + norm_inf(g));
+    Ok(!(after <= 0.2 * before || after <= floor))
+}
+
 /// A feasible point along ±z whose value is smaller by more than the gradient and rounding explain.
 fn probe(
     problem: &mut dyn Oracle,
@@ -213,7 +274,7 @@ fn probe(
 ) -> Result<Option<Vec<f64>>, Fault> {
     let size = norm2(x).max(1.0);
     let mut trial = vec![0.0; x.len()];
-    for length in [1e-3, 1e-2, 1e-1] {
+    for length in [1e-3, 1e-2, 1e-1, 1.0] {
         for sign in [1.0, -1.0] {
             add_scaled(x, sign * length * size, z, &mut trial);
             project(bounds, &mut trial);
@@ -262,7 +323,11 @@ pub fn along_negative(
 fn by_products(
     h: &Curvature,
     problem: &mut dyn Oracle,
+    bounds: Option<&Bounds>,
     x: &[f64],
+    f: f64,
+    g: &[f64],
+    threshold: f64,
     free: &[bool],
     weak: &[usize],
 ) -> Result<SecondOrder, Fault> {
@@ -313,22 +378,43 @@ fn by_products(
         residual * ritz.last().map_or(0.0, |r| r.abs())
     };
     let scale = alpha.iter().fold(0.0f64, |m, a| m.max(a.abs()));
+    let mut z = vec![0.0; n];
+    for (b, c) in basis.iter().zip(&ritz) {
+        axpy(*c, b, &mut z);
+    }
     if value < -1e-10 * scale {
-        let mut z = vec![0.0; n];
-        for (b, c) in basis.iter().zip(&ritz) {
-            axpy(*c, b, &mut z);
-        }
         return Ok(SecondOrder::Negative(z));
     }
-    if value - error > 0.0 {
-        Ok(SecondOrder::Minimum)
-    } else if error <= 1e-10 * scale {
-        Ok(SecondOrder::Flat)
-    } else {
-        Ok(SecondOrder::Unknown(
+    let definite = value - error > 0.0;
+    if !definite && error > 1e-10 * scale {
+        return Ok(SecondOrder::Unknown(
             "the lowest curvature was not resolved by products",
-        ))
+        ));
     }
+    let ones = vec![1.0; n];
+    let mut s = vec![0.0; n];
+    truncated_cg(
+        h,
+        problem,
+        x,
+        g,
+        free,
+        &ones,
+        f64::MAX.sqrt(),
+        1e-3,
+        100,
+        &mut s,
+        &mut CgWork::default(),
+    )?;
+    if definite && !suspicious(h, problem, bounds, x, g, &s)? {
+        return Ok(SecondOrder::Minimum);
+    }
+    let noise = value_noise(problem, bounds, x, f, g)?;
+    Ok(match probe(problem, bounds, x, f, &z, threshold, noise)? {
+        Some(p) => SecondOrder::Descent(p),
+        None if definite => SecondOrder::Minimum,
+        None => SecondOrder::Flat,
+    })
 }
 
 /// Lowest eigenvalue and unit eigenvector of a symmetric tridiagonal matrix: bisection on Sturm counts, then
