@@ -7,6 +7,7 @@ pub mod exec;
 pub mod io;
 pub mod ir;
 pub mod lang;
+pub mod passes;
 pub mod report;
 pub mod session;
 pub mod solve;

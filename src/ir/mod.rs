@@ -7,6 +7,7 @@ pub mod build;
 pub mod facts;
 pub mod node;
 pub mod problem;
+pub mod show;
 pub mod text;
 pub mod verify;
 

@@ -9,9 +9,10 @@
 //! %1 = matmul(A, x)
 //! out sum(i1 in 1..2) square(%1[i1])
 //! ```
-//! Positions in `[ ]` count from 0: `x[2*i1 + 1]`, or `x[@e]` for a computed one; `val(i1)` is an index's value. A body
-//! that names shared parts is `{ %2 = …; … }`. `map(i1 in S) e`; `scatter(i1 in S)(i2 in T) [shape] [positions] e` lists
-//! all enclosing domains; `out (i1 in S) e` is an output in a region.
+//! Positions in `[ ]` count from 0: `x[2*i1 + 1]`, or `x[@e]` for a computed one; `val(i1)` is an index's value. A binder
+//! may filter, and name shared parts of its body: `sum(i1 in S if c; %2 = e) …`. `map(i1 in S) e`;
+//! `scatter(i1 in S)(i2 in T) [shape] [positions] e` lists all enclosing domains; `out (i1 in S) e` is an output in a
+//! region.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -37,21 +38,23 @@ pub fn print(ir: &Ir, outputs: &[(DomainId, NodeId)]) -> String {
     for i in p.used_inputs() {
         let _ = writeln!(text, "{}", p.declaration(i));
     }
-    let roots: Vec<NodeId> = outputs.iter().map(|o| o.1).chain(p.output_filters(outputs)).collect();
+    let mut roots = outputs.to_vec();
+    for (d, _) in outputs {
+        let filters = ir.chain(*d).into_iter().filter_map(|d| Some((d, ir.domain(d).filter?)));
+        roots.extend(filters);
+    }
     let mut lets = vec![];
     p.lets(DomainId::ROOT, &roots, &mut lets);
     for l in lets {
         let _ = writeln!(text, "{l}");
     }
     for (region, node) in outputs {
-        let mut head = String::new();
-        for d in ir.chain(*region) {
-            let b = p.binder(d);
-            let _ = write!(head, "{b} ");
-        }
-        // Names of the outer regions come first, in blocks of their own.
-        let body = p.chain_block(&ir.chain(*region), *node);
-        let _ = writeln!(text, "out {head}{body}");
+        let chain = ir.chain(*region);
+        let outer = p.indices.clone();
+        let body = p.inside(&chain, *node, |_| String::new());
+        p.indices = outer;
+        let space = if chain.is_empty() { "" } else { " " };
+        let _ = writeln!(text, "out{space}{body}");
     }
     text
 }
@@ -62,11 +65,33 @@ pub fn print_roots(ir: &Ir, outputs: &[NodeId]) -> String {
     print(ir, &o)
 }
 
+/// How a node is used in one block.
+#[derive(Default)]
+struct Use {
+    count: usize,
+    scopes: BTreeSet<DomainId>,
+}
+
+impl Use {
+    fn note(&mut self, scopes: impl IntoIterator<Item = DomainId>) {
+        self.count += 1;
+        self.scopes.extend(scopes);
+    }
+}
+
+/// The nodes of computed positions.
+fn computed(at: &[Pos]) -> impl Iterator<Item = NodeId> {
+    at.iter().filter_map(|p| match p {
+        Pos::Node(n) => Some(*n),
+        Pos::Affine { .. } => None,
+    })
+}
+
 struct Printer<'a> {
     ir: &'a Ir,
-    named: BTreeSet<NodeId>,
+    deep: BTreeSet<NodeId>,
     names: HashMap<NodeId, usize>,
-    indices: HashMap<IndexId, usize>,
+    indices: BTreeMap<IndexId, usize>,
     inputs: BTreeMap<InputId, String>,
     reachable: Vec<NodeId>,
     prefix: String,
@@ -105,16 +130,16 @@ impl<'a> Printer<'a> {
         }
         let mut p = Printer {
             ir,
-            named: BTreeSet::new(),
+            deep: BTreeSet::new(),
             names: HashMap::new(),
-            indices: HashMap::new(),
+            indices: BTreeMap::new(),
             inputs,
             reachable,
             prefix,
             next_index: 0,
             next_name: 0,
         };
-        p.choose_names(outputs);
+        p.find_deep();
         p
     }
 
@@ -122,141 +147,115 @@ impl<'a> Printer<'a> {
         self.inputs.keys().copied().collect()
     }
 
-    fn output_filters(&self, outputs: &[(DomainId, NodeId)]) -> Vec<NodeId> {
-        let mut f = vec![];
-        for (d, _) in outputs {
-            f.extend(self.ir.chain(*d).iter().filter_map(|d| self.ir.domain(*d).filter));
-        }
-        f
-    }
-
-    /// A node is named if it is shared, used below its region (so that it is not pulled into a loop), or deep.
-    fn choose_names(&mut self, outputs: &[(DomainId, NodeId)]) {
-        let ir = self.ir;
-        let trivial = |n: NodeId| match ir.node(n) {
+    /// Too short to name.
+    fn trivial(&self, n: NodeId) -> bool {
+        match self.ir.node(n) {
             Node::Const(_) | Node::Input(_) | Node::Index(_) => true,
             Node::Gather { array, at } => {
-                matches!(ir.node(*array), Node::Input(_)) && at.iter().all(|p| matches!(p, Pos::Affine { .. }))
+                matches!(self.ir.node(*array), Node::Input(_)) && at.iter().all(|p| matches!(p, Pos::Affine { .. }))
             }
             _ => false,
-        };
-        let mut uses: HashMap<NodeId, usize> = HashMap::new();
-        let mut scopes: HashMap<NodeId, BTreeSet<DomainId>> = HashMap::new();
-        for (d, n) in outputs {
-            scopes.entry(*n).or_default().insert(*d);
-            *uses.entry(*n).or_default() += 1;
-            for c in ir.chain(*d) {
-                if let Some(f) = ir.domain(c).filter {
-                    scopes.entry(f).or_default().insert(c);
-                    *uses.entry(f).or_default() += 1;
-                }
-            }
         }
-        // Users come after their arguments: from the last to the first, a node's scopes are known when it is reached.
-        for &n in self.reachable.iter().rev() {
-            let own = ir.region(n);
-            let mine = scopes.remove(&n).unwrap_or_default();
-            if !trivial(n) && (uses.get(&n).copied().unwrap_or(0) > 1 || mine.iter().any(|s| *s != own)) {
-                self.named.insert(n);
-            }
-            let scope: BTreeSet<DomainId> = if self.named.contains(&n) { [own].into() } else { mine };
-            let mut seen = BTreeSet::new();
-            let mut note = |m: NodeId, at: Option<DomainId>| {
-                if seen.insert(m) {
-                    *uses.entry(m).or_default() += 1;
-                }
-                let s = scopes.entry(m).or_default();
-                match at {
-                    Some(d) => {
-                        s.insert(d);
-                    }
-                    None => s.extend(scope.iter().copied()),
-                }
-            };
-            match ir.node(n) {
-                Node::Const(_) | Node::Input(_) | Node::Index(_) => {}
-                Node::Apply { args, .. } => args.iter().for_each(|a| note(*a, None)),
-                Node::Gather { array, at } => {
-                    note(*array, None);
-                    for p in at {
-                        if let Pos::Node(m) = p {
-                            note(*m, None);
-                        }
-                    }
-                }
-                Node::Fold { domain, body, .. } => {
-                    note(*body, Some(*domain));
-                    if let Some(f) = ir.domain(*domain).filter {
-                        note(f, Some(*domain));
-                    }
-                }
-                Node::Map { domain, body } => note(*body, Some(*domain)),
-                Node::Scatter { domain, body, at, .. } => {
-                    note(*body, Some(*domain));
-                    for p in at {
-                        if let Pos::Node(m) = p {
-                            note(*m, Some(*domain));
-                        }
-                    }
-                    for d in ir.chain(*domain) {
-                        if let Some(f) = ir.domain(d).filter {
-                            note(f, Some(d));
-                        }
-                    }
-                }
-            }
-        }
+    }
+
+    /// Nodes at every [`DEEPEST`]th level, so that no line nests too deeply to be parsed.
+    fn find_deep(&mut self) {
+        let ir = self.ir;
         let mut depth: HashMap<NodeId, usize> = HashMap::new();
         for &n in &self.reachable {
             let mut d = 0;
-            ir.for_each_arg(n, |a| d = d.max(depth.get(&a).copied().unwrap_or(0)));
-            if d >= DEEPEST && !trivial(n) {
-                self.named.insert(n);
+            ir.for_each_arg(n, |a| d = d.max(depth.get(&a).map_or(0, |d| d + 1)));
+            if d > 0 && d % DEEPEST == 0 && !self.trivial(n) {
+                self.deep.insert(n);
             }
-            depth.insert(n, if self.named.contains(&n) { 0 } else { d + 1 });
+            depth.insert(n, d);
         }
     }
 
-    /// Writes the names of region `region` that `roots` need, in order.
-    fn lets(&mut self, region: DomainId, roots: &[NodeId], out: &mut Vec<String>) {
-        let mut seen = BTreeSet::new();
-        let mut stack = roots.to_vec();
-        while let Some(n) = stack.pop() {
-            if seen.insert(n) {
-                self.ir.for_each_arg(n, |a| stack.push(a));
+    /// Writes the names of region `region` that a block needs, in order: of what is used twice in it, used in a deeper
+    /// loop (which must not pull it in), or deep. `roots` are the block's expressions with the regions they stand in.
+    fn lets(&mut self, region: DomainId, roots: &[(DomainId, NodeId)], out: &mut Vec<String>) {
+        let ir = self.ir;
+        let mut below: BTreeMap<NodeId, Use> = BTreeMap::new();
+        for (d, n) in roots {
+            below.entry(*n).or_default().note([*d]);
+        }
+        let mut wanted = vec![];
+        // Users come after their arguments: from the last to the first, all uses of a node are known when it is taken.
+        while let Some((n, uses)) = below.pop_last() {
+            // What has a name already is written elsewhere, with all it needs.
+            if self.names.contains_key(&n) {
+                continue;
+            }
+            let own = ir.region(n);
+            let outside = uses.scopes.iter().any(|s| *s != own);
+            let named = !self.trivial(n) && (outside || uses.count > 1 || self.deep.contains(&n));
+            if named && own == region {
+                wanted.push(n);
+            }
+            let scopes = if named { [own].into() } else { uses.scopes };
+            let mut inherit = BTreeSet::new();
+            let mut inner: BTreeMap<NodeId, BTreeSet<DomainId>> = BTreeMap::new();
+            match ir.node(n) {
+                Node::Const(_) | Node::Input(_) | Node::Index(_) => {}
+                Node::Apply { args, .. } => inherit.extend(args.iter().copied()),
+                Node::Gather { array, at } => {
+                    inherit.insert(*array);
+                    inherit.extend(computed(at));
+                }
+                Node::Fold { domain, body, .. } | Node::Map { domain, body } => {
+                    inner.entry(*body).or_default().insert(*domain);
+                    if let Some(f) = ir.domain(*domain).filter {
+                        inner.entry(f).or_default().insert(*domain);
+                    }
+                }
+                Node::Scatter { domain, body, at, .. } => {
+                    for m in computed(at).chain([*body]) {
+                        inner.entry(m).or_default().insert(*domain);
+                    }
+                    for d in ir.chain(*domain) {
+                        if let Some(f) = ir.domain(d).filter {
+                            inner.entry(f).or_default().insert(d);
+                        }
+                    }
+                }
+            }
+            for m in inherit {
+                below.entry(m).or_default().note(scopes.iter().copied());
+            }
+            for (m, d) in inner {
+                below.entry(m).or_default().note(d);
             }
         }
-        for n in seen {
-            if self.named.contains(&n) && self.ir.region(n) == region && !self.names.contains_key(&n) {
-                let e = self.bare(n);
-                self.next_name += 1;
-                let k = self.next_name;
-                self.names.insert(n, k);
-                out.push(format!("%{k} = {e}"));
-            }
+        for n in wanted.into_iter().rev() {
+            let e = self.bare(n);
+            self.next_name += 1;
+            self.names.insert(n, self.next_name);
+            out.push(format!("%{} = {e}", self.next_name));
         }
     }
 
-    /// A body in the scope of `domain`.
-    fn block(&mut self, domain: DomainId, body: NodeId) -> String {
-        self.chain_block(&[domain], body)
-    }
-
-    /// A body in the scope of several domains, whose names stand in one block. They are forgotten behind it: another
-    /// loop over the same domain writes them again.
-    fn chain_block(&mut self, chain: &[DomainId], body: NodeId) -> String {
-        let mut lets = vec![];
+    /// Binders of the domains of `chain`, each with the names of its region, and what `then` writes inside them. The
+    /// names are forgotten behind it: another loop over the same domain writes them again.
+    fn inside(&mut self, chain: &[DomainId], body: NodeId, then: impl FnOnce(&mut Self) -> String) -> String {
+        let innermost = chain.last().copied().unwrap_or(DomainId::ROOT);
+        let mut s = String::new();
         for d in chain {
-            self.lets(*d, &[body], &mut lets);
+            s.push('(');
+            s.push_str(&self.binder(*d));
+            let mut lets = vec![];
+            self.lets(*d, &[(innermost, body)], &mut lets);
+            for l in lets {
+                s.push_str("; ");
+                s.push_str(&l);
+            }
+            s.push(')');
         }
-        let b = self.expr(body);
+        let rest = then(self);
+        let e = self.expr(body);
         let ir = self.ir;
         self.names.retain(|n, _| !chain.contains(&ir.region(*n)));
-        if lets.is_empty() {
-            b
-        } else {
-            format!("{{ {}; {b} }}", lets.join("; "))
-        }
+        format!("{s} {rest}{e}")
     }
 
     fn expr(&mut self, n: NodeId) -> String {
@@ -266,7 +265,15 @@ impl<'a> Printer<'a> {
         }
     }
 
+    /// The node without its own name. Indices bound inside keep their names inside.
     fn bare(&mut self, n: NodeId) -> String {
+        let outer = self.indices.clone();
+        let s = self.written(n);
+        self.indices = outer;
+        s
+    }
+
+    fn written(&mut self, n: NodeId) -> String {
         let ir = self.ir;
         match ir.node(n) {
             Node::Const(b) => number(f64::from_bits(*b)),
@@ -282,14 +289,12 @@ impl<'a> Printer<'a> {
                 format!("{a}[{at}]")
             }
             Node::Fold { atom, domain, body } => {
-                let b = self.binder(*domain);
-                let e = self.block(*domain, *body);
-                format!("{}{b} {e}", atom.name)
+                let rest = self.inside(&[*domain], *body, |_| String::new());
+                format!("{}{rest}", atom.name)
             }
             Node::Map { domain, body } => {
-                let b = self.binder(*domain);
-                let e = self.block(*domain, *body);
-                format!("map{b} {e}")
+                let rest = self.inside(&[*domain], *body, |_| String::new());
+                format!("map{rest}")
             }
             Node::Scatter {
                 domain,
@@ -298,11 +303,12 @@ impl<'a> Printer<'a> {
                 body,
             } => {
                 let chain = ir.chain(*domain);
-                let b: String = chain.iter().map(|d| self.binder(*d)).collect();
                 let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
-                let at = self.positions(at);
-                let e = self.chain_block(&chain, *body);
-                format!("scatter{b} [{}] [{at}] {e}", shape.join(", "))
+                let rest = self.inside(&chain, *body, |p| {
+                    let at = p.positions(at);
+                    format!("[{}] [{at}] ", shape.join(", "))
+                });
+                format!("scatter{rest}")
             }
         }
     }
@@ -334,7 +340,7 @@ impl<'a> Printer<'a> {
             }
             None => String::new(),
         };
-        format!("({}{filter})", parts.join(", "))
+        format!("{}{filter}", parts.join(", "))
     }
 
     fn positions(&mut self, at: &[Pos]) -> String {
@@ -624,7 +630,7 @@ impl Parser<'_> {
                 while self.is('(') {
                     region = self.binder(region)?;
                 }
-                let n = self.body(region)?;
+                let n = self.expr(region)?;
                 self.scope.truncate(mark);
                 outputs.push((region, n));
             }
@@ -754,7 +760,7 @@ impl Parser<'_> {
     fn binder(&mut self, parent: DomainId) -> Parsed<DomainId> {
         self.need('(')?;
         let mut named = vec![];
-        while !self.is(')') && !self.word("if") {
+        while !self.is(')') && !self.is(';') && !self.word("if") {
             let name = self.name()?;
             if !self.word("in") {
                 return Err("`in` expected".into());
@@ -770,30 +776,14 @@ impl Parser<'_> {
             let f = self.expr(domain)?;
             self.ir.set_filter(domain, f);
         }
+        while self.take(';') {
+            let name = self.name()?;
+            self.need('=')?;
+            let e = self.expr(domain)?;
+            self.names.insert(name, e);
+        }
         self.need(')')?;
         Ok(domain)
-    }
-
-    fn body(&mut self, region: DomainId) -> Parsed<NodeId> {
-        if !self.take('{') {
-            return self.expr(region);
-        }
-        loop {
-            match self.peek().cloned() {
-                Some(Token::Name(n))
-                    if n.starts_with('%') && self.tokens.get(self.at + 1) == Some(&Token::Mark('=')) =>
-                {
-                    self.at += 2;
-                    let e = self.expr(region)?;
-                    self.need(';')?;
-                    self.names.insert(n, e);
-                }
-                _ => break,
-            }
-        }
-        let e = self.expr(region)?;
-        self.need('}')?;
-        Ok(e)
     }
 
     fn expr(&mut self, region: DomainId) -> Parsed<NodeId> {
@@ -930,7 +920,7 @@ impl Parser<'_> {
         let mut domain = self.binder(if root { DomainId::ROOT } else { region })?;
         let n = match head {
             "map" => {
-                let e = self.body(domain)?;
+                let e = self.expr(domain)?;
                 self.ir.map(domain, e)
             }
             "scatter" => {
@@ -946,13 +936,13 @@ impl Parser<'_> {
                 self.need(']')?;
                 self.need('[')?;
                 let at = self.positions(domain)?;
-                let e = self.body(domain)?;
+                let e = self.expr(domain)?;
                 self.ir.scatter(domain, shape, at, e)
             }
             _ => {
                 let atom = (self.atoms)(head, AtomKind::Reduction)
                     .ok_or_else(|| format!("no reduction is called `{head}`"))?;
-                let e = self.body(domain)?;
+                let e = self.expr(domain)?;
                 self.ir.fold(atom, domain, e)
             }
         };

@@ -7,9 +7,11 @@
 
 mod cli;
 mod exec;
+mod interp;
 mod io;
 mod methods;
 mod parse;
+mod passes;
 mod peers;
 mod problems;
 mod render;

@@ -1,0 +1,6 @@
+//! What is known of nodes and problems: curvature with its derivation, sparsity of derivatives, the class of a problem.
+//!
+//! Invariant: analyses read the IR and write side tables; none changes a node.
+
+pub mod curvature;
+pub mod semidefinite;

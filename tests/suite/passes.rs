@@ -1,0 +1,450 @@
+//! Passes against independent evaluation: derivatives against differences, rewrites by text and by value.
+
+use std::collections::BTreeMap;
+
+use ravine::atoms;
+use ravine::ir::text::{self, Program};
+use ravine::ir::verify::verify;
+use ravine::ir::{DomainId, InputId, InputKind, Ir, NodeId, Pos};
+use ravine::passes::derive::{self, Second};
+
+use super::interp::{Array, eval};
+
+pub fn parse(t: &str) -> Program {
+    text::parse(t, &|name, kind| atoms::find_kind(name, kind)).unwrap_or_else(|e| panic!("{e} in\n{t}"))
+}
+
+/// Numbers in (0.2, 1.8), never twice the same.
+struct Draw(u64);
+impl Draw {
+    fn draw(&mut self) -> f64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        0.2 + 1.6 * ((self.0 >> 11) as f64 / (1u64 << 53) as f64)
+    }
+}
+
+fn values(ir: &Ir, seed: u64) -> BTreeMap<InputId, Array> {
+    let mut d = Draw(seed);
+    (0..ir.inputs().len() as u32)
+        .map(InputId)
+        .filter(|i| !matches!(ir.input(*i).kind, InputKind::Data(_)))
+        .map(|i| {
+            let shape: Vec<usize> = ir.input(i).dims.iter().map(|s| s.len()).collect();
+            let data = (0..shape.iter().product()).map(|_| d.draw()).collect();
+            (i, Array::new(&shape, data))
+        })
+        .collect()
+}
+
+fn vars(ir: &Ir) -> Vec<InputId> {
+    (0..ir.inputs().len() as u32)
+        .map(InputId)
+        .filter(|i| matches!(ir.input(*i).kind, InputKind::Var))
+        .collect()
+}
+
+/// All variables in a row.
+fn flat(ir: &Ir, at: &BTreeMap<InputId, Array>) -> Vec<f64> {
+    vars(ir).iter().flat_map(|v| at[v].data.clone()).collect()
+}
+
+fn moved(ir: &Ir, at: &BTreeMap<InputId, Array>, k: usize, h: f64) -> BTreeMap<InputId, Array> {
+    let mut at = at.clone();
+    let mut k = k;
+    for v in vars(ir) {
+        let a = at.get_mut(&v).expect("a variable has a value");
+        if k < a.data.len() {
+            a.data[k] += h;
+            break;
+        }
+        k -= a.data.len();
+    }
+    at
+}
+
+/// Jacobian of a root node by central differences of fourth order; one row per entry.
+fn jacobian(ir: &Ir, at: &BTreeMap<InputId, Array>, node: NodeId, h: f64) -> Vec<Vec<f64>> {
+    let n = flat(ir, at).len();
+    let columns: Vec<Vec<f64>> = (0..n)
+        .map(|k| {
+            let f = |s: f64| eval(ir, &moved(ir, at, k, s * h), node).data;
+            let (a, b, c, d) = (f(-2.0), f(-1.0), f(1.0), f(2.0));
+            (0..a.len())
+                .map(|i| (a[i] - 8.0 * b[i] + 8.0 * c[i] - d[i]) / (12.0 * h))
+                .collect()
+        })
+        .collect();
+    let rows = eval(ir, at, node).data.len();
+    (0..rows).map(|r| columns.iter().map(|c| c[r]).collect()).collect()
+}
+
+fn gradient(ir: &mut Ir, root: NodeId, at: &BTreeMap<InputId, Array>) -> Vec<f64> {
+    let wrt = vars(ir);
+    let g = derive::gradient(ir, root, &wrt).expect("every atom has a derivative");
+    wrt.iter()
+        .zip(g)
+        .flat_map(|(v, g)| match g {
+            Some(g) => {
+                verify(ir, &[g]).expect("a valid gradient");
+                let got = eval(ir, at, g);
+                assert_eq!(got.shape, at[v].shape, "shape of a gradient");
+                got.data
+            }
+            None => vec![0.0; at[v].data.len()],
+        })
+        .collect()
+}
+
+fn close(name: &str, got: &[f64], want: &[f64], tol: f64) {
+    assert_eq!(got.len(), want.len(), "{name}: lengths");
+    let size = 1.0 + want.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    for (k, (g, w)) in got.iter().zip(want).enumerate() {
+        assert!((g - w).abs() <= tol * size, "{name}: entry {k}: {g} against {w}");
+    }
+}
+
+/// Adds the blocks of a scatter over a region: entries of `dims` at `at`.
+fn sums(ir: &mut Ir, region: DomainId, dims: Vec<usize>, at: Vec<Pos>, value: NodeId) -> NodeId {
+    let region = if region == DomainId::ROOT {
+        atoms::rules::plain_domain(ir, &[1]).0
+    } else {
+        region
+    };
+    let s = ir.scatter(region, dims, at, value);
+    verify(ir, &[s]).expect("a valid pattern");
+    s
+}
+
+fn hessian(ir: &mut Ir, root: NodeId, at: &BTreeMap<InputId, Array>) -> Option<Vec<Vec<f64>>> {
+    let n = flat(ir, at).len();
+    let blocks = match derive::second_partials(ir, root).expect("derivatives") {
+        Second::Blocks(b) => b,
+        Second::Unstructured(_) => return None,
+    };
+    let mut h = vec![vec![0.0; n]; n];
+    for b in blocks {
+        let dims: Vec<usize> = [ir.shape(b.row.array), ir.shape(b.col.array)].concat();
+        let places = [b.row.at.clone(), b.col.at.clone()].concat();
+        let s = sums(ir, b.region, dims, places, b.value);
+        let s = eval(ir, at, s).data;
+        let jr = jacobian(ir, at, b.row.array, 0.5);
+        let jc = jacobian(ir, at, b.col.array, 0.5);
+        for i in 0..n {
+            for j in 0..n {
+                let mut v = 0.0;
+                for (r, jr) in jr.iter().enumerate() {
+                    for (c, jc) in jc.iter().enumerate() {
+                        v += s[r * len(ir, b.col.array) + c] * jr[i] * jc[j];
+                    }
+                }
+                h[i][j] += v;
+                if b.mirror {
+                    h[j][i] += v;
+                }
+            }
+        }
+    }
+    Some(h)
+}
+
+fn len(ir: &Ir, n: NodeId) -> usize {
+    ir.shape(n).iter().product()
+}
+
+/// Structured examples: name, text, and whether the Hessian has structure.
+const EXAMPLES: &[(&str, &str, bool)] = &[
+    (
+        "chained Rosenbrock",
+        "var x [1..6]\nout sum(i in 1..5) add(square(sub(1, x[i])), mul(100, square(sub(x[i + 1], square(x[i])))))",
+        true,
+    ),
+    (
+        "logistic with a product",
+        "param A [1..5, 1..3]\nparam y [1..5]\nvar w [1..3]\nout sum(i in 1..5) softplus(neg(mul(y[i], matmul(A, w)[i])))",
+        true,
+    ),
+    (
+        "double sum with a broadcast",
+        "param a [1..3]\nparam b [1..3, 1..4]\nvar y\nvar x [1..3]\nout sum(i in 1..3) mul(exp(mul(a[i], x[i])), sum(j in 1..4) mul(b[i, j], y))",
+        true,
+    ),
+    (
+        "a sum used inside a loop",
+        "var x [1..4]\n%1 = sum(i in 1..4) square(x[i])\nout sum(i in 1..4) exp(mul(x[i], sin(%1)))",
+        false,
+    ),
+    (
+        "filtered sum",
+        "param c [1..4, 1..4]\nvar x [1..4]\nout sum(i in 1..4, j in 1..4 if and(ne(val(i), val(j)), lt(c[i, j], 1))) mul(c[i, j], exp(mul(x[i], x[j])))",
+        true,
+    ),
+    (
+        "ragged inner loop",
+        "param c [1..4]\nvar x [1..4]\nout sum(i in 1..4) square(sum(j in 1..4 if le(val(j), val(i))) mul(c[j], sin(x[j])))",
+        true,
+    ),
+    (
+        "largest value",
+        "param A [1..4, 1..3]\nvar x [1..3]\nout max(i in 1..4) mul(matmul(A, x)[i], exp(x[0]))",
+        true,
+    ),
+    (
+        "log-sum-exp of everything",
+        "param A [1..4, 1..3]\nvar x [1..3]\nout logsumexp(i in 1..4) matmul(A, x)[i]",
+        false,
+    ),
+    (
+        "log-sum-exp by row",
+        "param X [1..5, 1..2]\nvar W [1..2, 1..3]\nout sum(i in 1..5) logsumexp(k in 1..3) matmul(X, W)[i, k]",
+        true,
+    ),
+    (
+        "quadratic form",
+        "param P [1..3, 1..3]\nparam c [1..3]\nvar x [1..3]\nout add(quad(x, P), sum(i in 1..3) mul(c[i], x[i]))",
+        true,
+    ),
+    (
+        "matrix variable",
+        "param M [1..3, 1..2]\nvar U [1..3, 1..2]\nvar V [1..2, 1..2]\nout sum(i in 1..3, j in 1..2) square(sub(matmul(U, V)[i, j], M[i, j]))",
+        false,
+    ),
+    (
+        "matrix variable in index form",
+        "param M [1..3, 1..2]\nvar U [1..3, 1..2]\nvar V [1..2, 1..2]\nout sumsq(i in 1..3, j in 1..2) sub(sum(k in 1..2) mul(U[i, k], V[k, j]), M[i, j])",
+        true,
+    ),
+    (
+        "a function of a sum",
+        "var x [1..4]\nout exp(mean(i in 1..4) square(x[i]))",
+        false,
+    ),
+    ("scalars", "var x\nvar y\nout mul(exp(x), pow(y, 3))", true),
+    (
+        "a map read at shifted places",
+        "var x [1..5]\n%1 = map(i in 1..5) exp(x[i])\nout sum(i in 1..4) mul(%1[i], %1[i + 1])",
+        true,
+    ),
+    (
+        "a computed position",
+        "data at [1..3] = 2 0 1\nvar x [1..3]\nout mean(i in 1..3) mul(x[@at[i]], square(x[i]))",
+        true,
+    ),
+    (
+        "a bilinear product of sums",
+        "var x [1..3]\nvar y\nout mul(y, sum(i in 1..3) square(x[i]))",
+        true,
+    ),
+    (
+        "product of factors",
+        "var x [1..3]\nout prod(i in 1..3) exp(square(x[i]))",
+        false,
+    ),
+    (
+        "scaled, stacked, transposed",
+        "param A [1..2, 1..3]\nvar x [1..3]\nvar t\n%1 = matmul(A, array_scale(t, x))\nout sum(i in 1..3) square(matmul(transpose(A), stack(mul(t, x[0]), exp(%1[1])))[i])",
+        false,
+    ),
+    (
+        "three nested loops",
+        "param c [1..2, 1..3, 1..2]\nvar x [1..2, 1..3]\nvar z [1..2]\nout sum(i in 1..2) mul(z[i], sum(j in 1..3) mul(sin(x[i, j]), sum(k in 1..2) mul(c[i, j, k], exp(z[k]))))",
+        true,
+    ),
+];
+
+#[test]
+fn gradients_agree_with_differences() {
+    for (name, t, _) in EXAMPLES {
+        let mut p = parse(t);
+        let root = p.outputs[0].1;
+        verify(&p.ir, &[root]).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let at = values(&p.ir, 7);
+        let want = jacobian(&p.ir, &at, root, 1e-3).remove(0);
+        let got = gradient(&mut p.ir, root, &at);
+        assert!(
+            want.iter().any(|v| v.abs() > 1e-3),
+            "{name}: a gradient that tests nothing"
+        );
+        close(name, &got, &want, 1e-8);
+    }
+}
+
+#[test]
+fn hessian_products_agree_with_differences_of_gradients() {
+    for (name, t, _) in EXAMPLES {
+        let mut p = parse(t);
+        let root = p.outputs[0].1;
+        let at = values(&p.ir, 11);
+        let wrt = vars(&p.ir);
+        let h = numeric_hessian(&mut p.ir, root, &at);
+        let n = h.len();
+        let direction: Vec<f64> = (0..n).map(|k| 1.0 - 0.3 * k as f64).collect();
+        let mut at = at;
+        let mut used = 0;
+        let seeds: Vec<NodeId> = wrt
+            .iter()
+            .map(|v| {
+                let input = p.ir.input(*v).clone();
+                let s = p.ir.add_input(ravine::ir::Input {
+                    name: format!("{}'", input.name),
+                    kind: InputKind::Seed,
+                    ..input
+                });
+                let len = at[v].data.len();
+                let part = Array::new(&at[v].shape.clone(), direction[used..used + len].to_vec());
+                used += len;
+                at.insert(s, part);
+                p.ir.read(s)
+            })
+            .collect();
+        let products = derive::hvp(&mut p.ir, root, &wrt, &seeds).expect("derivatives");
+        let got: Vec<f64> = wrt
+            .iter()
+            .zip(products)
+            .flat_map(|(v, g)| match g {
+                Some(g) => {
+                    verify(&p.ir, &[g]).unwrap_or_else(|e| panic!("{name}: {e}"));
+                    eval(&p.ir, &at, g).data
+                }
+                None => vec![0.0; at[v].data.len()],
+            })
+            .collect();
+        let want: Vec<f64> = h
+            .iter()
+            .map(|r| r.iter().zip(&direction).map(|(a, b)| a * b).sum())
+            .collect();
+        close(name, &got, &want, 1e-7);
+    }
+}
+
+fn numeric_hessian(ir: &mut Ir, root: NodeId, at: &BTreeMap<InputId, Array>) -> Vec<Vec<f64>> {
+    let wrt = vars(ir);
+    let g = derive::gradient(ir, root, &wrt).expect("derivatives");
+    wrt.iter()
+        .zip(g)
+        .flat_map(|(v, g)| match g {
+            Some(g) => jacobian(ir, at, g, 1e-3),
+            None => vec![vec![0.0; flat(ir, at).len()]; at[v].data.len()],
+        })
+        .collect()
+}
+
+#[test]
+fn sparse_hessians_agree_with_differences_or_say_that_there_is_no_structure() {
+    for (name, t, structured) in EXAMPLES {
+        let mut p = parse(t);
+        let root = p.outputs[0].1;
+        let at = values(&p.ir, 23);
+        let want = numeric_hessian(&mut p.ir, root, &at);
+        let got = hessian(&mut p.ir, root, &at);
+        assert_eq!(got.is_some(), *structured, "{name}: structure");
+        if let Some(got) = got {
+            close(name, &got.concat(), &want.concat(), 1e-7);
+        }
+    }
+}
+
+#[test]
+fn hessian_of_a_chain_has_three_blocks() {
+    let mut p = parse(EXAMPLES[0].1);
+    let root = p.outputs[0].1;
+    let Second::Blocks(b) = derive::second_partials(&mut p.ir, root).expect("derivatives") else {
+        panic!("a chain has structure");
+    };
+    // x[i]x[i], x[i]x[i+1] once with its mirror, x[i+1]x[i+1].
+    let mut shown: Vec<(bool, bool)> = b.iter().map(|b| (b.row == b.col, b.mirror)).collect();
+    shown.sort_unstable();
+    assert_eq!(shown, [(false, true), (true, false), (true, false)]);
+}
+
+/// Families of constraints: name and text with one output in a region.
+const FAMILIES: &[(&str, &str)] = &[
+    (
+        "transport rows",
+        "param c [1..2]\nvar x [1..2, 1..3]\nout (i in 1..2) sub(sum(j in 1..3) x[i, j], c[i])",
+    ),
+    (
+        "product and own entry",
+        "param A [1..4, 1..3]\nvar x [1..3]\nvar s [1..4]\nout (i in 1..4) add(matmul(A, x)[i], square(s[i]))",
+    ),
+    (
+        "a sum of the root in every row",
+        "param a [1..3]\nvar x [1..4]\nvar t\n%1 = norm(i in 1..4) x[i]\nout (k in 1..3) sub(mul(a[k], %1), exp(t))",
+    ),
+    (
+        "dynamics",
+        "param h\nvar x [1..5]\nvar u [1..4]\nout (t in 1..4) sub(x[t + 1], add(x[t], mul(h, mul(u[t], sin(x[t])))))",
+    ),
+    (
+        "a quadratic form in every row",
+        "param P [1..3, 1..3]\nvar x [1..3]\nvar y [1..2]\n%1 = quad(x, P)\nout (k in 1..2) mul(y[k], %1)",
+    ),
+    (
+        "filtered inner sum over a map",
+        "param c [1..3, 1..3]\nvar x [1..3]\n%1 = map(i in 1..3) mul(2, square(x[i]))\nout (k in 1..3) sum(j in 1..3 if lt(c[k, j], 1)) mul(c[k, j], %1[j])",
+    ),
+];
+
+#[test]
+fn partials_of_a_family_give_its_jacobian() {
+    for (name, t) in FAMILIES {
+        let mut p = parse(t);
+        let (region, body) = p.outputs[0];
+        let at = values(&p.ir, 5);
+        let whole = p.ir.map(region, body);
+        let want = jacobian(&p.ir, &at, whole, 1e-3);
+        let rows = want.len();
+        let n = flat(&p.ir, &at).len();
+        let own: Vec<Pos> = p.ir.domain(region).indices.iter().map(|i| Pos::index(*i)).collect();
+        let mut got = vec![vec![0.0; n]; rows];
+        for l in derive::partials(&mut p.ir, body, region).expect("derivatives") {
+            let mut dims = p.ir.domain_shape(region);
+            dims.extend_from_slice(p.ir.shape(l.array));
+            let places = [own.clone(), l.at.clone()].concat();
+            let s = sums(&mut p.ir, l.region, dims, places, l.value);
+            let s = eval(&p.ir, &at, s).data;
+            let j = jacobian(&p.ir, &at, l.array, 1e-3);
+            for r in 0..rows {
+                for (e, row) in j.iter().enumerate() {
+                    for k in 0..n {
+                        got[r][k] += s[r * j.len() + e] * row[k];
+                    }
+                }
+            }
+        }
+        close(name, &got.concat(), &want.concat(), 1e-7);
+    }
+}
+
+#[test]
+fn text_prints_what_it_parses() {
+    let texts = EXAMPLES.iter().map(|e| e.1).chain(FAMILIES.iter().map(|f| f.1));
+    for t in texts {
+        let mut p = parse(t);
+        let once = text::print(&p.ir, &p.outputs);
+        let again = parse(&once);
+        assert_eq!(once, text::print(&again.ir, &again.outputs), "from\n{t}");
+        // Derivative programs use every kind of node.
+        if p.outputs[0].0 == DomainId::ROOT {
+            let wrt = vars(&p.ir);
+            let g = derive::gradient(&mut p.ir, p.outputs[0].1, &wrt).expect("derivatives");
+            let g: Vec<NodeId> = g.into_iter().flatten().collect();
+            let once = text::print_roots(&p.ir, &g);
+            let q = parse(&once);
+            assert_eq!(once, text::print(&q.ir, &q.outputs), "gradient of\n{t}");
+            // And the parsed program computes the same.
+            let at = values(&p.ir, 3);
+            let by_name: BTreeMap<&str, &Array> = at.iter().map(|(i, a)| (p.ir.input(*i).name.as_str(), a)).collect();
+            let there: BTreeMap<InputId, Array> = (0..q.ir.inputs().len() as u32)
+                .map(InputId)
+                .filter(|i| !matches!(q.ir.input(*i).kind, InputKind::Data(_)))
+                .map(|i| (i, by_name[q.ir.input(i).name.as_str()].clone()))
+                .collect();
+            for (a, b) in g.iter().zip(&q.outputs) {
+                assert_eq!(eval(&p.ir, &at, *a), eval(&q.ir, &there, b.1), "{once}");
+            }
+        }
+    }
+}
