@@ -217,6 +217,9 @@ pub struct Reduce {
     pub finish: fn(Partial, usize) -> f64,
 }
 
+/// A kernel on whole arrays.
+pub type ArrayKernel = fn(args: &[ArrayRef<'_>]) -> Result<ArrayOut, KernelFault>;
+
 /// How the row is evaluated.
 #[derive(Clone, Copy)]
 pub enum Eval {
@@ -229,7 +232,7 @@ pub enum Eval {
     /// A reduction.
     Reduce(Reduce),
     /// Whole arrays.
-    Array(fn(args: &[ArrayRef<'_>]) -> Result<ArrayOut, KernelFault>),
+    Array(ArrayKernel),
 }
 
 /// Complex evaluation for the complex-step oracle, which must not pass through `derivative`.

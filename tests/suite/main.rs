@@ -5,6 +5,7 @@
     reason = "tests read files and start the binary"
 )]
 
+mod atoms;
 mod cli;
 mod exec;
 mod interp;
