@@ -3,18 +3,207 @@
 //! Invariant: the only caller of `Session` here; results go to standard output, messages to standard error, and with
 //! `--json` one object holds both.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
-use super::args::Command;
+use super::args::{CheckArgs, Command, Inputs, InspectArgs, RunArgs};
 use super::out::Out;
-use crate::base::{Code, Diagnostic, SourceMap};
-use crate::report::{diagnostic, exit};
+use crate::base::{Code, Diagnostic};
+use crate::report::solve::{Detail, summary};
+use crate::report::style::Paint;
+use crate::report::{FileHash, diagnostic, exit, json, render};
+use crate::session::{Event, Session, Settings, files};
+
+/// How much of what happens is shown while it happens.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Show {
+    /// Nothing: it goes into one object at the end.
+    Nothing,
+    /// What the program prints.
+    Printed,
+    /// Solves as well, without what changes between equal runs.
+    Stable,
+    /// Solves as well.
+    All,
+}
 
 /// Runs a command; the exit code.
 pub fn dispatch(command: Command, out: Out, interrupt: Arc<AtomicBool>) -> u8 {
-    let _ = (command, interrupt);
-    let d = Diagnostic::new(Code::NotBuiltYet, "programs cannot run yet");
-    out.message(&diagnostic::plain(&[d], &SourceMap::default()));
-    exit::PROGRAM
+    match command {
+        Command::Run(a) => run(&a, out, interrupt),
+        Command::Check(a) => check(&a, out, interrupt),
+        Command::Inspect(a) => inspect(&a, out, interrupt),
+        // Answered before there is a thread.
+        Command::Explain { .. } | Command::Kernel { .. } => exit::USAGE,
+    }
+}
+
+fn run(a: &RunArgs, out: Out, interrupt: Arc<AtomicBool>) -> u8 {
+    let Some(mut session) = start(&a.file, &a.inputs, a.verbose, &out, interrupt) else {
+        return exit::USAGE;
+    };
+    let show = match (a.json, a.quiet, a.stable) {
+        (true, _, _) => Show::Nothing,
+        (_, true, _) => Show::Printed,
+        (_, _, true) => Show::Stable,
+        _ => Show::All,
+    };
+    if a.emit.is_some() {
+        let d = Diagnostic::new(Code::NotBuiltYet, "`--emit` is not built yet");
+        session.report.diagnostics.push(d);
+    } else if let Some(text) = program(&a.file, &mut session) {
+        let mut sink = Sink::new(out, show);
+        session.run(&name_of(&a.file), &text, &mut |e| sink.take(e));
+    }
+    finish(&session, &out, a.json)
+}
+
+fn check(a: &CheckArgs, out: Out, interrupt: Arc<AtomicBool>) -> u8 {
+    let Some(mut session) = start(&a.file, &Inputs::default(), false, &out, interrupt) else {
+        return exit::USAGE;
+    };
+    if let Some(text) = program(&a.file, &mut session) {
+        let (_, _, found) = session.check(&name_of(&a.file), &text);
+        session.report.diagnostics.extend(found);
+    }
+    let code = finish(&session, &out, a.json);
+    if code == exit::SUCCESS && !a.json {
+        out.result(&format!(
+            "{}: {}\n",
+            name_of(&a.file),
+            out.results.good("no mistakes found")
+        ));
+    }
+    code
+}
+
+fn inspect(a: &InspectArgs, out: Out, interrupt: Arc<AtomicBool>) -> u8 {
+    let Some(mut session) = start(&a.file, &a.inputs, false, &out, interrupt) else {
+        return exit::USAGE;
+    };
+    if let Some(text) = program(&a.file, &mut session) {
+        let mut sink = Sink::new(out, if a.json { Show::Nothing } else { Show::All });
+        session.look(&name_of(&a.file), &text, a.name.as_deref(), &mut |e| sink.take(e));
+    }
+    finish(&session, &out, a.json)
+}
+
+/// A session for a program's folder; nothing if a setting is given twice.
+fn start(file: &Path, inputs: &Inputs, verbose: bool, out: &Out, interrupt: Arc<AtomicBool>) -> Option<Session> {
+    let sets = match inputs.settings() {
+        Ok(sets) => sets,
+        Err(sentence) => {
+            out.message(&format!("{}: {sentence}\n", out.messages.bad("error")));
+            return None;
+        }
+    };
+    let mut session = Session::new(Settings {
+        sets,
+        threads: inputs.threads,
+        memory: inputs.memory.unwrap_or_else(files::default_budget),
+        verbose,
+        folder: file.parent().map(Path::to_path_buf).unwrap_or_default(),
+        now,
+    });
+    session.interrupt = interrupt;
+    let provenance = &mut session.report.provenance;
+    provenance.version = env!("CARGO_PKG_VERSION").into();
+    provenance.threads = inputs.threads.unwrap_or_else(cores);
+    Some(session)
+}
+
+/// Seconds since the first call.
+fn now() -> f64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_secs_f64()
+}
+
+/// Threads of the pool when nothing is said.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get())
+}
+
+fn name_of(file: &Path) -> String {
+    file.to_string_lossy().into_owned()
+}
+
+/// The program's text; nothing if it cannot be read, which the report then says.
+fn program(file: &Path, session: &mut Session) -> Option<String> {
+    match files::load_program(file) {
+        Ok((text, sha256)) => {
+            session.report.provenance.program = Some(FileHash {
+                file: name_of(file),
+                sha256,
+            });
+            Some(text)
+        }
+        Err(d) => {
+            session.report.diagnostics.push(d);
+            None
+        }
+    }
+}
+
+/// Messages, or everything as one object; the exit code.
+fn finish(session: &Session, out: &Out, as_json: bool) -> u8 {
+    let report = &session.report;
+    if as_json {
+        let mut report = report.clone();
+        report.provenance.seed = session.seed;
+        out.result(&format!("{}\n", json::report(&report, &session.sources)));
+    } else if !report.diagnostics.is_empty() {
+        let found = &report.diagnostics;
+        out.message(&match out.messages {
+            Paint { on: true } => diagnostic::terminal(found, &session.sources),
+            Paint { on: false } => diagnostic::plain(found, &session.sources),
+        });
+    }
+    match report.exit_code() {
+        exit::SUCCESS | exit::UNSOLVED if session.interrupt.load(Ordering::Relaxed) => exit::INTERRUPTED,
+        code => code,
+    }
+}
+
+/// Shows events as they come, with an empty line around what has several lines.
+struct Sink {
+    out: Out,
+    show: Show,
+    /// Was something shown, and had it several lines?
+    last: Option<bool>,
+}
+
+impl Sink {
+    fn new(out: Out, show: Show) -> Sink {
+        Sink { out, show, last: None }
+    }
+    fn take(&mut self, event: Event) {
+        let solves = matches!(self.show, Show::Stable | Show::All);
+        let view = match event {
+            Event::Solved(s) if solves => {
+                let detail = if self.show == Show::All {
+                    Detail::Full
+                } else {
+                    Detail::Golden
+                };
+                summary(&s, detail)
+            }
+            Event::Shown(view) if self.show != Show::Nothing => view,
+            Event::Log(line) if self.show == Show::All => {
+                return self.out.message(&format!("{}\n", self.out.messages.faint(&line)));
+            }
+            // Messages are shown at the end, sorted, beside their source.
+            Event::Diagnostic(_) | Event::Solved(_) | Event::Shown(_) | Event::Log(_) => return,
+        };
+        let text = render::text(&view, self.out.results);
+        let several = text.lines().count() > 1;
+        let gap = if self.last.is_some_and(|before| before || several) {
+            "\n"
+        } else {
+            ""
+        };
+        self.out.result(&format!("{gap}{text}"));
+        self.last = Some(several);
+    }
 }

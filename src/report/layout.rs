@@ -51,12 +51,15 @@ pub fn lines(view: &View) -> Vec<Line> {
         View::Facts(facts) => {
             let column = facts.iter().map(|f| width(&f.0)).max().unwrap_or(0);
             let mut out = Vec::new();
+            // `name = value` reads as one phrase.
+            let equations = facts.iter().all(|f| f.0.ends_with('='));
+            let gap = if equations { 1 } else { 2 };
             for (label, value) in facts {
                 let mut first = true;
                 for mut line in lines(value) {
                     let lead = if first { label.as_str() } else { "" };
                     first = false;
-                    let mut whole = vec![run(pad(&printable(lead), column, false), Role::Faint), blanks(2)];
+                    let mut whole = vec![run(pad(&printable(lead), column, false), Role::Faint), blanks(gap)];
                     whole.append(&mut line);
                     out.push(whole);
                 }

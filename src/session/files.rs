@@ -160,7 +160,19 @@ fn nearest(path: &Path) -> Option<String> {
     if let Some(twin) = packed.iter().find(|p| *p != wanted && names.contains(p)) {
         return Some(twin.clone());
     }
-    did_you_mean(wanted, names.iter().map(String::as_str)).map(str::to_string)
+    // An ending in common does not make two names alike.
+    let (stem, ending) = wanted.split_once('.').unwrap_or((wanted, ""));
+    let stems = names
+        .iter()
+        .filter_map(|n| n.split_once('.').filter(|p| p.1 == ending).map(|p| p.0));
+    match did_you_mean(stem, stems) {
+        Some(near) => Some(format!("{near}.{ending}")),
+        None => did_you_mean(
+            wanted,
+            names.iter().map(String::as_str).filter(|n| !n.ends_with(ending)),
+        )
+        .map(str::to_string),
+    }
 }
 
 /// The default budget: half of the memory that is available to this process.

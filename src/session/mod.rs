@@ -8,6 +8,7 @@ mod evaluate;
 pub mod explain;
 pub mod files;
 mod inspect;
+mod look;
 pub mod show;
 mod solving;
 

@@ -76,3 +76,64 @@ fn a_reader_that_went_away_is_no_error() {
     let out = child.wait_with_output().expect("it ends");
     assert_eq!((out.status.code(), text(&out.stderr)), (Some(0), String::new()));
 }
+
+/// A folder with a program and a table.
+fn folder(program: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("p.opt"), program).expect("written");
+    std::fs::write(folder.path().join("t.csv"), "part,count\nbolt,10\nnut,20\n").expect("written");
+    let file = folder.path().join("p.opt").to_string_lossy().into_owned();
+    (folder, file)
+}
+
+#[test]
+fn running_printing_and_what_goes_wrong() {
+    let good = "param k: Real = 2\nparam b: Vector[n] = read(\"t.csv\", column: count)\nprint k*b, sum(b)\n";
+    let (_keep, file) = folder(good);
+    let out = ravine(&["run", &file]);
+    assert_eq!((out.status.code(), text(&out.stderr)), (Some(0), String::new()));
+    assert_eq!(text(&out.stdout), "k*b = [20, 40]\nsum(b) = 30\n");
+    let out = ravine(&["run", &file, "--set", "k=0.5", "--json", "--threads", "2"]);
+    let report: serde_json::Value = serde_json::from_str(&text(&out.stdout)).expect("one object");
+    assert_eq!(report["results"][0]["value"], serde_json::json!([5.0, 10.0]));
+    assert_eq!(report["provenance"]["data"][0]["file"], "t.csv");
+    assert_eq!(report["provenance"]["threads"], 2);
+    assert_eq!(ravine(&["check", &file]).status.code(), Some(0));
+
+    for (args, code, piece) in [
+        (&["run", "--set", "q=1"][..], 2, "R0308"),
+        (&["run", "--memory", "10"], 3, "R0309"),
+        (&["run", "--set", "k=1", "--set", "k=2"], 64, "twice"),
+        (&["inspect"], 2, "R0705"),
+    ] {
+        let out = ravine(&[args, &[&file]].concat());
+        assert_eq!(out.status.code(), Some(code), "{args:?}: {}", text(&out.stderr));
+        assert!(text(&out.stderr).contains(piece), "{args:?}: {}", text(&out.stderr));
+    }
+    for (program, code, piece) in [
+        ("print b[\n", 2, "R0103"),
+        (
+            "param b: Vector[n] = read(\"tt.csv\", column: count)\n",
+            3,
+            "did you mean `t.csv`?",
+        ),
+        (
+            "param b: Vector[n] = read(\"t.csv\", column: part)\n",
+            3,
+            "line 2, column `part`",
+        ),
+        ("set s = {\"bolt\"}\nparam b: Real[s] = read(\"t.csv\")\n", 3, "R0304"),
+        ("set s = {\"bolt\"}\nparam b: Real[s] = {\"nut\": 1}\n", 2, "R0304"),
+        ("assert 1 == 2\n", 1, "R0804"),
+    ] {
+        let (_keep, file) = folder(program);
+        let out = ravine(&["run", &file]);
+        assert_eq!(out.status.code(), Some(code), "{program}{}", text(&out.stderr));
+        assert!(text(&out.stderr).contains(piece), "{program}{}", text(&out.stderr));
+        let json = ravine(&["run", "--json", &file]);
+        assert_eq!((json.status.code(), text(&json.stderr)), (Some(code), String::new()));
+        let report: serde_json::Value = serde_json::from_str(&text(&json.stdout)).expect("one object");
+        assert_eq!(report["diagnostics"].as_array().map(Vec::len), Some(1));
+    }
+    assert_eq!(ravine(&["run", "no-such-file.opt"]).status.code(), Some(3));
+}
