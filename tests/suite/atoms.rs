@@ -13,8 +13,8 @@ use std::fmt::Write as _;
 
 use ravine::atoms;
 use ravine::base::value::IndexSet;
-use ravine::ir::atom::{Complex, CurvatureRule, Derivative, Graph, Prox, SignRule};
-use ravine::ir::{Atom, AtomKind, Curvature, Input, InputId, InputKind, Ir, NodeId, Sign};
+use ravine::ir::atom::{Complex, CurvatureRule, DegreeRule, Derivative, DomainOf, Graph, MonoRule, Prox, SignRule};
+use ravine::ir::{Atom, AtomKind, Curvature, Input, InputId, InputKind, Ir, Mono, NodeId, Sign, Smooth};
 
 use crate::interp::{Array, eval, tangent};
 use draw::{Report, Rng, against_difference, difference};
@@ -170,6 +170,20 @@ fn graph_value(graph: Graph, x: &[f64]) -> (f64, Curvature) {
         Graph::Softplus => ((1.0 + x[0].exp()).ln(), Convex),
         Graph::Quad | Graph::None(_) => (f64::NAN, Curvature::Unknown),
     }
+}
+
+/// Is it a graph of a reduction's row?
+fn reduces(graph: Graph) -> bool {
+    matches!(
+        graph,
+        Graph::MaxFold
+            | Graph::MinFold
+            | Graph::AbsSum
+            | Graph::AbsMax
+            | Graph::Norm
+            | Graph::SumSquares
+            | Graph::LogSumExp
+    )
 }
 
 fn check(row: &'static Atom) -> Report {
@@ -379,10 +393,7 @@ fn wrong_rows_are_caught() {
                 };
             }),
         ),
-        (
-            "degree",
-            planted(atoms::SUMSQ.0, |a| a.degree = ravine::ir::atom::DegreeRule::Linear),
-        ),
+        ("degree", planted(atoms::SUMSQ.0, |a| a.degree = DegreeRule::Linear)),
     ];
     for (column, row) in cases {
         let report = check(row);
@@ -393,6 +404,81 @@ fn wrong_rows_are_caught() {
         );
         println!("{}: {}", row.name, report.failures[0]);
     }
+}
+
+/// Every row with one claim made stronger or turned round: each must be noticed, or the column is not looked at.
+#[test]
+fn every_claim_is_looked_at() {
+    let (mut noticed, mut missed) = (0, vec![]);
+    for row in atoms::all().filter(|r| atoms::is_linked(r)) {
+        for (column, mutant) in mutants(row) {
+            if check(mutant).failures.is_empty() {
+                missed.push(format!("{:?} {} {column}", row.kind, row.name));
+            } else {
+                noticed += 1;
+            }
+        }
+    }
+    println!("{noticed} wrong claims noticed");
+    assert!(missed.is_empty(), "not noticed: {}", missed.join(", "));
+}
+
+fn mutants(row: &'static Atom) -> Vec<(&'static str, &'static Atom)> {
+    let mut all = vec![];
+    let mut add = |column, change: &dyn Fn(&mut Atom)| all.push((column, planted(row, change)));
+    if !matches!(row.sign, SignRule::Always(Sign::Nonneg)) {
+        add("sign up", &|a| a.sign = SignRule::Always(Sign::Nonneg));
+    }
+    add("sign down", &|a| a.sign = SignRule::Always(Sign::Nonpos));
+    for c in [Curvature::Affine, Curvature::Convex, Curvature::Concave] {
+        // A stronger claim that happens to hold is no mutant: an affine function is convex and concave.
+        let holds = match row.curvature {
+            CurvatureRule::Always(have) => have == c || have == Curvature::Affine,
+            CurvatureRule::Of(_) => false,
+        };
+        if !holds && row.smooth != Smooth::Discontinuous {
+            add("curvature", &|a| a.curvature = CurvatureRule::Always(c));
+        }
+    }
+    for (m, word) in [(Mono::Increasing, "increasing"), (Mono::Decreasing, "decreasing")] {
+        let rule: &'static [Mono] = if m == Mono::Increasing {
+            &[Mono::Increasing]
+        } else {
+            &[Mono::Decreasing]
+        };
+        let holds = matches!(row.monotone, MonoRule::Always(have) if have.iter().all(|h| *h == m));
+        if !holds {
+            add(word, &|a| a.monotone = MonoRule::Always(rule));
+        }
+    }
+    // Neither degree nor smoothness mean anything for a truth value.
+    let of_truths = row.domain[0] == DomainOf::Truth;
+    if !matches!(row.degree, DegreeRule::Linear) && !of_truths {
+        add("degree", &|a| a.degree = DegreeRule::Linear);
+    }
+    if row.smooth < Smooth::C1 && row.kind == AtomKind::Scalar && !of_truths {
+        add("smooth", &|a| a.smooth = Smooth::Analytic);
+    }
+    if !matches!(row.derivative, Derivative::Zero) && row.kind != AtomKind::Array {
+        add("derivative", &|a| a.derivative = Derivative::Zero);
+    }
+    for g in [Graph::Norm, Graph::Log, Graph::Exp, Graph::MaxFold] {
+        if !matches!(row.graph, Graph::None(_)) && row.graph != g && row.kind != AtomKind::Array {
+            add("graph", &|a| a.graph = g);
+        }
+    }
+    if matches!(row.prox, Prox::Scalar(_)) {
+        add("prox", &|a| a.prox = Prox::Scalar(|v, _| v));
+    }
+    if matches!(row.prox, Prox::Vector(_)) {
+        add("prox", &|a| {
+            a.prox = Prox::Vector(|v, t| v.iter_mut().for_each(|x| *x /= 1.0 + t))
+        });
+    }
+    if matches!(row.complex, Complex::Scalar(_)) {
+        add("complex", &|a| a.complex = Complex::Scalar(|z| (z[0].0, -z[0].1)));
+    }
+    all
 }
 
 #[test]
@@ -445,10 +531,10 @@ fn entry(page: &mut String, row: &Atom) {
     });
     facts.push(
         match row.smooth {
-            ravine::ir::Smooth::Discontinuous => "with jumps",
-            ravine::ir::Smooth::Kinks => "continuous, with kinks",
-            ravine::ir::Smooth::C1 => "continuously differentiable",
-            ravine::ir::Smooth::Analytic => "smooth",
+            Smooth::Discontinuous => "with jumps",
+            Smooth::Kinks => "continuous, with kinks",
+            Smooth::C1 => "continuously differentiable",
+            Smooth::Analytic => "smooth",
         }
         .into(),
     );

@@ -8,7 +8,7 @@ use ravine::ir::atom::{
 use ravine::ir::{Atom, AtomRef, Curvature, InputId, Ir, Mono, NodeId, Sign};
 use ravine_linalg::Csr;
 
-use super::draw::{Report, Rng, against_difference, difference, has_sign, number};
+use super::draw::{Report, Rng, difference, has_sign, number};
 use super::scalar::{claimed_degree, vanishes};
 use super::{array_input, hessian_checks};
 use crate::interp::{Array, eval};

@@ -80,6 +80,14 @@ pub fn number(rng: &mut Rng, d: DomainOf, s: Sign) -> Option<f64> {
     None
 }
 
+/// The same, but now and then a whole number: where there are ties, thresholds and steps.
+pub fn number_or_tie(rng: &mut Rng, d: DomainOf, s: Sign) -> Option<f64> {
+    let v = number(rng, d, s)?;
+    let whole = v.round();
+    let take = rng.unit() < 0.25 && inside(whole, d) && has_sign(whole, s);
+    Some(if take { whole } else { v })
+}
+
 /// Checks done for one row, by column, and what failed.
 #[derive(Default)]
 pub struct Report {

@@ -200,7 +200,8 @@ fn slope(row: &'static Atom, filtered: bool, rng: &mut Rng, report: &mut Report)
     let (mut ir, input, domain, body, y) = program(row, filtered);
     let slope = match row.derivative {
         Derivative::Slope(f) => f(&mut ir, domain, body, y),
-        Derivative::Zero => return,
+        Derivative::Zero if row.domain[0] == DomainOf::Truth => return,
+        Derivative::Zero => ir.constant(0.0),
         _ => {
             report.check("derivative", false, || "a reduction has a slope".into());
             return;
@@ -292,5 +293,6 @@ fn graph(row: &Atom, rng: &mut Rng, report: &mut Report) {
             format!("optimal t at {x:?}")
         });
         report.check("graph", row.curvature_is(curved), || format!("{curved:?} set"));
+        report.check("graph", super::reduces(row.graph), || "a graph of numbers".into());
     }
 }

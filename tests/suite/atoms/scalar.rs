@@ -8,7 +8,7 @@ use ravine::ir::atom::{
 };
 use ravine::ir::{Atom, AtomRef, Curvature, InputId, Ir, Mono, NodeId, Sign, Smooth};
 
-use super::draw::{Report, Rng, against_difference, difference, has_sign, inside, number};
+use super::draw::{Report, Rng, against_difference, difference, has_sign, inside, number, number_or_tie};
 use super::{graph_value, hessian_checks, scalar_input};
 use crate::interp::{Array, eval, lane};
 
@@ -65,13 +65,21 @@ impl Case {
             .collect()
     }
     fn point(&self, row: &Atom, rng: &mut Rng) -> Option<Vec<f64>> {
+        self.point_from(row, rng, number)
+    }
+    fn point_from(
+        &self,
+        row: &Atom,
+        rng: &mut Rng,
+        draw: fn(&mut Rng, DomainOf, Sign) -> Option<f64>,
+    ) -> Option<Vec<f64>> {
         (0..40).find_map(|_| {
             let x: Option<Vec<f64>> = self
                 .roles
                 .iter()
                 .enumerate()
                 .map(|(k, r)| match r {
-                    Role::Variable => number(rng, domain(row, k), self.signs[k]),
+                    Role::Variable => draw(rng, domain(row, k), self.signs[k]),
                     Role::Parameter(v) | Role::Literal(v) => Some(*v),
                 })
                 .collect();
@@ -294,15 +302,20 @@ fn facts(row: &Atom, case: &Case, rng: &mut Rng, report: &mut Report) {
     let variables: Vec<usize> = (0..case.roles.len())
         .filter(|k| matches!(case.roles[*k], Role::Variable))
         .collect();
-    for _ in 0..12 {
-        let Some(p) = case.point(row, rng) else { return };
+    let samples = if case.roles.len() == 1 { 60 } else { 12 };
+    for _ in 0..samples {
+        let Some(p) = case.point_from(row, rng, number_or_tie) else {
+            return;
+        };
         let fp = value(row, &p);
         if sign != Sign::Unknown {
             report.check("sign", has_sign(fp, sign), || {
                 format!("{case:?} at {p:?}: {fp}, claimed {sign:?}")
             });
         }
-        let Some(q) = case.point(row, rng) else { return };
+        let Some(q) = case.point_from(row, rng, number_or_tie) else {
+            return;
+        };
         if !variables.is_empty() && curvature != Curvature::Unknown {
             let fq = value(row, &q);
             for l in [0.5, rng.unit()] {
@@ -374,7 +387,8 @@ pub fn vanishes(values: &[f64; 5], degree: u8) -> bool {
 }
 
 fn degree(row: &Atom, case: &Case, facts: &[ArgFacts], variables: &[usize], rng: &mut Rng, report: &mut Report) {
-    for of_args in 1..=2u8 {
+    for round in 0..12 {
+        let of_args = 1 + round % 2;
         let degrees: Vec<u8> = (0..case.roles.len())
             .map(|k| if variables.contains(&k) { of_args } else { 0 })
             .collect();
@@ -382,11 +396,19 @@ fn degree(row: &Atom, case: &Case, facts: &[ArgFacts], variables: &[usize], rng:
         if claim > 2 {
             continue;
         }
-        let Some(base) = case.point(row, rng) else { return };
-        let slopes: Vec<(f64, f64)> = base
-            .iter()
-            .map(|_| (rng.between(-0.1, 0.1), rng.between(-0.1, 0.1)))
-            .collect();
+        let Some(base) = case.point_from(row, rng, number_or_tie) else {
+            return;
+        };
+        // A short path stays in narrow domains; a long one over whole numbers meets kinks, steps and ties.
+        let long = rng.unit() < 0.7;
+        let mut slope = || {
+            if long {
+                (rng.below(3) as f64 - 1.0) / 0.3
+            } else {
+                rng.between(-0.1, 0.1)
+            }
+        };
+        let slopes: Vec<(f64, f64)> = base.iter().map(|_| (slope(), slope())).collect();
         let along: Vec<Vec<f64>> = (0..5)
             .map(|i| {
                 let s = 0.3 * f64::from(i) - 0.6;
@@ -573,6 +595,7 @@ fn graph(row: &Atom, rng: &mut Rng, report: &mut Report) {
                 constant: None,
             }]),
         };
+        report.check("graph", !super::reduces(row.graph), || "a graph of reductions".into());
         report.check("graph", of == curved, || {
             format!("{curved:?} set for a {of:?} function")
         });
