@@ -101,7 +101,7 @@ pub struct RunArgs {
     /// Leave out times, steps and rounding noise, so that equal runs print equal text
     #[arg(long)]
     pub stable: bool,
-    /// Show the compiled problems: ir, or ir:after=PASS
+    /// Show the compiled problems instead of solving them: ir, or ir:after=PASS
     #[arg(long, value_name = "WHAT", value_parser = emit)]
     pub emit: Option<Emit>,
 }

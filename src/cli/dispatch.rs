@@ -10,7 +10,6 @@ use std::time::Instant;
 
 use super::args::{CheckArgs, Command, Inputs, InspectArgs, RunArgs};
 use super::out::Out;
-use crate::base::{Code, Diagnostic};
 use crate::report::solve::{Detail, summary};
 use crate::report::style::Paint;
 use crate::report::{FileHash, diagnostic, exit, json, render};
@@ -50,12 +49,13 @@ fn run(a: &RunArgs, out: Out, interrupt: Arc<AtomicBool>) -> u8 {
         (_, _, true) => Show::Stable,
         _ => Show::All,
     };
-    if a.emit.is_some() {
-        let d = Diagnostic::new(Code::NotBuiltYet, "`--emit` is not built yet");
-        session.report.diagnostics.push(d);
-    } else if let Some(text) = program(&a.file, &mut session) {
+    if let Some(text) = program(&a.file, &mut session) {
         let mut sink = Sink::new(out, show);
-        session.run(&name_of(&a.file), &text, &mut |e| sink.take(e));
+        let name = name_of(&a.file);
+        match &a.emit {
+            Some(emit) => session.emit(&name, &text, emit.after.as_deref(), &mut |e| sink.take(e)),
+            None => session.run(&name, &text, &mut |e| sink.take(e)),
+        }
     }
     finish(&session, &out, a.json)
 }

@@ -23,6 +23,23 @@ pub fn run(command: Command, out: Out) -> u8 {
         Command::Inspect(a) => a.json,
         _ => false,
     };
+    let interrupt = Arc::new(AtomicBool::new(false));
+    // Without a signal handler the system's own way to end a process stays.
+    let signal = signal_hook::consts::SIGINT;
+    let code = i32::from(exit::INTERRUPTED);
+    let _ = signal_hook::flag::register_conditional_shutdown(signal, code, interrupt.clone());
+    let _ = signal_hook::flag::register(signal, interrupt.clone());
+    match protect(move || dispatch(command, out, interrupt)) {
+        Ok(code) => code,
+        Err(what) => {
+            show(internal(&what), as_json, &out);
+            exit::INTERNAL
+        }
+    }
+}
+
+/// Runs work on a thread with a deep stack; a sentence if it panics, or if there can be no thread.
+fn protect(work: impl FnOnce() -> u8 + Send + 'static) -> Result<u8, String> {
     let what: Arc<Mutex<Option<String>>> = Arc::default();
     let seen = what.clone();
     let backtrace = std::env::var_os("RUST_BACKTRACE").is_some_and(|v| v != "0");
@@ -35,32 +52,17 @@ pub fn run(command: Command, out: Out) -> u8 {
             before(info);
         }
     }));
-    let interrupt = Arc::new(AtomicBool::new(false));
-    // Without a signal handler the system's own way to end a process stays.
-    let signal = signal_hook::consts::SIGINT;
-    let code = i32::from(exit::INTERRUPTED);
-    let _ = signal_hook::flag::register_conditional_shutdown(signal, code, interrupt.clone());
-    let _ = signal_hook::flag::register(signal, interrupt.clone());
-
     let worker = std::thread::Builder::new()
         .name("ravine".into())
         .stack_size(STACK)
-        .spawn(move || dispatch(command, out, interrupt));
-    let ended = match worker {
-        Ok(handle) => handle.join().ok(),
-        Err(e) => {
-            out.message(&format!(
-                "{}: no thread can be started: {e}\n",
-                out.messages.bad("error")
-            ));
-            return exit::INTERNAL;
-        }
-    };
-    ended.unwrap_or_else(|| {
-        let what = what.lock().ok().and_then(|mut w| w.take()).unwrap_or_default();
-        show(internal(&what), as_json, &out);
-        exit::INTERNAL
-    })
+        .spawn(work);
+    let ended = worker.map(std::thread::JoinHandle::join);
+    drop(std::panic::take_hook());
+    match ended {
+        Ok(Ok(code)) => Ok(code),
+        Ok(Err(_)) => Err(what.lock().ok().and_then(|mut w| w.take()).unwrap_or_default()),
+        Err(e) => Err(format!("no thread can be started: {e}")),
+    }
 }
 
 /// `index out of bounds, at src/exec/plan.rs:10`.
@@ -113,8 +115,28 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_a_message() {
-        let d = internal("index out of bounds, at src/x.rs:3");
+        assert_eq!(protect(|| 3), Ok(3));
+        let nothing: Vec<u8> = vec![];
+        let what = protect(move || nothing[usize::from(line!() == 0)]).expect_err("it panics");
+        assert!(
+            what.starts_with("index out of bounds") && what.contains("guard.rs:"),
+            "{what}"
+        );
+        let d = internal(&what);
         assert_eq!(d.code, Code::Internal);
-        assert!(d.message.contains("src/x.rs:3") && d.helps[0].text.contains(env!("CARGO_PKG_VERSION")));
+        assert!(d.message.contains(&what) && d.helps[0].text.contains(env!("CARGO_PKG_VERSION")));
+    }
+
+    #[test]
+    fn the_stack_is_deep() {
+        fn deep(n: usize) -> u8 {
+            let page = std::hint::black_box([1u8; 4096]);
+            if n == 0 {
+                page[0]
+            } else {
+                deep(n - 1).max(page[n % 4096])
+            }
+        }
+        assert_eq!(protect(|| deep(20_000)), Ok(1), "80 MB of frames");
     }
 }

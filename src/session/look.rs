@@ -1,66 +1,35 @@
-//! `ravine inspect FILE`: the declarations of a program and a look at its problems, without solving.
+//! `ravine inspect FILE` and `--emit`: a look at a program's problems, without solving.
 //!
 //! Invariant: runs declarations only; nothing is printed, solved or asserted.
 
 use crate::base::diagnostic::did_you_mean;
-use crate::base::{Code, Diagnostic, Span};
+use crate::base::view::{Role, View};
+use crate::base::{Code, Diagnostic, Diagnostics, SourceId, Span};
+use crate::ir::problem::{Problem, Sense, Sides};
+use crate::ir::{DomainId, NodeId, text};
 use crate::lang::syntax::{Aspect, Ident, ProblemRef, Stmt, StmtKind};
+use crate::passes::derive::gradient;
+use crate::report::ResultEntry;
 
 use super::{Def, Event, Session};
+
+/// Stages of `--emit ir:after=STAGE`, and what is shown.
+const STAGES: [(&str, &str); 2] = [
+    ("lower", "the problem as compiled from its text"),
+    ("derive", "the gradient of its objective"),
+];
 
 impl Session {
     /// Inspects one problem of a text, or all that can be without arguments. What happened is in `report`.
     pub fn look(&mut self, name: &str, text: &str, subject: Option<&str>, sink: &mut dyn FnMut(Event)) {
-        let (id, program, found) = self.check(name, text);
-        let wrong = found.iter().any(Diagnostic::is_error);
-        for d in found {
-            self.tell(d, sink);
-        }
-        if wrong || !self.settings_fit(&program, sink) {
+        let Some(id) = self.declare(name, text, sink) else {
             return;
-        }
-        for s in program.statements.iter().filter(|s| declares(s)) {
-            if let Err(found) = self.statement(s, sink) {
-                self.report.data_failed |= super::reads(s);
-                for d in found {
-                    self.tell(d, sink);
-                }
-                return;
-            }
-        }
-        let mut named: Vec<(String, bool)> = Vec::new();
-        for (n, def) in &self.defs {
-            if let Def::Problem(p) = def {
-                named.push((n.clone(), p.params.is_empty()));
-            }
-        }
+        };
         let span = Span::new(id, 0, 0);
-        let of = |n: &str| ProblemRef {
-            name: Ident { text: n.into(), span },
-            args: vec![],
-            span,
+        let targets = match self.targets(name, subject, span) {
+            Ok(targets) => targets,
+            Err(d) => return self.tell(d, sink),
         };
-        let targets: Vec<Option<ProblemRef>> = match subject {
-            Some(s) if named.iter().any(|n| n.0 == s) => vec![Some(of(s))],
-            Some(s) => {
-                let d = Diagnostic::new(Code::UnknownProblem, format!("`{name}` has no problem `{s}`"));
-                let near = did_you_mean(s, named.iter().map(|n| n.0.as_str()));
-                let d = match near {
-                    Some(n) => d.help(format!("did you mean `{n}`?")),
-                    None => d,
-                };
-                return self.tell(d, sink);
-            }
-            None => {
-                let unnamed = self.unnamed.iter().any(|s| matches!(s.kind, StmtKind::Objective(_)));
-                let all = named.iter().filter(|n| n.1).map(|n| Some(of(&n.0)));
-                unnamed.then_some(None).into_iter().chain(all).collect()
-            }
-        };
-        if targets.is_empty() {
-            let d = Diagnostic::new(Code::UnknownProblem, format!("`{name}` has no problem to inspect"));
-            return self.tell(d, sink);
-        }
         for target in targets {
             let kind = StmtKind::Inspect {
                 target,
@@ -68,12 +37,159 @@ impl Session {
             };
             let look = Stmt { kind, span, docs: None };
             if let Err(found) = self.statement(&look, sink) {
-                for d in found {
-                    self.tell(d, sink);
-                }
+                found.into_iter().for_each(|d| self.tell(d, sink));
             }
         }
     }
+
+    /// Shows the IR of all problems of a text that need no arguments, after a stage. What happened is in `report`.
+    pub fn emit(&mut self, name: &str, text: &str, after: Option<&str>, sink: &mut dyn FnMut(Event)) {
+        let stage = after.unwrap_or("lower");
+        if !STAGES.iter().any(|s| s.0 == stage) {
+            let names = STAGES.map(|(s, what)| format!("`{s}`, {what}")).join("; ");
+            let d = Diagnostic::new(
+                Code::BadSetting,
+                format!("--emit ir:after={stage}: there is no such pass"),
+            );
+            return self.tell(d.help(format!("there are {names}")), sink);
+        }
+        let Some(id) = self.declare(name, text, sink) else {
+            return;
+        };
+        let span = Span::new(id, 0, 0);
+        let targets = match self.targets(name, None, span) {
+            Ok(targets) => targets,
+            Err(d) => return self.tell(d, sink),
+        };
+        for target in targets {
+            match self.emitted(target.as_ref(), stage, span) {
+                Ok((subject, view)) => {
+                    sink(Event::Shown(view.clone()));
+                    self.report.results.push(ResultEntry::View {
+                        command: "emit".into(),
+                        subject,
+                        view,
+                    });
+                }
+                Err(found) => found.into_iter().for_each(|d| self.tell(d, sink)),
+            }
+        }
+    }
+
+    /// Runs the declarations of a text; nothing if one of them fails.
+    fn declare(&mut self, name: &str, text: &str, sink: &mut dyn FnMut(Event)) -> Option<SourceId> {
+        let (id, program, found) = self.check(name, text);
+        let wrong = found.iter().any(Diagnostic::is_error);
+        found.into_iter().for_each(|d| self.tell(d, sink));
+        if wrong || !self.settings_fit(&program, sink) {
+            return None;
+        }
+        for s in program.statements.iter().filter(|s| declares(s)) {
+            if let Err(found) = self.statement(s, sink) {
+                self.report.data_failed |= super::reads(s);
+                found.into_iter().for_each(|d| self.tell(d, sink));
+                return None;
+            }
+        }
+        Some(id)
+    }
+
+    /// The problem of that name, or every problem that needs no arguments (`None` is the unnamed one).
+    fn targets(&self, file: &str, subject: Option<&str>, span: Span) -> Result<Vec<Option<ProblemRef>>, Diagnostic> {
+        let mut named: Vec<(&str, bool)> = Vec::new();
+        for (n, def) in &self.defs {
+            if let Def::Problem(p) = def {
+                named.push((n, p.params.is_empty()));
+            }
+        }
+        let of = |n: &str| ProblemRef {
+            name: Ident { text: n.into(), span },
+            args: vec![],
+            span,
+        };
+        if let Some(s) = subject {
+            if named.iter().any(|n| n.0 == s) {
+                return Ok(vec![Some(of(s))]);
+            }
+            let d = Diagnostic::new(Code::UnknownProblem, format!("`{file}` has no problem `{s}`"));
+            return Err(match did_you_mean(s, named.iter().map(|n| n.0)) {
+                Some(n) => d.help(format!("did you mean `{n}`?")),
+                None => d,
+            });
+        }
+        let unnamed = self.unnamed.iter().any(|s| matches!(s.kind, StmtKind::Objective(_)));
+        let all = named.iter().filter(|n| n.1).map(|n| Some(of(n.0)));
+        let targets: Vec<_> = unnamed.then_some(None).into_iter().chain(all).collect();
+        match targets.is_empty() {
+            true => Err(Diagnostic::new(
+                Code::UnknownProblem,
+                format!("`{file}` has no problem to look at"),
+            )),
+            false => Ok(targets),
+        }
+    }
+
+    fn emitted(&mut self, target: Option<&ProblemRef>, stage: &str, span: Span) -> Result<(String, View), Diagnostics> {
+        let (at, _) = self.compiled(target, span)?;
+        let problem = &self.compiled[at].lowered.problem;
+        let title = match problem.name.as_str() {
+            "" => "the unnamed problem".to_string(),
+            name => format!("problem {name}"),
+        };
+        let mut parts = vec![View::styled(format!("{title}, after {stage}"), Role::Strong)];
+        match stage {
+            "derive" => parts.extend(derived(problem)?),
+            _ => parts.extend(lowered(problem)),
+        }
+        Ok((problem.name.clone(), View::Stack(parts)))
+    }
+}
+
+fn lowered(p: &Problem) -> Vec<View> {
+    let mut parts = Vec::new();
+    if let Some(o) = &p.objective {
+        let sense = if o.sense == Sense::Minimize {
+            "minimize"
+        } else {
+            "maximize"
+        };
+        let label = o.label.as_ref().map_or(String::new(), |l| format!(" {l}"));
+        parts.push(View::styled(format!("{sense}{label}"), Role::Faint));
+        parts.push(View::Verbatim(text::print_roots(&p.ir, &[o.node])));
+    }
+    for c in &p.constraints {
+        let (relation, nodes): (&str, Vec<NodeId>) = match c.sides {
+            Sides::Le(a, b) => ("left <= right", vec![a, b]),
+            Sides::Ge(a, b) => ("left >= right", vec![a, b]),
+            Sides::Eq(a, b) => ("left == right", vec![a, b]),
+            Sides::Between(a, b, c) => ("low <= middle <= high", vec![a, b, c]),
+        };
+        parts.push(View::styled(format!("{}: {relation}", c.name), Role::Faint));
+        let outputs: Vec<(DomainId, NodeId)> = nodes.into_iter().map(|n| (c.domain, n)).collect();
+        parts.push(View::Verbatim(text::print(&p.ir, &outputs)));
+    }
+    parts
+}
+
+fn derived(p: &Problem) -> Result<Vec<View>, Diagnostics> {
+    let Some(o) = &p.objective else {
+        return Ok(vec![View::styled("no objective", Role::Faint)]);
+    };
+    let mut ir = p.ir.clone();
+    let inputs: Vec<_> = p.vars.iter().map(|v| v.input).collect();
+    let partials = gradient(&mut ir, o.node, &inputs).map_err(|_| {
+        let what = "the objective has a part without a derivative";
+        vec![Diagnostic::new(Code::MethodCannotTake, what).at(o.span, "here")]
+    })?;
+    let mut parts = Vec::new();
+    for (v, g) in p.vars.iter().zip(partials) {
+        parts.push(View::styled(format!("by {}", v.name), Role::Faint));
+        parts.push(match g {
+            Some(g) => View::Verbatim(text::print_roots(&ir, &[g])),
+            None => View::text("zero"),
+        });
+    }
+    Ok(parts)
 }
 
 /// Does the statement declare something, without computing an answer?

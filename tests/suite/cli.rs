@@ -137,3 +137,29 @@ fn running_printing_and_what_goes_wrong() {
     }
     assert_eq!(ravine(&["run", "no-such-file.opt"]).status.code(), Some(3));
 }
+
+#[test]
+fn looking_inside() {
+    let program = "param n: Int = 3\nproblem p {\n  var x: Vector[n] >= 0\n  minimize f: sum(i in 1..n) i*x[i]^2\n  subject to\n    total: sum(x) == 1\n}\nprint 7\n";
+    let (_keep, file) = folder(program);
+    let out = ravine(&["run", &file, "--emit", "ir"]);
+    assert_eq!((out.status.code(), text(&out.stderr)), (Some(0), String::new()));
+    let shown = text(&out.stdout);
+    assert!(
+        shown.starts_with("problem p, after lower\nminimize f\nvar x [1..3]"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("total: left == right\n") && !shown.contains("print"),
+        "{shown}"
+    );
+    let shown = text(&ravine(&["run", &file, "--emit", "ir:after=derive"]).stdout);
+    assert!(shown.contains("by x\n") && shown.contains("out "), "{shown}");
+    let out = ravine(&["run", &file, "--emit", "ir:after=polish"]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("`derive`"), "{}", text(&out.stderr));
+    let out = ravine(&["inspect", &file, "q"]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("no problem `q`"));
+    assert_eq!(ravine(&["inspect", &file]).status.code(), Some(0));
+}
