@@ -304,11 +304,6 @@ atoms! {
             always("(-x)^2, abs(x)^2", |ir, a| {
                 arg_of(ir, a[0], NEG).or_else(|| arg_of(ir, a[0], ABS)).map(|x| square(ir, x))
             }),
-            always("(x - y)^2", |ir, a| {
-                // One orientation, so that (x - y)^2 and (y - x)^2 are one node.
-                let (x, y) = super::rules::args_of(ir, a[0], SUB)?;
-                (y < x).then(|| { let d = sub(ir, y, x); ir.apply(SQUARE, &[d]) })
-            }),
         ],
         latex: "{#1}^2", examples: &[("square(3)", "9")], source: "",
     }

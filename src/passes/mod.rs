@@ -5,4 +5,5 @@
 pub mod analysis;
 pub mod derive;
 pub mod inline;
+pub mod rewrite;
 pub mod subst;

@@ -28,6 +28,17 @@ impl Subst {
         s
     }
 
+    /// Moves the nodes of several nested domains into one that has all their indices in order.
+    pub fn merged(ir: &Ir, domains: &[DomainId], into: DomainId) -> Subst {
+        let mut s = Subst::default();
+        let old = domains.iter().flat_map(|d| ir.domain(*d).indices.clone());
+        for (i, j) in old.zip(&ir.domain(into).indices) {
+            s.indices.insert(i, Pos::index(*j));
+        }
+        s.domains.extend(domains.iter().map(|d| (*d, into)));
+        s
+    }
+
     /// Clones `domain`, whose parent encloses `under`, below `under`; returns the clone.
     pub fn nested(ir: &mut Ir, domain: DomainId, under: DomainId) -> (Subst, DomainId) {
         let mut s = Subst::default();

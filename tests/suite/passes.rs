@@ -7,6 +7,7 @@ use ravine::ir::text::{self, Program};
 use ravine::ir::verify::verify;
 use ravine::ir::{DomainId, InputId, InputKind, Ir, NodeId, Pos};
 use ravine::passes::derive::{self, Second};
+use ravine::passes::rewrite;
 
 use super::interp::{Array, eval};
 
@@ -447,4 +448,174 @@ fn text_prints_what_it_parses() {
             }
         }
     }
+}
+
+/// Rewrites a text and prints the result.
+fn rewritten(t: &str) -> String {
+    let mut p = parse(t);
+    let roots: Vec<NodeId> = p.outputs.iter().map(|o| o.1).collect();
+    let new = rewrite::rewrite(&mut p.ir, &roots);
+    verify(&p.ir, &new).unwrap_or_else(|e| panic!("{e} after rewriting\n{t}"));
+    let outputs: Vec<_> = p.outputs.iter().zip(new).map(|(o, n)| (o.0, n)).collect();
+    text::print(&p.ir, &outputs)
+}
+
+#[test]
+fn every_rewrite_turns_its_before_into_its_after() {
+    let mut wrong = vec![];
+    for row in rewrite::rewrites() {
+        let got = rewritten(row.before);
+        if got.trim() != row.after {
+            wrong.push(format!(
+                "{}:\n  want {:?}\n  got  {:?}",
+                row.name,
+                row.after,
+                got.trim()
+            ));
+        }
+        // The row itself fires, not only others.
+        let mut p = parse(row.before);
+        let mut r = rewrite::Rewriter::new(&mut p.ir, rewrite::Level::All);
+        r.run(p.outputs[0].1);
+        if !r.applied.contains_key(row.name) {
+            wrong.push(format!(
+                "{} is not applied to its own text, only {:?}",
+                row.name, r.applied
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn rewriting_keeps_values_and_derivatives() {
+    let texts = EXAMPLES
+        .iter()
+        .map(|e| (e.0, e.1))
+        .chain(rewrite::rewrites().map(|r| (r.name, r.before)));
+    for (name, t) in texts {
+        let mut p = parse(t);
+        let root = p.outputs[0].1;
+        let new = rewrite::rewrite(&mut p.ir, &[root])[0];
+        verify(&p.ir, &[new]).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let at = values(&p.ir, 31);
+        close(name, &eval(&p.ir, &at, new).data, &eval(&p.ir, &at, root).data, 1e-13);
+        let want = gradient(&mut p.ir, root, &at);
+        let got = gradient(&mut p.ir, new, &at);
+        close(name, &got, &want, 1e-12);
+        let h = numeric_hessian(&mut p.ir, root, &at);
+        if let Some(got) = hessian(&mut p.ir, new, &at) {
+            close(name, &got.concat(), &h.concat(), 1e-7);
+        }
+        // A canonical form is its own canonical form.
+        assert_eq!(rewrite::rewrite(&mut p.ir, &[new]), [new], "{name}: twice");
+    }
+}
+
+#[test]
+fn families_keep_their_rows() {
+    for (name, t) in FAMILIES {
+        let mut p = parse(t);
+        let (region, body) = p.outputs[0];
+        let new = rewrite::rewrite(&mut p.ir, &[body])[0];
+        let (before, after) = (p.ir.map(region, body), p.ir.map(region, new));
+        verify(&p.ir, &[after]).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let at = values(&p.ir, 13);
+        close(
+            name,
+            &eval(&p.ir, &at, after).data,
+            &eval(&p.ir, &at, before).data,
+            1e-13,
+        );
+    }
+}
+
+/// One model in index form and in matrix form.
+const PAIRS: &[(&str, &str, &str)] = &[
+    (
+        "transport",
+        "param cost [1..2, 1..3]\nparam cap [1..2]\nparam need [1..3]\nvar ship [1..2, 1..3] nonneg
+         out sum(p in 1..2) sum(m in 1..3) mul(cost[p, m], ship[p, m])
+         out (p in 1..2) sub(sum(m in 1..3) ship[p, m], cap[p])
+         out (m in 1..3) sub(sum(p in 1..2) ship[p, m], need[m])",
+        "param cost [1..2, 1..3]\nparam cap [1..2]\nparam need [1..3]\nvar ship [1..2, 1..3] nonneg
+         %1 = map(i in 1..2, j in 1..3) mul(ship[i, j], cost[i, j])
+         %2 = map(i in 1..3) 1
+         %3 = map(i in 1..2) 1
+         out sum(i in 1..2, j in 1..3) %1[i, j]
+         out (i in 1..2) sub(matmul(ship, %2)[i], cap[i])
+         out (i in 1..3) sub(matmul(transpose(ship), %3)[i], need[i])",
+    ),
+    (
+        "ridge",
+        "param A [1..4, 1..3]\nparam b [1..4]\nparam lambda nonneg\nvar w [1..3]
+         out add(mul(divide(1, 2), sum(i in 1..4) pow(sub(sum(j in 1..3) mul(A[i, j], w[j]), b[i]), 2)), mul(divide(lambda, 2), sum(j in 1..3) pow(w[j], 2)))",
+        "param A [1..4, 1..3]\nparam b [1..4]\nparam lambda nonneg\nvar w [1..3]
+         %1 = map(i in 1..4) sub(matmul(A, w)[i], b[i])
+         out add(mul(0.5, sumsq(i in 1..4) %1[i]), divide(mul(lambda, sumsq(j in 1..3) w[j]), 2))",
+    ),
+    (
+        "lasso",
+        "param A [1..4, 1..3]\nparam b [1..4]\nparam lambda nonneg\nvar w [1..3]
+         out add(divide(sum(i in 1..4) square(sub(b[i], sum(j in 1..3) mul(w[j], A[i, j]))), 2), sum(j in 1..3) mul(lambda, abs(w[j])))",
+        "param A [1..4, 1..3]\nparam b [1..4]\nparam lambda nonneg\nvar w [1..3]
+         out add(mul(0.5, square(norm(i in 1..4) array_sub(matmul(A, w), b)[i])), mul(lambda, norm1(j in 1..3) w[j]))",
+    ),
+    (
+        "portfolio",
+        "param F [1..4, 1..2]\nparam d [1..4] nonneg\nparam mu [1..4]\nparam gamma nonneg\nvar x [1..4] nonneg
+         out sub(sum(i in 1..4) mul(mu[i], x[i]), mul(gamma, add(sum(k in 1..2) square(sum(i in 1..4) mul(F[i, k], x[i])), sum(i in 1..4) mul(d[i], square(x[i])))))
+         out sub(sum(i in 1..4) x[i], 1)",
+        "param F [1..4, 1..2]\nparam d [1..4] nonneg\nparam mu [1..4]\nparam gamma nonneg\nvar x [1..4] nonneg
+         %1 = array_add(matmul(F, transpose(F)), diag(d))
+         out sub(sum(i in 1..4) mul(mu[i], x[i]), mul(gamma, quad(x, %1)))
+         out sub(sum(i in 1..4) x[i], 1)",
+    ),
+    (
+        "portfolio by a covector",
+        "param P [1..4, 1..4]\nparam F [1..4, 1..2]\nparam d [1..4]\nvar x [1..4]
+         out sum(i in 1..4) sum(j in 1..4) mul(mul(x[i], P[i, j]), x[j])
+         out add(sumsq(k in 1..2) sum(i in 1..4) mul(F[i, k], x[i]), sum(i in 1..4) mul(d[i], square(x[i])))",
+        "param P [1..4, 1..4]\nparam F [1..4, 1..2]\nparam d [1..4]\nvar x [1..4]
+         %1 = array_add(matmul(F, transpose(F)), diag(d))
+         out sum(j in 1..4) mul(matmul(transpose(P), x)[j], x[j])
+         out sum(j in 1..4) mul(matmul(transpose(%1), x)[j], x[j])",
+    ),
+    (
+        "logistic",
+        "param X [1..5, 1..3]\nparam y [1..5]\nparam mu nonneg\nvar w [1..3]
+         out add(mean(i in 1..5) softplus(neg(mul(y[i], sum(j in 1..3) mul(X[i, j], w[j])))), mul(mu, sum(j in 1..3) mul(w[j], w[j])))",
+        "param X [1..5, 1..3]\nparam y [1..5]\nparam mu nonneg\nvar w [1..3]
+         %1 = map(i in 1..5) mul(neg(y[i]), matmul(X, w)[i])
+         %2 = map(i in 1..5) softplus(%1[i])
+         out add(mean(i in 1..5) %2[i], mul(mu, sumsq(j in 1..3) w[j]))",
+    ),
+    (
+        "weighted least squares",
+        "param A [1..4, 1..3]\nparam b [1..4]\nparam q [1..4] nonneg\nvar x [1..3]
+         out sum(i in 1..4) mul(q[i], square(sub(sum(j in 1..3) mul(A[i, j], x[j]), b[i])))",
+        "param A [1..4, 1..3]\nparam b [1..4]\nparam q [1..4] nonneg\nvar x [1..3]
+         %1 = map(i in 1..4) sub(matmul(A, x)[i], b[i])
+         out quad(%1, diag(q))",
+    ),
+    (
+        "weighted least squares by a product",
+        "param A [1..4, 1..3]\nparam b [1..4]\nparam q [1..4] nonneg\nvar x [1..3]
+         out sum(i in 1..4) mul(q[i], square(sub(sum(j in 1..3) mul(A[i, j], x[j]), b[i])))",
+        "param A [1..4, 1..3]\nparam b [1..4]\nparam q [1..4] nonneg\nvar x [1..3]
+         %1 = map(i in 1..4) sub(b[i], matmul(A, x)[i])
+         out sum(i in 1..4) mul(%1[i], matmul(diag(q), %1)[i])",
+    ),
+];
+
+#[test]
+fn index_form_and_matrix_form_become_one_text() {
+    let mut wrong = vec![];
+    for (name, index, matrix) in PAIRS {
+        let (a, b) = (rewritten(index), rewritten(matrix));
+        if a != b {
+            wrong.push(format!("{name}:\n{a}\nagainst\n{b}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
