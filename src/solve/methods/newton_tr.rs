@@ -455,7 +455,7 @@ fn next_radius(
     model: &super::projected::ModelStep,
 ) -> f64 {
     const SHRINK: f64 = 0.25;
-    const GROW: f64 = 4.0;
+    const GROW: f64 = 2.0;
     let a = if !excess.is_finite() {
         SHRINK
     } else if excess <= 0.0 {
@@ -469,7 +469,7 @@ fn next_radius(
         (SHRINK * radius).max((a * size).min(0.5 * radius))
     } else if ratio < 0.75 {
         (SHRINK * radius).max((a * size).min(GROW * radius))
-    } else if model.ball.boundary && (ratio - 1.0).abs() < 0.05 {
+    } else if model.ball.boundary && (ratio - 1.0).abs() < 0.01 {
         // The model is all but exact: the ball is what holds the step back.
         radius.max(8.0 * size)
     } else {
