@@ -52,6 +52,21 @@ pub fn measure(bounds: Option<&Bounds>, x: &[f64], f: f64, g: &[f64], measures: 
     measures.gap = f64::NAN;
 }
 
+/// How the objective changes with each bound: the gradient where a variable sits on one, 0 elsewhere; empty without
+/// bounds.
+pub fn bound_multipliers(bounds: Option<&Bounds>, g: &[f64], x: &[f64], out: &mut Vec<f64>) {
+    out.clear();
+    if let Some(b) = bounds {
+        out.extend((0..x.len()).map(|i| {
+            if x[i] <= b.lower[i] || x[i] >= b.upper[i] {
+                g[i]
+            } else {
+                0.0
+            }
+        }));
+    }
+}
+
 /// Objective and gradient at `x`, both finite.
 pub fn evaluate(problem: &mut dyn Oracle, x: &[f64], g: &mut [f64]) -> Result<f64, Fault> {
     let f = problem.value_gradient(x, g)?;
@@ -151,7 +166,7 @@ pub fn second_order(
         return Ok(SecondOrder::Minimum);
     }
     let mut z = vec![0.0; n];
-    if !h.is_explicit() {
+    if !h.can_factor() {
         return by_products(h, problem, bounds, x, f, g, threshold, &free, &weak);
     }
     if h.factor(&all, 0.0) {
@@ -170,7 +185,7 @@ pub fn second_order(
             None => SecondOrder::Minimum,
         });
     }
-    let (lo, hi) = h.gershgorin(&all);
+    let (lo, hi) = h.gershgorin(&all, &mut z, &mut vec![0.0; n]);
     let spread = lo.abs().max(hi.abs());
     let shift = 1e-10 * spread + f64::MIN_POSITIVE;
     let definite = h.factor(&all, shift);

@@ -8,6 +8,8 @@ use ravine_linalg::Csr;
 use crate::solve::method::Fault;
 use crate::solve::oracle::Oracle;
 
+use super::sparse_factor::SparseFactor;
+
 /// Work space for the second derivatives at one point.
 pub struct Curvature {
     n: usize,
@@ -15,11 +17,25 @@ pub struct Curvature {
     explicit: bool,
     lower: Csr,
     factor: Factor,
+    work: std::cell::RefCell<Vec<f64>>,
 }
 
 enum Factor {
+    /// Not decided yet.
+    Unset,
+    /// Lower triangle by rows.
     Dense(Vec<f64>),
+    Sparse(Box<SparseFactor>),
+    /// The factor would be too large.
+    TooLarge,
 }
+
+/// Below this size a dense factor is no slower than a sparse one.
+const SMALL: usize = 40;
+/// Largest dense factor.
+const LARGEST_DENSE: usize = 3000;
+/// Entries of a sparse factor beyond which products are the better way.
+const LARGEST_SPARSE: usize = 20_000_000;
 
 impl Curvature {
     /// For `n` variables; explicit entries or products only.
@@ -34,16 +50,17 @@ impl Curvature {
                 indices: vec![],
                 values: vec![],
             },
-            factor: Factor::Dense(vec![]),
+            factor: Factor::Unset,
+            work: std::cell::RefCell::default(),
         }
-    }
-    /// Is factoring a Hessian of this size and number of entries cheaper than products?
-    pub fn worth_factoring(n: usize, _entries: Option<usize>) -> bool {
-        n <= 1500
     }
     /// Are the entries at hand?
     pub fn is_explicit(&self) -> bool {
         self.explicit
+    }
+    /// Can the Hessian last evaluated be factorized in reasonable space?
+    pub fn can_factor(&self) -> bool {
+        matches!(self.factor, Factor::Dense(_) | Factor::Sparse(_))
     }
     /// Evaluates the Hessian at `x`, if entries are asked for.
     pub fn evaluate(&mut self, problem: &mut dyn Oracle, x: &[f64]) -> Result<(), Fault> {
@@ -51,6 +68,16 @@ impl Curvature {
             return Ok(());
         }
         problem.hessian(x, &mut self.lower)?;
+        if matches!(self.factor, Factor::Unset) {
+            let n = self.n;
+            let dense = n <= SMALL || 4 * self.lower.values.len() > n * n;
+            self.factor = match (dense, n <= LARGEST_DENSE) {
+                (true, true) => Factor::Dense(vec![]),
+                (true, false) => Factor::TooLarge,
+                _ => SparseFactor::analyse(&self.lower, LARGEST_SPARSE)
+                    .map_or(Factor::TooLarge, |f| Factor::Sparse(Box::new(f))),
+            };
+        }
         match self.lower.values.iter().position(|v| !v.is_finite()) {
             Some(k) => {
                 let row = self.lower.indptr.partition_point(|&p| p <= k) - 1;
@@ -106,10 +133,11 @@ impl Curvature {
             }
         }
     }
-    /// Bounds on the eigenvalues of the free block by Gershgorin's discs: `(lowest, highest)`.
-    pub fn gershgorin(&self, free: &[bool]) -> (f64, f64) {
-        let mut radius = vec![0.0; self.n];
-        let mut centre = vec![0.0; self.n];
+    /// Bounds on the eigenvalues of the free block by Gershgorin's discs: `(lowest, highest)`. The two arrays are
+    /// work space.
+    pub fn gershgorin(&self, free: &[bool], radius: &mut [f64], centre: &mut [f64]) -> (f64, f64) {
+        radius.fill(0.0);
+        centre.fill(0.0);
         for i in 0..self.n {
             for k in self.lower.indptr[i]..self.lower.indptr[i + 1] {
                 let (j, h) = (self.lower.indices[k], self.lower.values[k]);
@@ -146,6 +174,8 @@ impl Curvature {
     pub fn factor(&mut self, free: &[bool], shift: f64) -> bool {
         let n = self.n;
         match &mut self.factor {
+            Factor::Unset | Factor::TooLarge => false,
+            Factor::Sparse(f) => f.factor(&self.lower, free, shift),
             Factor::Dense(l) => {
                 l.clear();
                 l.resize(n * n, 0.0);
@@ -169,6 +199,8 @@ impl Curvature {
     /// Solves with the factor of the last successful `factor`, in place.
     pub fn solve(&self, b: &mut [f64]) {
         match &self.factor {
+            Factor::Unset | Factor::TooLarge => b.fill(0.0),
+            Factor::Sparse(f) => f.solve(b, &mut self.work.borrow_mut()),
             Factor::Dense(l) => {
                 let n = self.n;
                 for i in 0..n {

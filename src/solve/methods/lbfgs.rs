@@ -16,7 +16,9 @@ use crate::solve::stop::{Reason, Status};
 use crate::solve::vector::{dot, norm_inf, norm2};
 
 use super::compact::{Compact, Path};
-use super::conditions::{SecondOrder, along_negative, evaluate, measure, project, second_order, value_noise};
+use super::conditions::{
+    SecondOrder, along_negative, bound_multipliers, evaluate, measure, project, second_order, value_noise,
+};
 use super::curvature::Curvature;
 use super::line_search::Line;
 
@@ -311,6 +313,7 @@ impl Lbfgs {
         next: &mut State,
         threshold: f64,
     ) -> Result<Outcome, Fault> {
+        bound_multipliers(bounds, now.slots[GRADIENT].array(), &now.x, &mut next.multipliers);
         if problem.convex() {
             return Ok(Outcome::Finish(Reason::new(
                 Status::Optimal,
@@ -325,8 +328,7 @@ impl Lbfgs {
             )));
         }
         let (x, g, f) = (&now.x, now.slots[GRADIENT].array(), now.measures.objective);
-        let explicit = offers.hessian && Curvature::worth_factoring(x.len(), problem.hessian_entries());
-        let mut h = Curvature::new(x.len(), explicit);
+        let mut h = Curvature::new(x.len(), offers.hessian);
         h.evaluate(problem, x)?;
         let found = match second_order(&mut h, problem, bounds, x, f, g, threshold)? {
             SecondOrder::Minimum => Err((
@@ -349,6 +351,7 @@ impl Lbfgs {
             Ok(p) => p,
             Err((status, why)) => return Ok(Outcome::Finish(Reason::new(status, why))),
         };
+        next.multipliers.clear();
         next.x.copy_from_slice(&p);
         let State { x, slots, measures, .. } = next;
         let f = evaluate(problem, x, slots[GRADIENT].array_mut())?;

@@ -9,6 +9,8 @@ pub mod lbfgs;
 pub mod line_search;
 pub mod newton_tr;
 pub mod projected;
+pub mod reference;
+pub mod sparse_factor;
 pub mod subproblem;
 
 use std::sync::Arc;

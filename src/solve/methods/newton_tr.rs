@@ -16,8 +16,8 @@ use crate::solve::stop::{Reason, Status};
 use crate::solve::vector::{norm_inf, norm2};
 
 use super::conditions::{
-    SecondOrder, along_negative, evaluate, land, measure, project, projected_step, second_order, trial_value,
-    value_noise,
+    SecondOrder, along_negative, bound_multipliers, evaluate, land, measure, project, projected_step, second_order,
+    trial_value, value_noise,
 };
 use super::curvature::Curvature;
 use super::projected::{Inner, StepWork, model_step};
@@ -112,16 +112,6 @@ struct Work {
     s: Vec<f64>,
 }
 
-impl NewtonTr {
-    fn exact(&self, problem: &dyn Oracle) -> bool {
-        match self.inner {
-            "exact" => problem.offers().hessian,
-            "cg" => false,
-            _ => problem.offers().hessian && Curvature::worth_factoring(problem.dim(), problem.hessian_entries()),
-        }
-    }
-}
-
 impl Method for NewtonTr {
     fn card(&self) -> &MethodCard {
         &CARD
@@ -148,13 +138,12 @@ impl Method for NewtonTr {
     fn step(&self, problem: &mut dyn Oracle, now: &State, next: &mut State, cx: &mut StepCx<'_>) -> Outcome {
         let mut cache = std::mem::take(cx.cache);
         let n = now.x.len();
-        let exact = self.exact(problem);
         let work = cache.get_or(|| Work {
             h: Curvature::new(n, problem.offers().hessian),
             step: StepWork::default(),
             s: vec![0.0; n],
         });
-        let outcome = self.attempt(problem, now, next, cx, work, exact);
+        let outcome = self.attempt(problem, now, next, cx, work);
         *cx.cache = cache;
         outcome.unwrap_or_else(Outcome::Refuse)
     }
@@ -174,7 +163,6 @@ impl NewtonTr {
         next: &mut State,
         cx: &StepCx<'_>,
         work: &mut Work,
-        exact: bool,
     ) -> Result<Outcome, Fault> {
         next.copy_from(now);
         let bounds = problem.bounds();
@@ -190,6 +178,7 @@ impl NewtonTr {
             )));
         }
         work.h.evaluate(problem, x)?;
+        let exact = self.inner != "cg" && work.h.can_factor();
         if stationarity <= threshold {
             let claim = if problem.convex() {
                 Ok(Reason::new(
@@ -226,6 +215,7 @@ impl NewtonTr {
                     if exact {
                         self.polish(problem, bounds, now, next, work)?;
                     }
+                    bound_multipliers(bounds, next.slots[GRADIENT].array(), &next.x, &mut next.multipliers);
                     Ok(Outcome::Finish(reason))
                 }
                 Err(p) => self.jump(problem, now, next, &p),

@@ -10,7 +10,7 @@ use crate::solve::vector::{dot, norm2};
 
 use super::conditions::land;
 use super::curvature::Curvature;
-use super::subproblem::{BallStep, CgWork, exact, truncated_cg};
+use super::subproblem::{BallStep, CgWork, ExactWork, exact, truncated_cg};
 
 /// How subspace steps are found.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,7 +29,7 @@ pub struct StepWork {
     /// Positive diagonal that preconditions conjugate gradients.
     pub metric: Vec<f64>,
     w: Vec<f64>,
-    z: Vec<f64>,
+    exact: ExactWork,
     hs: Vec<f64>,
     r: Vec<f64>,
     trial: Vec<f64>,
@@ -39,7 +39,7 @@ pub struct StepWork {
 impl StepWork {
     fn fit(&mut self, n: usize) {
         self.free.resize(n, true);
-        for v in [&mut self.w, &mut self.z, &mut self.hs, &mut self.r, &mut self.trial] {
+        for v in [&mut self.w, &mut self.hs, &mut self.r, &mut self.trial] {
             v.resize(n, 0.0);
         }
         if self.metric.len() != n {
@@ -70,7 +70,16 @@ fn inner_step(
 ) -> Result<BallStep, Fault> {
     let n = x.len();
     match inner {
-        Inner::Factor => exact(h, problem, x, gradient, &work.free, radius, &mut work.w, &mut work.z),
+        Inner::Factor => exact(
+            h,
+            problem,
+            x,
+            gradient,
+            &work.free,
+            radius,
+            &mut work.w,
+            &mut work.exact,
+        ),
         Inner::Cg(forcing) => truncated_cg(
             h,
             problem,

@@ -63,9 +63,17 @@ fn to_boundary(s: &[f64], z: &[f64], radius: f64) -> (f64, f64) {
     (near.min(far), near.max(far))
 }
 
+/// Work space of the near-exact step.
+#[derive(Default)]
+pub struct ExactWork {
+    z: Vec<f64>,
+    hz: Vec<f64>,
+    hs: Vec<f64>,
+}
+
 /// Near-exact minimizer of `gᵀs + ½ sᵀHs` over the free variables with `‖s‖ ≤ radius`, into `s` (zero elsewhere).
 ///
-/// `z` is work space. The length on the boundary is met to 10 %.
+/// The length on the boundary is met to 10 %.
 pub fn exact(
     h: &mut Curvature,
     problem: &mut dyn Oracle,
@@ -74,12 +82,19 @@ pub fn exact(
     free: &[bool],
     radius: f64,
     s: &mut [f64],
-    z: &mut [f64],
+    work: &mut ExactWork,
 ) -> Result<BallStep, Fault> {
     const SLACK: f64 = 0.1;
     let n = g.len();
-    let g_norm = norm2(&(0..n).map(|i| if free[i] { g[i] } else { 0.0 }).collect::<Vec<_>>());
-    let (g_lo, g_hi) = h.gershgorin(free);
+    let ExactWork { z, hz, hs } = work;
+    for v in [&mut *z, &mut *hz, &mut *hs] {
+        v.resize(n, 0.0);
+    }
+    for i in 0..n {
+        z[i] = if free[i] { g[i] } else { 0.0 };
+    }
+    let g_norm = norm2(z);
+    let (g_lo, g_hi) = h.gershgorin(free, hz, hs);
     let spread = g_lo.abs().max(g_hi.abs());
     let mut low = (-h.least_diagonal(free)).max(g_norm / radius - spread).max(0.0);
     let mut high = (g_norm / radius + (-g_lo).max(0.0)).max(low);
@@ -151,17 +166,15 @@ pub fn exact(
             high = high.min(shift);
             let before = shift;
             smallest_direction(h, free, 1, z);
-            let mut hz = vec![0.0; n];
-            h.apply(problem, x, z, &mut hz)?;
+            h.apply(problem, x, z, hz)?;
             let curve = (0..n).filter(|&i| free[i]).map(|i| z[i] * hz[i]).sum::<f64>() + before;
             let (t1, t2) = to_boundary(s, z, radius);
-            let mut hs = vec![0.0; n];
-            h.apply(problem, x, s, &mut hs)?;
+            h.apply(problem, x, s, hs)?;
             // Of the two ends the one with the smaller model value.
-            let slope = dot(g, z) + dot(&hs, z);
+            let slope = dot(g, z) + dot(hs, z);
             let value = |t: f64| t * slope + 0.5 * t * t * (curve - before);
             let t = if value(t1) < value(t2) { t1 } else { t2 };
-            let shifted = dot(s, &hs) + before * size * size;
+            let shifted = dot(s, hs) + before * size * size;
             if t * t * curve <= SLACK * (2.0 - SLACK) * (shifted + before * radius * radius) {
                 axpy(t, z, s);
                 step.negative = true;
