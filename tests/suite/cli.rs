@@ -163,3 +163,33 @@ fn looking_inside() {
     assert!(text(&out.stderr).contains("no problem `q`"));
     assert_eq!(ravine(&["inspect", &file]).status.code(), Some(0));
 }
+
+#[cfg(unix)]
+#[test]
+fn the_kernel_is_found_beside_the_binary() {
+    use std::os::unix::fs::PermissionsExt;
+    let exe = std::path::Path::new(env!("CARGO_BIN_EXE_ravine"));
+    // Beside the binary, so that a hard link is possible; elsewhere, so that no real kernel is found.
+    let folder = tempfile::tempdir_in(exe.parent().expect("a folder")).expect("a folder");
+    let ravine = folder.path().join("ravine");
+    std::fs::hard_link(exe, &ravine).expect("linked");
+    let run = || {
+        let mut command = Command::new(&ravine);
+        command
+            .args(["kernel", "--install", "-x"])
+            .env("PATH", "")
+            .stdin(Stdio::null());
+        command.output().expect("the binary runs")
+    };
+    let out = run();
+    assert_eq!(out.status.code(), Some(64));
+    assert!(text(&out.stderr).contains("cargo build --release -p ravine-kernel"));
+    let kernel = folder.path().join("ravine-kernel");
+    std::fs::write(&kernel, "#!/bin/sh\necho \"$@\"\nexit 7\n").expect("written");
+    std::fs::set_permissions(&kernel, std::fs::Permissions::from_mode(0o755)).expect("made executable");
+    let out = run();
+    assert_eq!(
+        (out.status.code(), text(&out.stdout)),
+        (Some(7), "--install -x\n".into())
+    );
+}
