@@ -165,7 +165,7 @@ atoms! {
         smooth: Smooth::Discontinuous, degree: DegreeRule::NotPolynomial, derivative: Derivative::Zero,
         graph: Graph::None("a step function"), prox: Prox::None("a step function"),
         eval: Eval::Reduce(kernels::ALL), complex: REDUCES, simplify: &[],
-        latex: r"\forall\, #1", examples: &[("all([i in 1..3] i > 0)", "true")], source: "",
+        latex: r"\forall\, #1", examples: &[("all([i in 1..3] (i > 0))", "true")], source: "",
     }
 
     /// Does it hold for some value? False for no value.
@@ -176,6 +176,6 @@ atoms! {
         smooth: Smooth::Discontinuous, degree: DegreeRule::NotPolynomial, derivative: Derivative::Zero,
         graph: Graph::None("a step function"), prox: Prox::None("a step function"),
         eval: Eval::Reduce(kernels::ANY), complex: REDUCES, simplify: &[],
-        latex: r"\exists\, #1", examples: &[("any([i in 1..3] i > 2)", "true")], source: "",
+        latex: r"\exists\, #1", examples: &[("any([i in 1..3] (i > 2))", "true")], source: "",
     }
 }

@@ -565,3 +565,46 @@ fn entry(page: &mut String, row: &Atom) {
         let _ = writeln!(page, "```");
     }
 }
+
+/// What `print program` shows.
+fn shown(program: &str) -> String {
+    let settings = ravine::session::Settings {
+        sets: Default::default(),
+        threads: None,
+        memory: 1 << 26,
+        verbose: false,
+        folder: ".".into(),
+        now: || 0.0,
+    };
+    let mut session = ravine::session::Session::new(settings);
+    let mut out = String::new();
+    let mut diagnostics = vec![];
+    session.run("example", &format!("print {program}"), &mut |e| match e {
+        ravine::session::Event::Shown(v) => out += &ravine::report::render::plain(&v),
+        ravine::session::Event::Diagnostic(d) => diagnostics.push(*d),
+        _ => {}
+    });
+    for d in diagnostics {
+        out += &ravine::report::diagnostic::plain(&[d], &session.sources);
+    }
+    out.trim().to_string()
+}
+
+#[test]
+fn examples_show_what_they_say() {
+    for row in atoms::all().filter(|r| atoms::is_linked(r)) {
+        for (program, expected) in row.examples {
+            // Printed as `program = value`; rows of a matrix stand under each other.
+            let out = shown(program);
+            let value = out.rsplit_once(" = ").map_or("", |v| v.1);
+            let one_line = value.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert_eq!(one_line, *expected, "`print {program}` shows {out}");
+        }
+    }
+}
+
+#[test]
+fn an_array_comprehension_can_be_reduced() {
+    assert!(shown("sum([i in 1..3] i)").ends_with(" = 6"));
+    assert!(shown("sum(j in 1..2) (j*max([i in 1..3] (i + j)))").ends_with(" = 14"));
+}

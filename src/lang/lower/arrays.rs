@@ -343,7 +343,11 @@ impl Lower<'_> {
                 continue;
             }
             let r = self.ir.region(n);
-            if r != DomainId::ROOT && !self.ir.encloses(d, r) {
+            // What lives at the root depends on no index; the ones inside a map or a closed fold are its own.
+            if r == DomainId::ROOT {
+                continue;
+            }
+            if !self.ir.encloses(d, r) {
                 deepest = self.ir.deeper(deepest, r);
                 continue;
             }

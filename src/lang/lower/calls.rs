@@ -113,12 +113,14 @@ impl Lower<'_> {
             return self.elementwise(atom, vals, if exact { elem } else { Elem::Real }, span);
         }
         if let (Some(atom), [v]) = (atoms::find_kind(name, AtomKind::Reduction), vals.as_slice()) {
+            let truth = atom.signature.iter().all(|s| s.ends_with("-> Bool"));
+            let elem = if truth { Elem::Bool } else { Elem::Real };
             return match v {
-                Val::Arr(a) => Ok(Val::Num(self.reduce(atom, a)?, Elem::Real)),
+                Val::Arr(a) => Ok(Val::Num(self.reduce(atom, a)?, elem)),
                 v => {
                     let n = self.number(v, span)?;
                     let one = [IndexSet::upto(1)];
-                    Ok(Val::Num(self.fold_over(atom, &one, |_, _| Ok(n))?, Elem::Real))
+                    Ok(Val::Num(self.fold_over(atom, &one, |_, _| Ok(n))?, elem))
                 }
             };
         }
