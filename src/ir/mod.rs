@@ -4,6 +4,7 @@
 
 pub mod atom;
 pub mod build;
+pub mod catalogue;
 pub mod facts;
 pub mod node;
 pub mod problem;
@@ -13,6 +14,7 @@ pub mod verify;
 
 pub use atom::{Atom, AtomKind, AtomRef};
 pub use build::Ir;
+pub use catalogue::Catalogue;
 pub use facts::{Curvature, Facts, Mono, Sign, Smooth};
 pub use node::{Domain, DomainId, Index, IndexId, Input, InputId, InputKind, Node, NodeId, Pos};
 pub use problem::{Constraint, Objective, Problem, Sense, Sides, Variable};

@@ -2,6 +2,7 @@
 //!
 //! Invariant: parsing and checking never fail; they answer with a tree and diagnostics.
 
+pub mod check;
 pub mod errors;
 pub mod lower;
 pub mod parse;

@@ -6,6 +6,7 @@
 )]
 
 mod atoms;
+mod check;
 mod cli;
 mod exec;
 mod interp;

@@ -3,3 +3,4 @@
 //! Invariant: constructors take what was found and give a finished diagnostic; finding is done elsewhere.
 
 pub mod syntax;
+pub mod types;

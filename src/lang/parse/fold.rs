@@ -750,16 +750,15 @@ impl<'a> Folder<'a> {
     }
 
     fn paren(&mut self, p: Pair<'_, Rule>, span: Span) -> Expr {
-        let mut parts: Vec<Pair<'_, Rule>> = p.into_inner().collect();
-        if parts.len() == 1
-            && let Some(only) = parts.pop()
-        {
-            let mut e = self.expr(only);
-            e.span = span;
-            return e;
+        let mut items: Vec<Expr> = p.into_inner().map(|e| self.expr(e)).collect();
+        match (items.len(), items.pop()) {
+            (1, Some(only)) => Expr { span, ..only },
+            (_, last) => {
+                items.extend(last);
+                self.not_built(Feature::Tuples, span);
+                self.make(span, ExprKind::Tuple(items))
+            }
         }
-        self.not_built(Feature::Tuples, span);
-        self.make(span, ExprKind::Error)
     }
 
     fn brackets(&mut self, p: Pair<'_, Rule>) -> ExprKind {

@@ -640,6 +640,8 @@ impl<'a> Scanner<'a> {
         if !self.inside_values() {
             self.end_statement();
             self.last_end = at + 1;
+        } else {
+            self.end_token(at + 1, Prev::Open);
         }
         at + 1
     }

@@ -1,0 +1,767 @@
+//! Calls of functions, fields of solutions.
+//!
+//! Invariant: built-in functions are known through the catalogue only; a call that fits no form says what the forms are.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::expr::join;
+use super::operators::set_elem;
+use super::scope::{FnInfo, FormalInfo, ProblemInfo};
+use super::types::{Dim, Elem, Kind, Poly, Same, Ty};
+use super::{Checker, Entry, What};
+use crate::base::diagnostic::did_you_mean;
+use crate::base::{Code, Diagnostic, Span};
+use crate::ir::catalogue::{Form, SigDim, SigElem, SigType, Signature};
+use crate::lang::errors::types as errors;
+use crate::lang::syntax::{Arg, Expr, ExprKind, Ident, Subscript, show};
+
+/// Functions of the language that are not built.
+const NOT_BUILT: &[&str] = &[
+    "grad", "jacobian", "hessian", "hvp", "randn", "rand", "logspace", "linspace", "operator", "fft", "toeplitz",
+];
+
+/// What the dimensions of a form were bound to.
+#[derive(Default)]
+struct Bound {
+    one: BTreeMap<String, Dim>,
+    rest: BTreeMap<String, Vec<Dim>>,
+}
+
+impl Checker<'_> {
+    pub(super) fn call(&mut self, e: &Expr, callee: &Expr, args: &[Arg]) -> Ty {
+        if let ExprKind::Field { base, name } = &callee.kind {
+            return self.method(e, base, name, args);
+        }
+        let Some(name) = callee.as_name() else {
+            let ty = self.expr(callee);
+            self.arguments(args);
+            if ty.is_error() {
+                return ty;
+            }
+            let d = errors::wrong_type("a function before `(`", &ty.describe(), callee.span);
+            return self.wrong(d);
+        };
+        match self.scope.get(name).map(|d| (d.span, d.what.clone())) {
+            Some((declared, What::Fn(f))) => return self.call_fn(e, name, declared, &f, args),
+            Some((_, What::Error)) => {
+                self.arguments(args);
+                return Ty::error();
+            }
+            _ => {}
+        }
+        if name == "read" {
+            let d = Diagnostic::new(Code::WrongType, "`read` stands only after the `=` of a declaration")
+                .at(e.span, "not a value here")
+                .help("the declared type says what is wanted: `param A: Matrix[m, n] = read(\"A.csv\")`");
+            return self.wrong(d);
+        }
+        if self.catalogue.functions.contains_key(name) {
+            return self.call_builtin(e, name, args);
+        }
+        if let Some((declared, what)) = self.scope.get(name).map(|d| (d.span, d.what.word())) {
+            self.arguments(args);
+            let d = errors::wrong_type("a function before `(`", what, callee.span)
+                .at(declared, format!("`{name}` is declared here"))
+                .help(format!("multiplication is written `{name}*(…)`, an entry `{name}[…]`"));
+            return self.wrong(d);
+        }
+        self.arguments(args);
+        if self.defining.iter().any(|(n, _)| n == name) {
+            return self.unknown(name, callee.span);
+        }
+        if NOT_BUILT.contains(&name) {
+            let d = Diagnostic::new(Code::NotBuiltYet, format!("`{name}` is not built yet")).at(callee.span, "");
+            return self.wrong(d);
+        }
+        let functions = self.catalogue.functions.keys().map(String::as_str);
+        let mine = self
+            .scope
+            .names()
+            .filter(|(_, d)| matches!(d.what, What::Fn(_)))
+            .map(|(n, _)| n);
+        let near = did_you_mean(name, mine.chain(functions)).map(str::to_string);
+        let mut d = errors::unknown_function(name, callee.span, near.as_deref());
+        if let Some(later) = self.later.get(name).filter(|s| s.start > callee.span.start) {
+            d = errors::unknown_function(name, callee.span, None)
+                .at(*later, "declared only here")
+                .help("declare it before it is used");
+        }
+        self.wrong(d)
+    }
+
+    /// Types of arguments whose function is not known.
+    fn arguments(&mut self, args: &[Arg]) {
+        for a in args {
+            self.expr(&a.value);
+        }
+    }
+
+    /// Puts arguments into the order of the formals. Reports what does not fit and answers nothing then.
+    pub(super) fn arrange<'e>(
+        &mut self,
+        what: &str,
+        formals: &[FormalInfo],
+        args: &'e [Arg],
+        at: Span,
+        declared: Option<Span>,
+    ) -> Option<Vec<Option<&'e Expr>>> {
+        let mut out: Vec<Option<&Expr>> = vec![None; formals.len()];
+        for (k, a) in args.iter().enumerate() {
+            let slot = match &a.name {
+                None if k < formals.len() => k,
+                None => {
+                    let n = formals.len();
+                    let expected = if n == 1 {
+                        "1 argument".into()
+                    } else {
+                        format!("{n} arguments")
+                    };
+                    let d = errors::arity(what, &expected, args.len(), at, declared);
+                    self.report(d);
+                    return None;
+                }
+                Some(n) => match formals.iter().position(|f| f.name == n.text) {
+                    Some(p) => p,
+                    None => {
+                        let near = did_you_mean(&n.text, formals.iter().map(|f| f.name.as_str()));
+                        let mut d =
+                            Diagnostic::new(Code::UnknownArgument, format!("`{what}` has no argument `{}`", n.text))
+                                .at(n.span, "unknown");
+                        if let Some(m) = near {
+                            d = d.help_edit(format!("did you mean `{m}`?"), n.span, m);
+                        }
+                        self.report(d);
+                        return None;
+                    }
+                },
+            };
+            if out[slot].is_some() {
+                let d = Diagnostic::new(
+                    Code::UnknownArgument,
+                    format!("the argument `{}` of `{what}` is given twice", formals[slot].name),
+                )
+                .at(a.value.span, "again here");
+                self.report(d);
+                return None;
+            }
+            out[slot] = Some(&a.value);
+        }
+        let missing: Vec<String> = formals
+            .iter()
+            .zip(&out)
+            .filter(|(f, o)| o.is_none() && !f.optional)
+            .map(|(f, _)| format!("`{}`", f.name))
+            .collect();
+        if !missing.is_empty() {
+            let needed = formals.iter().filter(|f| !f.optional).count();
+            let expected = if needed == 1 {
+                "1 argument".into()
+            } else {
+                format!("{needed} arguments")
+            };
+            let d = errors::arity(what, &expected, args.len(), at, declared)
+                .note(format!("missing: {}", errors::list(&missing)));
+            self.report(d);
+            return None;
+        }
+        Some(out)
+    }
+
+    fn call_fn(&mut self, e: &Expr, name: &str, declared: Span, f: &Rc<FnInfo>, args: &[Arg]) -> Ty {
+        let types: Vec<(Span, Ty)> = args.iter().map(|a| (a.value.span, self.expr(&a.value))).collect();
+        let Some(order) = self.arrange(name, &f.params, args, e.span, Some(declared)) else {
+            return Ty::error();
+        };
+        let mut bound: BTreeMap<String, Dim> = BTreeMap::new();
+        let mut varies = false;
+        for (formal, given) in f.params.iter().zip(order) {
+            let Some(given) = given else { continue };
+            let Some((_, ty)) = types.iter().find(|(s, _)| *s == given.span) else {
+                continue;
+            };
+            varies |= ty.varies;
+            if ty.is_error() || formal.ty.is_error() {
+                continue;
+            }
+            if let Err(d) = self.argument_fits(name, formal, given, ty, &f.generics, &mut bound, declared) {
+                return self.wrong(*d);
+            }
+            // An integer argument may be a size of the result.
+            if formal.ty.elem() == Some(Elem::Int)
+                && formal.ty.dims().is_empty()
+                && let Some(p) = self.poly(given)
+            {
+                bound.entry(formal.name.clone()).or_insert(Dim::size(p));
+            }
+        }
+        let mut ty = f.result.clone();
+        ty.varies |= varies;
+        if let Kind::Array { dims, .. } = &mut ty.kind {
+            for d in dims {
+                *d = substituted(d, &bound);
+            }
+        }
+        ty
+    }
+
+    /// Does an argument fit its formal? Binds generic sizes.
+    #[allow(clippy::too_many_arguments, reason = "everything the message needs")]
+    pub(super) fn argument_fits(
+        &self,
+        name: &str,
+        formal: &FormalInfo,
+        given: &Expr,
+        ty: &Ty,
+        generics: &[String],
+        bound: &mut BTreeMap<String, Dim>,
+        declared: Span,
+    ) -> Result<(), Box<Diagnostic>> {
+        let wrong = |found: String| {
+            Box::new(
+                errors::wrong_type(
+                    &format!("{} for `{}` of `{name}`", formal.ty.describe(), formal.name),
+                    &found,
+                    given.span,
+                )
+                .at(declared, format!("`{name}` is declared here")),
+            )
+        };
+        let (Kind::Array { elem, dims, .. }, Kind::Array { elem: e, dims: d, .. }) = (&formal.ty.kind, &ty.kind) else {
+            return if formal.ty.kind == ty.kind {
+                Ok(())
+            } else {
+                Err(wrong(ty.describe()))
+            };
+        };
+        let text = |e: Elem| e == Elem::Text;
+        if text(*elem) != text(*e) || *elem == Elem::Int && *e == Elem::Real || *elem == Elem::Bool && *e != Elem::Bool
+        {
+            return Err(wrong(ty.describe()));
+        }
+        if dims.len() != d.len() {
+            let mut m = wrong(ty.describe());
+            if dims.is_empty() && !d.is_empty() {
+                let m2 = m.help(format!("entry by entry: `[i in 1..n] {name}({}[i], …)`", show(given)));
+                m = Box::new(m2);
+            }
+            return Err(m);
+        }
+        for (want, have) in dims.iter().zip(d) {
+            let generic = match want {
+                Dim::Range { lo, hi } if lo.constant() == Some(1) => {
+                    hi.as_symbol().filter(|s| generics.iter().any(|g| g == s))
+                }
+                _ => None,
+            };
+            match generic {
+                Some(g) => match bound.get(g) {
+                    None => {
+                        bound.insert(g.to_string(), have.clone());
+                    }
+                    Some(b) if b.same(have) != Same::No => {}
+                    Some(b) => {
+                        let d = errors::shape_mismatch(
+                            format!(
+                                "`{g}` of `{name}` is {} by an argument before, and {} by `{}`",
+                                b.describe(),
+                                have.describe(),
+                                show(given)
+                            ),
+                            &[&self.operand(given, ty)],
+                            None,
+                        );
+                        return Err(Box::new(d));
+                    }
+                },
+                None if substituted(want, bound).same(have) == Same::No => return Err(wrong(ty.describe())),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn call_builtin(&mut self, e: &Expr, name: &str, args: &[Arg]) -> Ty {
+        let types: Vec<Ty> = args.iter().map(|a| self.expr(&a.value)).collect();
+        if let Some(n) = args.iter().find_map(|a| a.name.as_ref()) {
+            let d = Diagnostic::new(Code::UnknownArgument, format!("`{name}` takes no named arguments")).at(n.span, "");
+            return self.wrong(d);
+        }
+        let varies = types.iter().any(|t| t.varies);
+        if types.iter().any(Ty::is_error) {
+            return Ty {
+                kind: Kind::Error,
+                varies,
+            };
+        }
+        let Some(function) = self.catalogue.functions.get(name) else {
+            return Ty::error();
+        };
+        let forms: Vec<(Form, Signature)> = function.forms.clone();
+        let takes = |s: &Signature| args.len() == s.params.len() || s.variadic && args.len() >= s.params.len();
+        let fitting: Vec<&(Form, Signature)> = forms.iter().filter(|(_, s)| takes(s)).collect();
+        if fitting.is_empty() {
+            let mut counts: Vec<usize> = forms.iter().map(|(_, s)| s.params.len()).collect();
+            counts.sort_unstable();
+            counts.dedup();
+            let words: Vec<String> = counts.iter().map(usize::to_string).collect();
+            let expected = match counts.as_slice() {
+                [1] => "1 argument".to_string(),
+                _ => format!("{} arguments", words.join(" or ")),
+            };
+            let d = errors::arity(name, &expected, args.len(), e.span, None);
+            return self.wrong(d);
+        }
+        // A whole array first: `max(v)` reduces, `max(a, b)` acts entry by entry.
+        for (form, s) in &fitting {
+            match form {
+                Form::Reduction => {
+                    if let Some(ty) = self.reduction(s, &types) {
+                        return ty;
+                    }
+                }
+                Form::Array => {
+                    if let Ok(ty) = self.fit(s, args, &types) {
+                        return ty;
+                    }
+                }
+                Form::Elementwise => {}
+            }
+        }
+        if let Some((_, s)) = fitting.iter().find(|(f, _)| *f == Form::Elementwise) {
+            return self.elementwise(name, s, args, &types);
+        }
+        // One form whose dimensions disagree can say which.
+        if let [(_, s)] = fitting.as_slice()
+            && let Err(Some((dim, a, b))) = self.fit(s, args, &types)
+        {
+            let operands: Vec<errors::Operand> = args
+                .iter()
+                .zip(&types)
+                .map(|(x, t)| self.operand(&x.value, t))
+                .collect();
+            let refs: Vec<&errors::Operand> = operands.iter().collect();
+            let d = errors::shape_mismatch(
+                format!("`{name}` needs `{dim}` to be one size, and it is {a} and {b}"),
+                &refs,
+                None,
+            )
+            .note(format!("`{name}{}`", s.text));
+            return self.wrong(d);
+        }
+        let found: Vec<String> = types.iter().map(Ty::describe).collect();
+        let texts: Vec<String> = forms.iter().map(|(_, s)| s.text.clone()).collect();
+        let d = errors::no_overload(name, &found, &texts, e.span);
+        self.wrong(d)
+    }
+
+    fn reduction(&self, s: &Signature, types: &[Ty]) -> Option<Ty> {
+        let [ty] = types else { return None };
+        let elem = ty.elem().filter(|e| *e != Elem::Text)?;
+        let mut out = Ty::scalar(match s.result.elem {
+            SigElem::Bool => Elem::Bool,
+            _ if elem != Elem::Real && matches!(s.text.as_str(), "(x: Int[..d]) -> Int") => Elem::Int,
+            _ => Elem::Real,
+        });
+        out.varies = ty.varies;
+        Some(out)
+    }
+
+    fn elementwise(&mut self, name: &str, s: &Signature, args: &[Arg], types: &[Ty]) -> Ty {
+        let mut out: Option<(usize, Ty)> = None;
+        for (k, (a, t)) in args.iter().zip(types).enumerate() {
+            let t = self.numeric(&a.value, t.clone());
+            if t.is_error() {
+                return t;
+            }
+            out = Some(match out {
+                None => (k, t),
+                Some((j, before)) => {
+                    let joined = self.entrywise(name, (&args[j].value, &before), (&a.value, &t));
+                    if joined.is_error() {
+                        return joined;
+                    }
+                    (if t.dims().is_empty() { j } else { k }, joined)
+                }
+            });
+        }
+        let Some((_, mut ty)) = out else { return Ty::error() };
+        let kept = matches!(name, "max" | "min" | "abs" | "sign" | "mod" | "div");
+        let elem = types.iter().filter_map(Ty::elem).reduce(join);
+        set_elem(
+            &mut ty,
+            match s.result.elem {
+                SigElem::Bool => Elem::Bool,
+                SigElem::Int => Elem::Int,
+                _ if kept && elem != Some(Elem::Real) => Elem::Int,
+                _ => Elem::Real,
+            },
+        );
+        ty
+    }
+
+    /// Fits arguments to a form; the mistake names a dimension and its two meanings, if it is about one.
+    fn fit(&self, s: &Signature, args: &[Arg], types: &[Ty]) -> Result<Ty, Option<(String, String, String)>> {
+        let mut bound = Bound::default();
+        let mut varies = false;
+        for (k, (a, t)) in args.iter().zip(types).enumerate() {
+            let Some((name, want)) = s.params.get(k).or(s.params.last()) else {
+                return Err(None);
+            };
+            varies |= t.varies;
+            match (&t.kind, want.elem) {
+                (Kind::Set(d), SigElem::Set) => {
+                    bound.one.insert(name.clone(), d.clone());
+                    continue;
+                }
+                (_, SigElem::Set) => return Err(None),
+                (Kind::Array { elem, .. }, w) => {
+                    let ok = match w {
+                        SigElem::Any => true,
+                        SigElem::Real => *elem != Elem::Text,
+                        SigElem::Int => matches!(elem, Elem::Int | Elem::Bool),
+                        SigElem::Bool => *elem == Elem::Bool,
+                        SigElem::Set => false,
+                    };
+                    if !ok {
+                        return Err(None);
+                    }
+                }
+                _ => return Err(None),
+            }
+            bind_dims(&mut bound, &want.dims, t.dims())?;
+            if want.elem == SigElem::Int && want.dims.is_empty() {
+                if t.varies {
+                    return Err(None);
+                }
+                let dim = self.poly(&a.value).map_or(Dim::Unknown, Dim::size);
+                bound.one.insert(name.clone(), dim);
+            }
+        }
+        if s.variadic {
+            bound.one.entry("n".into()).or_insert(Dim::fixed(args.len()));
+        }
+        Ok(result(&s.result, &bound, varies))
+    }
+
+    /// `s.name`.
+    pub(super) fn field(&mut self, base: &Expr, name: &Ident) -> Ty {
+        let ty = self.expr(base);
+        let Some(problem) = self.solution(base, &ty) else {
+            if !ty.is_error() {
+                let d = Diagnostic::new(Code::UnknownField, format!("{} has no fields", ty.describe()))
+                    .at(name.span, "only solutions have fields");
+                return self.wrong(d);
+            }
+            return ty;
+        };
+        if let Some((t, _)) = problem.vars.get(&name.text).or_else(|| problem.lets.get(&name.text)) {
+            return Ty {
+                varies: false,
+                ..t.clone()
+            };
+        }
+        match name.text.as_str() {
+            "status" | "method" => return Ty::scalar(Elem::Text),
+            "objective" | "error" | "condition" | "time" | "violation" | "stationarity" | "gap" => {
+                return Ty::scalar(Elem::Real);
+            }
+            "iterations" => return Ty::scalar(Elem::Int),
+            "residuals" => return Ty::error(),
+            "trace" | "path" => {
+                let d = Diagnostic::new(
+                    Code::NotBuiltYet,
+                    format!("`{}` of a solution is not built yet", name.text),
+                )
+                .at(name.span, "");
+                return self.wrong(d);
+            }
+            "dual" | "slack" | "reduced" | "value" => {
+                let d = Diagnostic::new(Code::UnknownField, format!("`{}` is asked with an argument", name.text))
+                    .at(name.span, "")
+                    .help(match name.text.as_str() {
+                        "reduced" => "`s.reduced(x)` for a variable x",
+                        "value" => "`s.value(…)` for an expression",
+                        _ => "`s.dual(c)` and `s.slack(c)` for a constraint c",
+                    });
+                return self.wrong(d);
+            }
+            _ => {}
+        }
+        if problem.broken
+            || problem
+                .objectives
+                .iter()
+                .any(|(l, _)| l.as_deref() == Some(name.text.as_str()))
+        {
+            return if problem.broken {
+                Ty::error()
+            } else {
+                Ty::scalar(Elem::Real)
+            };
+        }
+        let own = [
+            "status",
+            "objective",
+            "error",
+            "condition",
+            "iterations",
+            "method",
+            "residuals",
+            "dual",
+            "slack",
+            "reduced",
+            "value",
+        ];
+        let near = did_you_mean(&name.text, problem.vars.keys().map(String::as_str).chain(own)).map(str::to_string);
+        let mut fields: Vec<String> = problem.vars.keys().map(|v| format!("`{v}`")).collect();
+        fields.extend(
+            [
+                "`objective`",
+                "`status`",
+                "`dual(…)`",
+                "`slack(…)`",
+                "`error`",
+                "`condition`",
+            ]
+            .map(str::to_string),
+        );
+        let of = format!("the solution of {}", problem_words(&problem));
+        let d = errors::unknown_field(&of, &name.text, name.span, near.as_deref(), &errors::list(&fields));
+        self.wrong(d)
+    }
+
+    /// The problem whose solution an expression is.
+    fn solution(&self, base: &Expr, ty: &Ty) -> Option<Rc<ProblemInfo>> {
+        if !matches!(ty.kind, Kind::Solution(_)) {
+            return None;
+        }
+        match &self.scope.get(base.as_name()?)?.what {
+            What::Solution(p) => Some(p.clone()),
+            _ => None,
+        }
+    }
+
+    /// `s.dual(c)`, `s.slack(c)`, `s.reduced(x)`, `s.value(e)`.
+    fn method(&mut self, e: &Expr, base: &Expr, name: &Ident, args: &[Arg]) -> Ty {
+        let ty = self.expr(base);
+        let Some(problem) = self.solution(base, &ty) else {
+            self.arguments_silently(args);
+            if ty.is_error() {
+                return ty;
+            }
+            let d = Diagnostic::new(Code::UnknownField, format!("{} has no fields", ty.describe()))
+                .at(name.span, "only solutions have fields");
+            return self.wrong(d);
+        };
+        let [arg] = args else {
+            let d = errors::arity(&name.text, "1 argument", args.len(), e.span, None);
+            return self.wrong(d);
+        };
+        match name.text.as_str() {
+            "dual" | "slack" => self.of_constraint(&problem, &arg.value),
+            "reduced" => match arg.value.as_name() {
+                Some(v) if problem.vars.contains_key(v) => Ty {
+                    varies: false,
+                    ..problem.vars[v].0.clone()
+                },
+                _ if problem.broken => Ty::error(),
+                _ => {
+                    let near = arg
+                        .value
+                        .as_name()
+                        .and_then(|n| did_you_mean(n, problem.vars.keys().map(String::as_str)));
+                    let mut d = Diagnostic::new(
+                        Code::UnknownName,
+                        format!("{} has no variable `{}`", problem_words(&problem), show(&arg.value)),
+                    )
+                    .at(arg.value.span, "");
+                    if let Some(n) = near {
+                        d = d.help_edit(format!("did you mean `{n}`?"), arg.value.span, n);
+                    }
+                    self.wrong(d)
+                }
+            },
+            "value" => {
+                let mark = self.scope.mark();
+                for (n, (t, span)) in problem.vars.iter().chain(&problem.lets) {
+                    let constant = Ty {
+                        varies: false,
+                        ..t.clone()
+                    };
+                    let entry = Entry {
+                        span: *span,
+                        what: What::Let(constant, None),
+                    };
+                    self.scope.add_local(n, entry);
+                }
+                let ty = self.expr(&arg.value);
+                self.scope.release(mark);
+                ty
+            }
+            _ => {
+                self.arguments_silently(args);
+                self.field(base, name)
+            }
+        }
+    }
+
+    /// Arguments that may be names of a problem that is not known.
+    fn arguments_silently(&mut self, args: &[Arg]) {
+        let before = self.diagnostics.len();
+        self.arguments(args);
+        self.diagnostics.truncate(before);
+    }
+
+    /// The constraint that `c` or `c["label"]` names.
+    fn of_constraint(&mut self, problem: &Rc<ProblemInfo>, e: &Expr) -> Ty {
+        let (base, subscripts): (&Expr, &[Subscript]) = match &e.kind {
+            ExprKind::Index { base, subscripts } => (base, subscripts),
+            _ => (e, &[]),
+        };
+        let found = base
+            .as_name()
+            .and_then(|n| problem.constraints.get(n).map(|c| (n.to_string(), c.clone())));
+        let Some((n, (dims, _, span))) = found else {
+            if problem.broken || matches!(base.kind, ExprKind::Error) {
+                return Ty::error();
+            }
+            let near = base
+                .as_name()
+                .and_then(|n| did_you_mean(n, problem.constraints.keys().map(String::as_str)));
+            let known: Vec<String> = problem.constraints.keys().map(|c| format!("`{c}`")).collect();
+            let mut d = Diagnostic::new(
+                Code::UnknownConstraint,
+                format!("{} has no constraint `{}`", problem_words(problem), show(base)),
+            )
+            .at(base.span, "no such constraint");
+            d = match near {
+                Some(m) => d.help_edit(format!("did you mean `{m}`?"), base.span, m),
+                None if known.is_empty() => d.note("none of its constraints has a name"),
+                None => d.note(format!("its constraints are {}", errors::list(&known))),
+            };
+            return self.wrong(d);
+        };
+        if subscripts.is_empty() {
+            return Ty::array(Elem::Real, dims, false);
+        }
+        // Index it as if it were an array of that name.
+        let mark = self.scope.mark();
+        let added = self.scope.get(&n).is_none();
+        if added {
+            let entry = Entry {
+                span,
+                what: What::Let(Ty::array(Elem::Real, dims.clone(), false), None),
+            };
+            self.scope.add_local(&n, entry);
+        }
+        let ty = if added {
+            self.index(e, base, subscripts)
+        } else {
+            Ty::error()
+        };
+        self.scope.release(mark);
+        ty
+    }
+}
+
+/// `problem ridge`, `the unnamed problem`.
+pub(super) fn problem_words(p: &ProblemInfo) -> String {
+    if p.name.is_empty() {
+        "the unnamed problem".into()
+    } else {
+        format!("`{}`", p.name)
+    }
+}
+
+/// Binds the dimensions of a form to those of an argument.
+fn bind_dims(bound: &mut Bound, want: &[SigDim], have: &[Dim]) -> Result<(), Option<(String, String, String)>> {
+    if let [SigDim::Rest(r)] = want {
+        match bound.rest.get(r) {
+            None => {
+                bound.rest.insert(r.clone(), have.to_vec());
+            }
+            Some(before) => {
+                let words = |d: &[Dim]| format!("[{}]", d.iter().map(Dim::describe).collect::<Vec<_>>().join(", "));
+                let same = before.len() == have.len() && before.iter().zip(have).all(|(a, b)| a.same(b) != Same::No);
+                if !same {
+                    return Err(Some((r.clone(), words(before), words(have))));
+                }
+            }
+        }
+        return Ok(());
+    }
+    if want.len() != have.len() {
+        return Err(None);
+    }
+    for (w, h) in want.iter().zip(have) {
+        match w {
+            SigDim::Name(n) => match bound.one.get(n) {
+                None => {
+                    bound.one.insert(n.clone(), h.clone());
+                }
+                Some(b) if b.same(h) != Same::No => {}
+                Some(b) => return Err(Some((n.clone(), b.describe(), h.describe()))),
+            },
+            SigDim::Fixed(k) if Dim::size(Poly::number(*k)).same(h) == Same::No => return Err(None),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The result of a form whose dimensions are bound.
+fn result(want: &SigType, bound: &Bound, varies: bool) -> Ty {
+    let elem = match want.elem {
+        SigElem::Int => Elem::Int,
+        SigElem::Bool => Elem::Bool,
+        _ => Elem::Real,
+    };
+    let get = |n: &String| bound.one.get(n).cloned().unwrap_or(Dim::Unknown);
+    let mut dims = vec![];
+    for d in &want.dims {
+        let combined = |a: &String, b: &String, f: fn(&Poly, &Poly) -> Option<Poly>| {
+            let (a, b) = (get(a).length(), get(b).length());
+            match (a, b) {
+                (Some(a), Some(b)) => f(&a, &b).map_or(Dim::Unknown, Dim::size),
+                _ => Dim::Unknown,
+            }
+        };
+        match d {
+            SigDim::Name(n) => dims.push(get(n)),
+            SigDim::Rest(r) => dims.extend(bound.rest.get(r).cloned().unwrap_or_default()),
+            SigDim::Sum(a, b) => dims.push(combined(a, b, Poly::plus)),
+            SigDim::Product(a, b) => dims.push(combined(a, b, Poly::times)),
+            SigDim::Fixed(k) => dims.push(Dim::size(Poly::number(*k))),
+        }
+    }
+    Ty::array(elem, dims, varies)
+}
+
+/// A dimension of a generic function's result with its sizes bound.
+pub(super) fn substituted(d: &Dim, bound: &BTreeMap<String, Dim>) -> Dim {
+    let Dim::Range { lo, hi } = d else { return d.clone() };
+    if lo.constant() == Some(1)
+        && let Some(b) = hi.as_symbol().and_then(|s| bound.get(s))
+    {
+        return b.clone();
+    }
+    let by: BTreeMap<String, Poly> = bound
+        .iter()
+        .filter_map(|(n, d)| match d {
+            Dim::Range { lo, hi } if lo.constant() == Some(1) => Some((n.clone(), hi.clone())),
+            _ => None,
+        })
+        .collect();
+    if lo
+        .symbols()
+        .chain(hi.symbols())
+        .any(|s| bound.contains_key(s) && !by.contains_key(s))
+    {
+        return Dim::Unknown;
+    }
+    match (lo.substituted(&by), hi.substituted(&by)) {
+        (Some(lo), Some(hi)) => Dim::Range { lo, hi },
+        _ => Dim::Unknown,
+    }
+}

@@ -1,0 +1,965 @@
+//! Declarations and commands outside of problems.
+//!
+//! Invariant: a declaration that failed still declares its name, as `Error`.
+
+use super::calls::problem_words;
+use super::operators::set_elem;
+use super::scope::{Entry, FnInfo, FormalInfo, ProblemInfo};
+use super::types::{Dim, Elem, Kind, Poly, Same, Ty};
+use super::{Checker, Place, What};
+use crate::base::diagnostic::did_you_mean;
+use crate::base::{Code, Diagnostic, Span};
+use crate::lang::errors::types as errors;
+use crate::lang::syntax::{
+    Arg, Check, CompareOp, Entry as Labelled, Expr, ExprKind, FnDecl, FormalParam, Ident, LetDecl, MinimizeFrom,
+    ParamDecl, ProblemRef, SetDecl, Solve, Start, Stmt, StmtKind, TypeExpr, show_type,
+};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// What a new name in a dimension does.
+pub(super) enum Sizes<'a> {
+    /// It is a mistake.
+    Known,
+    /// It is a size that the parameter's value binds.
+    Bind(&'a mut Vec<String>),
+}
+
+impl Checker<'_> {
+    pub(super) fn statements(&mut self, statements: &[Stmt]) {
+        let mut objectives = 0;
+        for s in statements {
+            self.gone.clear();
+            self.place = Place::Top;
+            match &s.kind {
+                StmtKind::Set(d) => self.set_decl(d),
+                StmtKind::Param(d) => self.param_decl(d),
+                StmtKind::Let(d) => {
+                    let ty = self.let_decl(d);
+                    self.unnamed.lets.insert(d.name.text.clone(), (ty, d.name.span));
+                }
+                StmtKind::Var(d) => {
+                    let ty = self.var_decl(d);
+                    self.unnamed.vars.insert(d.name.text.clone(), (ty, d.name.span));
+                }
+                StmtKind::Fn(d) => self.fn_decl(d),
+                StmtKind::Problem(d) => self.problem_decl(d),
+                StmtKind::Objective(o) => {
+                    objectives += 1;
+                    if objectives == 1 {
+                        self.unnamed.objectives.clear();
+                    }
+                    let mut p = std::mem::take(&mut self.unnamed);
+                    self.objective(&mut p, o);
+                    self.unnamed = p;
+                }
+                StmtKind::SubjectTo(list) => {
+                    let mut p = std::mem::take(&mut self.unnamed);
+                    self.constraints(&mut p, list);
+                    self.unnamed = p;
+                }
+                StmtKind::MinimizeFrom(m) => self.minimize_from(m),
+                StmtKind::Solve(c) => self.solve(c),
+                StmtKind::Assign { name, value } => self.assign(name, value),
+                StmtKind::Print(items) => items.iter().for_each(|e| self.printed(e)),
+                StmtKind::Inspect { target, .. } => {
+                    self.target(target.as_ref(), s.span);
+                }
+                StmtKind::Assert { condition, within } => self.assert(condition, within.as_ref()),
+                StmtKind::Seed(e) => {
+                    self.integer(e, "a seed");
+                }
+                StmtKind::NotBuilt { declares, .. } | StmtKind::Error { declares } => {
+                    self.declare_error(declares.as_ref())
+                }
+            }
+        }
+    }
+
+    /// A name whose declaration was reported.
+    pub(super) fn declare_error(&mut self, name: Option<&Ident>) {
+        let Some(n) = name else { return };
+        if self.scope.get(&n.text).is_none() {
+            self.declare(n, What::Error);
+        }
+    }
+
+    fn integer(&mut self, e: &Expr, what: &str) {
+        let ty = self.constant_scalar(e, what);
+        if ty.elem() == Some(Elem::Real) {
+            let d = errors::wrong_type(&format!("{what}, an integer,"), &ty.describe(), e.span);
+            self.report(d);
+        }
+    }
+
+    pub(super) fn set_decl(&mut self, d: &SetDecl) {
+        let name = &d.name;
+        if let Some(w) = &d.within {
+            if !matches!(d.value.kind, ExprKind::Subset(_) | ExprKind::Error) && !matches!(w.kind, ExprKind::Error) {
+                let m = Diagnostic::new(Code::NotBuiltYet, "sets inside other sets are not built yet")
+                    .at(w.span, "")
+                    .help("declare it as a set of its own, or put the condition after the binders of a `sum`");
+                self.report(m);
+            }
+            return self.declare(name, What::Error);
+        }
+        let (mut dim, mut labels) = (Dim::Unknown, None);
+        match &d.value.kind {
+            ExprKind::Set(items) => {
+                let texts: Vec<String> = items
+                    .iter()
+                    .filter_map(|i| match &i.kind {
+                        ExprKind::Text(t) => Some(t.clone()),
+                        _ => None,
+                    })
+                    .collect();
+                if texts.len() == items.len() {
+                    for (k, i) in items.iter().enumerate() {
+                        self.expr(i);
+                        if let Some(first) = texts[..k].iter().position(|t| *t == texts[k]) {
+                            let m = Diagnostic::new(Code::DuplicateLabel, format!("\"{}\" is listed twice", texts[k]))
+                                .at(i.span, "again here")
+                                .at(items[first].span, "first here")
+                                .help("an element of a set stands in it once");
+                            self.report(m);
+                            break;
+                        }
+                    }
+                    dim = Dim::Labels(name.text.clone());
+                    labels = Some(Rc::new(texts));
+                } else {
+                    let ty = self.expr(&d.value);
+                    match ty.kind {
+                        Kind::Set(r @ Dim::Range { .. }) => dim = r,
+                        _ if !texts.is_empty() => {
+                            let m = Diagnostic::new(Code::WrongType, "a set holds labels or integers, not both")
+                                .at(d.value.span, "");
+                            self.report(m);
+                        }
+                        _ => {
+                            let m = Diagnostic::new(Code::NotBuiltYet, "sets of integers with gaps are not built yet")
+                                .at(d.value.span, "")
+                                .help("a range is written `l..u`");
+                            self.report(m);
+                        }
+                    }
+                }
+            }
+            ExprKind::Call { callee, args } if callee.as_name() == Some("read") => {
+                self.read_args(args, d.value.span);
+                dim = Dim::Labels(name.text.clone());
+            }
+            ExprKind::Error | ExprKind::Subset(_) => {
+                self.expr(&d.value);
+            }
+            ExprKind::Labelled(_) => {
+                let m = errors::wrong_type("a set", "a labelled array", d.value.span)
+                    .help("the elements of a set stand without values: `{\"a\", \"b\"}`");
+                self.report(m);
+            }
+            _ => dim = self.set_of(&d.value),
+        }
+        let what = if dim == Dim::Unknown {
+            What::Error
+        } else {
+            What::Set { dim, labels }
+        };
+        self.declare(name, what);
+    }
+
+    /// A type as declared. New names in its dimensions bind sizes where `sizes` allows it.
+    pub(super) fn declared_type(&mut self, t: &TypeExpr, mut sizes: Sizes<'_>) -> Ty {
+        let (elem, rank) = match t.name.text.as_str() {
+            "Real" => (Elem::Real, None),
+            "Int" => (Elem::Int, None),
+            "Bool" => (Elem::Bool, None),
+            "Text" => (Elem::Text, None),
+            "Vector" => (Elem::Real, Some(1)),
+            "Matrix" => (Elem::Real, Some(2)),
+            "Symmetric" | "Diagonal" => (Elem::Real, Some(1)),
+            other => {
+                let d = if matches!(
+                    other,
+                    "Operator" | "Schedule" | "Problem" | "Solution" | "Optimizer" | "Pipeline" | "Table" | "Plot"
+                ) {
+                    Diagnostic::new(Code::NotBuiltYet, format!("the type `{other}` is not built yet"))
+                        .at(t.name.span, "")
+                } else {
+                    let types = [
+                        "Real",
+                        "Int",
+                        "Bool",
+                        "Text",
+                        "Vector",
+                        "Matrix",
+                        "Symmetric",
+                        "Diagonal",
+                    ];
+                    let near = match other {
+                        "Float" | "Double" | "Number" | "real" | "float" => Some("Real"),
+                        "Integer" | "Integers" => Some("Int"),
+                        "Boolean" | "Binary" => Some("Bool"),
+                        "String" => Some("Text"),
+                        _ => did_you_mean(other, types),
+                    };
+                    let d = Diagnostic::new(Code::UnknownName, format!("there is no type `{other}`"))
+                        .at(t.name.span, "unknown type");
+                    match near {
+                        Some(n) => d.help_edit(format!("did you mean `{n}`?"), t.name.span, n),
+                        None => d.help("an array over sets is `Real[I, J]`, a number `Real` or `Int`"),
+                    }
+                };
+                // Its sizes are names all the same.
+                for e in &t.dims {
+                    self.dimension(e, &mut sizes);
+                }
+                return self.wrong(d);
+            }
+        };
+        let mut dims: Vec<Dim> = vec![];
+        for e in &t.dims {
+            dims.push(self.dimension(e, &mut sizes));
+        }
+        if let Some(r) = rank.filter(|r| *r != dims.len()) {
+            let n = &t.name.text;
+            let wanted = if r == 1 {
+                format!("{n}[n]")
+            } else {
+                format!("{n}[m, n]")
+            };
+            let d = Diagnostic::new(
+                Code::WrongType,
+                format!("`{}`: a {n} is written `{wanted}`", show_type(t)),
+            )
+            .at(t.span, "");
+            return self.wrong(d);
+        }
+        if matches!(t.name.text.as_str(), "Symmetric" | "Diagonal")
+            && let Some(d) = dims.first().cloned()
+        {
+            dims.push(d);
+        }
+        Ty::array(elem, dims, false)
+    }
+
+    fn dimension(&mut self, e: &Expr, sizes: &mut Sizes<'_>) -> Dim {
+        if let ExprKind::Tuple(items) = &e.kind {
+            // Reported as not built; its sizes are names all the same.
+            items.iter().for_each(|i| drop(self.dimension(i, sizes)));
+            return Dim::Unknown;
+        }
+        if let (Some(n), Sizes::Bind(fresh)) = (e.as_name(), &mut *sizes)
+            && self.scope.get(n).is_none()
+        {
+            let near = did_you_mean(
+                n,
+                self.scope
+                    .names()
+                    .filter(|(_, d)| matches!(d.what, What::Set { .. }))
+                    .map(|(n, _)| n),
+            );
+            if let Some(near) = near.filter(|_| n.chars().count() >= 4).map(str::to_string) {
+                let d = errors::unknown_name(n, e.span, Some(&near))
+                    .note(format!("a new name here would be a size, and `{near}` is a set"));
+                self.report(d);
+                return Dim::Unknown;
+            }
+            fresh.push(n.to_string());
+            let ident = Ident {
+                text: n.to_string(),
+                span: e.span,
+            };
+            self.declare(&ident, What::Size);
+            self.expr(e);
+            return Dim::size(Poly::symbol(n));
+        }
+        let ty = self.expr(e);
+        match &ty.kind {
+            Kind::Error => Dim::Unknown,
+            Kind::Set(d) => d.clone(),
+            Kind::Array {
+                elem: Elem::Int, dims, ..
+            } if dims.is_empty() && !ty.varies => {
+                if e.as_integer().is_some_and(|n| n < 0) {
+                    let d = Diagnostic::new(Code::WrongType, "a dimension has no fewer than 0 elements")
+                        .at(e.span, "negative");
+                    self.report(d);
+                    return Dim::Unknown;
+                }
+                self.poly(e).map_or(Dim::Unknown, Dim::size)
+            }
+            _ => {
+                let d = errors::wrong_type("a dimension, a set or an integer,", &ty.describe(), e.span);
+                self.report(d);
+                Dim::Unknown
+            }
+        }
+    }
+
+    fn param_decl(&mut self, d: &ParamDecl) {
+        let mut fresh = vec![];
+        let declared = d.ty.as_ref().map(|t| self.declared_type(t, Sizes::Bind(&mut fresh)));
+        self.defining.push((d.name.text.clone(), d.name.span));
+        let ty = match declared {
+            Some(ty) => {
+                if let Some(v) = &d.value {
+                    self.value_fits(&d.name, &ty, v, &fresh);
+                }
+                ty
+            }
+            None => match &d.value {
+                Some(v) if is_read(v) => {
+                    let m = Diagnostic::new(Code::WrongType, "`read` needs to know what is wanted")
+                        .at(d.name.span, "no type")
+                        .help(format!(
+                            "declare its type: `param {}: Matrix[m, n] = read(…)`",
+                            d.name.text
+                        ));
+                    self.wrong(m)
+                }
+                Some(v) => {
+                    let ty = self.expr(v);
+                    self.no_variables(v, &ty)
+                }
+                None => {
+                    let m = Diagnostic::new(
+                        Code::WrongType,
+                        format!("the parameter `{}` has neither a type nor a value", d.name.text),
+                    )
+                    .at(d.name.span, "")
+                    .help(format!("`param {}: Real`, or `param {} = 1`", d.name.text, d.name.text));
+                    self.wrong(m)
+                }
+            },
+        };
+        if let Some(v) = &d.default {
+            self.constant_scalar(v, "a default");
+        }
+        self.checks(&d.checks, &ty);
+        self.defining.pop();
+        self.declare(&d.name, What::Param(ty));
+    }
+
+    /// Checks of a parameter: constants of its shape, or single ones.
+    fn checks(&mut self, checks: &[Check], ty: &Ty) {
+        for c in checks {
+            let v = self.expr(&c.value);
+            if c.op == CompareOp::In {
+                if !matches!(v.kind, Kind::Set(_) | Kind::Interval | Kind::Error) {
+                    let d = errors::wrong_type("a set or an interval after `in`", &v.describe(), c.value.span);
+                    self.report(d);
+                }
+                continue;
+            }
+            let v = self.numeric(&c.value, v);
+            self.no_variables(&c.value, &v);
+            if !v.dims().is_empty() && !ty.is_error() && v.dims() != ty.dims() {
+                let d = errors::wrong_type(
+                    &format!("a number or {} in a check", ty.describe()),
+                    &v.describe(),
+                    c.value.span,
+                );
+                self.report(d);
+            }
+        }
+    }
+
+    /// Reports a value that depends on variables.
+    pub(super) fn no_variables(&mut self, e: &Expr, ty: &Ty) -> Ty {
+        if !ty.varies || ty.is_error() {
+            return ty.clone();
+        }
+        let d = errors::wrong_type("a value", "an expression of variables", e.span)
+            .help("a variable has a value only in a solution: `s = solve …`, then `s.x`");
+        self.wrong(d)
+    }
+
+    /// Does a value fit a declared type? Dimensions whose sizes this value binds are not compared.
+    fn value_fits(&mut self, name: &Ident, ty: &Ty, value: &Expr, fresh: &[String]) {
+        match &value.kind {
+            _ if is_read(value) => {
+                if let ExprKind::Call { args, .. } = &value.kind {
+                    self.read_args(args, value.span);
+                }
+                if ty.elem() == Some(Elem::Text) && !ty.is_error() {
+                    let d = Diagnostic::new(Code::NotBuiltYet, "reading texts is not built yet").at(value.span, "");
+                    self.report(d);
+                }
+            }
+            ExprKind::Labelled(entries) => self.labelled(name, ty, entries, value.span),
+            _ => {
+                let v = self.expr(value);
+                let v = self.no_variables(value, &v);
+                if v.is_error() || ty.is_error() {
+                    return;
+                }
+                let wrong = |c: &mut Self| {
+                    let d = errors::wrong_type(
+                        &format!("{} for `{}`", ty.describe(), name.text),
+                        &v.describe(),
+                        value.span,
+                    );
+                    let d = if d.labels.iter().all(|l| l.span != name.span) {
+                        d.at(name.span, format!("`{}` is declared here", name.text))
+                    } else {
+                        d
+                    };
+                    c.report(d);
+                };
+                let (Some(want), Some(have)) = (ty.elem(), v.elem()) else {
+                    return wrong(self);
+                };
+                let text = |e| e == Elem::Text;
+                let fits = text(want) == text(have)
+                    && !(want == Elem::Int && have == Elem::Real)
+                    && !(want == Elem::Bool && have != Elem::Bool);
+                let (a, b) = (ty.dims(), v.dims());
+                let free = |d: &Dim| match d {
+                    Dim::Range { lo, hi } => lo.symbols().chain(hi.symbols()).any(|s| fresh.iter().any(|f| f == s)),
+                    _ => false,
+                };
+                // A single number fills an array.
+                let shape = b.is_empty()
+                    || a.len() == b.len() && a.iter().zip(b).all(|(p, q)| free(p) || p.same(q) != Same::No);
+                if !fits || !shape {
+                    wrong(self);
+                }
+            }
+        }
+    }
+
+    fn labelled(&mut self, name: &Ident, ty: &Ty, entries: &[Labelled], at: Span) {
+        let n = ty.dims().len();
+        for entry in entries {
+            let v = self.expr(&entry.value);
+            let v = self.no_variables(&entry.value, &v);
+            let number = v.is_error() || v.dims().is_empty() && v.elem().is_some();
+            if !number {
+                let d = errors::wrong_type("a single value", &v.describe(), entry.value.span);
+                self.report(d);
+            }
+            if ty.is_error() {
+                continue;
+            }
+            if entry.key.len() != n {
+                let place = entry.key.first().map_or(at, |k| k.span);
+                let d = Diagnostic::new(
+                    Code::WrongIndexCount,
+                    format!(
+                        "`{}` is {}: an entry has {n} labels, this one {}",
+                        name.text,
+                        ty.describe(),
+                        entry.key.len()
+                    ),
+                )
+                .at(place, "")
+                .at(name.span, "declared here");
+                return self.report(d);
+            }
+            for (k, dim) in entry.key.iter().zip(ty.dims()) {
+                let t = self.expr(k);
+                match (dim, &k.kind) {
+                    (Dim::Labels(s), ExprKind::Text(_)) => {
+                        let s = s.clone();
+                        if !self.known_label(&s, k) {
+                            return;
+                        }
+                    }
+                    (Dim::Labels(s), _) if !t.is_error() => {
+                        let d = errors::wrong_type(&format!("a label of {s}"), &t.describe(), k.span);
+                        return self.report(d);
+                    }
+                    (Dim::Range { .. }, _) if !t.is_error() && t.elem() != Some(Elem::Int) => {
+                        let d = errors::wrong_type("an integer of the range", &t.describe(), k.span);
+                        return self.report(d);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// `read("file", column: y)`: column names are names of the file, not of the program.
+    fn read_args(&mut self, args: &[Arg], at: Span) {
+        match args.first() {
+            Some(a) if a.name.is_none() => {
+                let ty = self.expr(&a.value);
+                if !ty.is_error() && ty.elem() != Some(Elem::Text) {
+                    let d = errors::wrong_type("a file's path, a text,", &ty.describe(), a.value.span);
+                    self.report(d);
+                }
+            }
+            _ => {
+                let d = errors::arity("read", "a file's path", 0, at, None).help("`read(\"data.csv\")`");
+                self.report(d);
+            }
+        }
+        let mut seen: Vec<&str> = vec![];
+        for a in args.iter().skip(1) {
+            let Some(n) = &a.name else {
+                let d = errors::arity("read", "one file's path", args.len(), a.value.span, None)
+                    .help("name the argument: `column: y`");
+                self.report(d);
+                continue;
+            };
+            if !matches!(n.text.as_str(), "column" | "columns") {
+                let mut d = Diagnostic::new(Code::UnknownArgument, format!("`read` has no argument `{}`", n.text))
+                    .at(n.span, "unknown");
+                d = match did_you_mean(&n.text, ["column", "columns"]) {
+                    Some(m) => d.help_edit(format!("did you mean `{m}`?"), n.span, m),
+                    None => d.help("it takes `column: y` and `columns: all except y`"),
+                };
+                self.report(d);
+            } else if seen.contains(&n.text.as_str()) {
+                let d = Diagnostic::new(Code::UnknownArgument, format!("`{}` is given twice", n.text))
+                    .at(n.span, "again here");
+                self.report(d);
+            }
+            seen.push(&n.text);
+        }
+    }
+
+    pub(super) fn let_decl(&mut self, d: &LetDecl) -> Ty {
+        self.defining.push((d.name.text.clone(), d.name.span));
+        let declared = d.ty.as_ref().map(|t| self.declared_type(t, Sizes::Known));
+        let mut ty = match (&declared, &d.value.kind) {
+            (_, ExprKind::Call { .. }) if is_read(&d.value) => {
+                let m = Diagnostic::new(Code::WrongType, "data are read by a `param`")
+                    .at(d.value.span, "")
+                    .help(format!("`param {}: Matrix[m, n] = read(…)`", d.name.text));
+                self.wrong(m)
+            }
+            (Some(t), ExprKind::Labelled(entries)) => {
+                self.labelled(&d.name, t, entries, d.value.span);
+                t.clone()
+            }
+            _ => self.expr(&d.value),
+        };
+        if let Some(t) = declared
+            && !t.is_error()
+            && !ty.is_error()
+        {
+            let fits =
+                t.dims().len() == ty.dims().len() && t.dims().iter().zip(ty.dims()).all(|(a, b)| a.same(b) != Same::No);
+            if !fits || ty.elem().is_none() || t.elem() == Some(Elem::Int) && ty.elem() == Some(Elem::Real) {
+                let m = errors::wrong_type(
+                    &format!("{} for `{}`", t.describe(), d.name.text),
+                    &ty.describe(),
+                    d.value.span,
+                );
+                ty = self.wrong(m);
+            } else if let Some(e) = t.elem() {
+                set_elem(&mut ty, e);
+            }
+        }
+        self.defining.pop();
+        let integer = ty.elem() == Some(Elem::Int) && ty.dims().is_empty() && !ty.varies;
+        let poly = if integer { self.poly(&d.value) } else { None };
+        let what = match &ty.kind {
+            Kind::Error => What::Error,
+            Kind::Set(dim) => What::Set {
+                dim: dim.clone(),
+                labels: None,
+            },
+            Kind::Array { .. } => What::Let(ty.clone(), poly),
+            _ => {
+                let m = errors::wrong_type("a value", &ty.describe(), d.value.span);
+                self.report(m);
+                What::Error
+            }
+        };
+        self.declare(&d.name, what);
+        ty
+    }
+
+    /// Parameters of a function or a problem, declared in the current scope; the names of the sizes they bind.
+    pub(super) fn formals(&mut self, params: &[FormalParam]) -> (Vec<FormalInfo>, Vec<String>) {
+        let (mut out, mut generics) = (vec![], vec![]);
+        for p in params {
+            let ty = self.declared_type(&p.ty, Sizes::Bind(&mut generics));
+            self.checks(&p.checks, &ty);
+            if let Some(v) = &p.default {
+                let fresh = generics.clone();
+                self.value_fits(&p.name, &ty, v, &fresh);
+            }
+            self.declare(&p.name, What::Formal(ty.clone()));
+            out.push(FormalInfo {
+                name: p.name.text.clone(),
+                ty,
+                optional: p.default.is_some(),
+            });
+        }
+        (out, generics)
+    }
+
+    fn fn_decl(&mut self, d: &FnDecl) {
+        let before = self.diagnostics.len();
+        self.place = Place::Function;
+        let mark = self.scope.mark();
+        self.defining.push((d.name.text.clone(), d.name.span));
+        let (params, generics) = self.formals(&d.params);
+        let declared = d.result.as_ref().map(|t| self.declared_type(t, Sizes::Known));
+        for l in &d.lets {
+            self.let_decl(l);
+        }
+        let body = self.expr(&d.body);
+        self.defining.pop();
+        let result = match declared {
+            Some(t) => {
+                if !t.is_error() && !body.is_error() {
+                    let fits = body.elem().is_some()
+                        && t.dims().len() == body.dims().len()
+                        && t.dims().iter().zip(body.dims()).all(|(a, b)| a.same(b) != Same::No)
+                        && !(t.elem() == Some(Elem::Int) && body.elem() == Some(Elem::Real));
+                    if !fits {
+                        let at = d.result.as_ref().map_or(d.name.span, |r| r.span);
+                        let m = errors::wrong_type(
+                            &format!("{} as the value of `{}`", t.describe(), d.name.text),
+                            &body.describe(),
+                            d.body.span,
+                        )
+                        .at(at, "declared here");
+                        self.report(m);
+                    }
+                }
+                t
+            }
+            None => body,
+        };
+        self.scope.release(mark);
+        self.place = Place::Top;
+        let what = if self.diagnostics[before..].iter().any(Diagnostic::is_error) {
+            What::Error
+        } else {
+            What::Fn(Rc::new(FnInfo {
+                params,
+                generics,
+                result,
+            }))
+        };
+        self.declare(&d.name, what);
+    }
+
+    fn assign(&mut self, name: &Ident, value: &Expr) {
+        match self.scope.get(&name.text).map(|e| (e.span, e.what.clone())) {
+            Some((_, What::Param(ty))) => {
+                // The new value may bind the sizes anew: only what cannot change is compared.
+                let sizes: Vec<String> = ty
+                    .dims()
+                    .iter()
+                    .flat_map(|d| match d {
+                        Dim::Range { lo, hi } => lo.symbols().chain(hi.symbols()).map(str::to_string).collect(),
+                        _ => vec![],
+                    })
+                    .collect();
+                self.value_fits(name, &ty, value, &sizes);
+            }
+            Some((_, What::Error)) => {
+                self.expr(value);
+            }
+            Some((span, what)) => {
+                self.expr(value);
+                let equals = matches!(what, What::Var(_)).then(|| Span {
+                    start: name.span.end,
+                    end: value.span.start,
+                    ..value.span
+                });
+                let d = errors::bare_assignment(&name.text, name.span, None, Some(what.word()), Some(span), None);
+                let d = match equals {
+                    Some(e) => d.help_edit("an equation is written `==`, after `subject to`", e, " == "),
+                    None => d,
+                };
+                self.report(d);
+            }
+            None => {
+                self.expr(value);
+                let params = self
+                    .scope
+                    .names()
+                    .filter(|(_, e)| matches!(e.what, What::Param(_)))
+                    .map(|(n, _)| n);
+                let near = did_you_mean(&name.text, params).map(str::to_string);
+                let d = errors::bare_assignment(&name.text, name.span, None, None, None, near.as_deref());
+                self.report(d);
+                self.declare(name, What::Error);
+            }
+        }
+    }
+
+    fn printed(&mut self, e: &Expr) {
+        let ty = self.expr(e);
+        let ty = self.no_variables(e, &ty);
+        let help = match ty.kind {
+            Kind::Problem => "`inspect` shows a problem",
+            Kind::Function => "call it with arguments",
+            Kind::Solution(_) => "ask for one of its fields: `s.objective`, `s.x`, `s.dual(c)`",
+            Kind::Interval => "an interval stands only after `in`",
+            _ => return,
+        };
+        let d = errors::wrong_type("a value", &ty.describe(), e.span).help(help);
+        self.report(d);
+    }
+
+    fn assert(&mut self, condition: &Expr, within: Option<&Expr>) {
+        let ty = self.expr(condition);
+        let ty = self.no_variables(condition, &ty);
+        if let Some(w) = within {
+            self.constant_scalar(w, "a tolerance");
+            let equation = matches!(&condition.kind, ExprKind::Compare { rest, .. } if rest.len() == 1);
+            if !equation && !ty.is_error() {
+                let d = Diagnostic::new(
+                    Code::WrongType,
+                    "a tolerance belongs to one comparison: `assert a == b within t`",
+                )
+                .at(condition.span, "");
+                self.report(d);
+            }
+        }
+        if !ty.is_error() && ty.elem() != Some(Elem::Bool) {
+            let d = errors::wrong_type("a condition", &ty.describe(), condition.span);
+            self.report(d);
+        }
+    }
+
+    /// The problem that a command is about.
+    fn target(&mut self, target: Option<&ProblemRef>, at: Span) -> Option<Rc<ProblemInfo>> {
+        let Some(t) = target else {
+            if self.unnamed.vars.is_empty() && self.unnamed.objectives.is_empty() {
+                let problems: Vec<String> = self
+                    .scope
+                    .names()
+                    .filter(|(_, e)| matches!(e.what, What::Problem(_)))
+                    .map(|(n, _)| format!("`{n}`"))
+                    .collect();
+                let mut d = Diagnostic::new(
+                    Code::UnknownProblem,
+                    "there is no unnamed problem: no `var` stands at the top level",
+                )
+                .at(at, "");
+                if !problems.is_empty() {
+                    d = d.help(format!("name the problem: {}", errors::list(&problems)));
+                }
+                self.report(d);
+                return None;
+            }
+            return Some(Rc::new(self.unnamed.clone()));
+        };
+        let name = &t.name.text;
+        let Some(entry) = self.scope.get(name) else {
+            let problems = self
+                .scope
+                .names()
+                .filter(|(_, e)| matches!(e.what, What::Problem(_)))
+                .map(|(n, _)| n);
+            let near = did_you_mean(name, problems).map(str::to_string);
+            let mut d = Diagnostic::new(Code::UnknownProblem, format!("there is no problem `{name}`"))
+                .at(t.name.span, "unknown");
+            if let Some(n) = near {
+                d = d.help_edit(format!("did you mean `{n}`?"), t.name.span, n);
+            } else if let Some(later) = self.later.get(name).filter(|s| s.start > t.name.span.start) {
+                d = d.at(*later, "declared only here").help("declare it before it is used");
+            }
+            self.report(d);
+            return None;
+        };
+        let (declared, what) = (entry.span, entry.what.clone());
+        let problem = match what {
+            What::Problem(p) => p,
+            What::Error => return None,
+            other => {
+                let d = Diagnostic::new(
+                    Code::UnknownProblem,
+                    format!("`{name}` is {}, not a problem", other.word()),
+                )
+                .at(t.name.span, "")
+                .at(declared, "declared here");
+                self.report(d);
+                return None;
+            }
+        };
+        let types: Vec<(Span, Ty)> = t
+            .args
+            .iter()
+            .map(|a| {
+                let ty = self.expr(&a.value);
+                (a.value.span, self.no_variables(&a.value, &ty))
+            })
+            .collect();
+        if let Some(order) = self.arrange(name, &problem.params, &t.args, t.span, Some(declared)) {
+            let mut bound = BTreeMap::new();
+            for (formal, given) in problem.params.iter().zip(order) {
+                let Some(given) = given else { continue };
+                let Some((_, ty)) = types.iter().find(|(s, _)| *s == given.span) else {
+                    continue;
+                };
+                if ty.is_error() || formal.ty.is_error() {
+                    continue;
+                }
+                if let Err(d) = self.argument_fits(name, formal, given, ty, &problem.generics, &mut bound, declared) {
+                    self.report(*d);
+                }
+            }
+        }
+        Some(problem)
+    }
+
+    fn solve(&mut self, c: &Solve) {
+        let problem = self.target(c.target.as_ref(), c.keyword);
+        match &c.from {
+            Some(Start::Values(values)) => {
+                for (name, value) in values {
+                    let ty = self.expr(value);
+                    let ty = self.no_variables(value, &ty);
+                    let Some(p) = &problem else { continue };
+                    match p.vars.get(&name.text) {
+                        Some((var, span)) => {
+                            let var = var.clone();
+                            let span = *span;
+                            self.start_fits(&name.text, &var, span, value, &ty);
+                        }
+                        None if p.broken => {}
+                        None => {
+                            let near = did_you_mean(&name.text, p.vars.keys().map(String::as_str));
+                            let mut d = Diagnostic::new(
+                                Code::BadStart,
+                                format!("{} has no variable `{}` to start from", problem_words(p), name.text),
+                            )
+                            .at(name.span, "unknown");
+                            if let Some(n) = near {
+                                d = d.help_edit(format!("did you mean `{n}`?"), name.span, n);
+                            }
+                            self.report(d);
+                        }
+                    }
+                }
+            }
+            Some(Start::Solution(e)) => {
+                let ty = self.expr(e);
+                if !matches!(ty.kind, Kind::Solution(_) | Kind::Error) {
+                    let d = Diagnostic::new(
+                        Code::BadStart,
+                        format!(
+                            "a solve starts from a solution or from `x = …`, not from {}",
+                            ty.describe()
+                        ),
+                    )
+                    .at(e.span, "");
+                    self.report(d);
+                }
+            }
+            None => {}
+        }
+        if let Some(e) = &c.to {
+            self.constant_scalar(e, "a tolerance");
+        }
+        if let Some((e, _)) = &c.within {
+            self.constant_scalar(e, "a time");
+        }
+        if let Some(e) = &c.seed {
+            self.integer(e, "a seed");
+        }
+        if let Some(m) = &c.method {
+            for a in &m.args {
+                let ty = self.expr(&a.value);
+                self.no_variables(&a.value, &ty);
+            }
+            self.method_known(m);
+        }
+        if let Some(n) = &c.bind {
+            let what = problem.map_or(What::Error, What::Solution);
+            self.declare_result(n, what);
+        }
+    }
+
+    fn method_known(&mut self, m: &crate::lang::syntax::MethodCall) {
+        if self.catalogue.methods.is_empty() {
+            return;
+        }
+        let name = &m.name.text;
+        let Some(entry) = self.catalogue.methods.get(name) else {
+            let methods = self.catalogue.methods.keys();
+            let near = did_you_mean(name, methods.clone().map(String::as_str)).map(str::to_string);
+            let known: Vec<String> = methods.map(|n| format!("`{n}`")).collect();
+            let mut d =
+                Diagnostic::new(Code::UnknownMethod, format!("there is no method `{name}`")).at(m.name.span, "unknown");
+            d = match near {
+                Some(n) => d.help_edit(format!("did you mean `{n}`?"), m.name.span, n),
+                None => d.help("without `with`, a method is chosen by the problem's class"),
+            };
+            let d = d.note(format!("the methods are {}", errors::list(&known)));
+            self.report(d);
+            return;
+        };
+        let options = entry.options.clone();
+        for n in m.args.iter().filter_map(|a| a.name.as_ref()) {
+            if !options.contains(&n.text) {
+                let mut d = Diagnostic::new(Code::BadOption, format!("`{name}` has no option `{}`", n.text))
+                    .at(n.span, "unknown");
+                if let Some(near) = did_you_mean(&n.text, options.iter().map(String::as_str)) {
+                    d = d.help_edit(format!("did you mean `{near}`?"), n.span, near);
+                } else if options.is_empty() {
+                    d = d.note(format!("`{name}` takes no options"));
+                } else {
+                    let known: Vec<String> = options.iter().map(|o| format!("`{o}`")).collect();
+                    d = d.note(format!("its options are {}", errors::list(&known)));
+                }
+                self.report(d);
+            }
+        }
+    }
+
+    /// Does a start fit its variable: a number, or an array of the variable's shape?
+    pub(super) fn start_fits(&mut self, name: &str, var: &Ty, declared: Span, value: &Expr, ty: &Ty) {
+        if ty.is_error() || var.is_error() {
+            return;
+        }
+        let ty = self.numeric(value, ty.clone());
+        let (a, b) = (var.dims(), ty.dims());
+        let fits =
+            ty.is_error() || b.is_empty() || a.len() == b.len() && a.iter().zip(b).all(|(p, q)| p.same(q) != Same::No);
+        if !fits {
+            let d = Diagnostic::new(
+                Code::BadStart,
+                format!(
+                    "the start of `{name}` is {}, the variable {}",
+                    ty.describe(),
+                    var.describe()
+                ),
+            )
+            .at(value.span, ty.describe())
+            .at(declared, format!("`{name}` is declared here"))
+            .help("a start is a number for all entries, or an array of the variable's shape");
+            self.report(d);
+        }
+    }
+
+    fn minimize_from(&mut self, m: &MinimizeFrom) {
+        self.place = Place::Problem;
+        let mark = self.scope.mark();
+        for (name, value) in &m.starts {
+            let ty = self.expr(value);
+            let ty = self.no_variables(value, &ty);
+            let mut ty = self.numeric(value, ty);
+            set_elem(&mut ty, Elem::Real);
+            ty.varies = true;
+            if self.scope.get(&name.text).is_some() {
+                self.declare(name, What::Var(ty));
+            } else {
+                let entry = Entry {
+                    span: name.span,
+                    what: What::Var(ty),
+                };
+                self.scope.add_local(&name.text, entry);
+            }
+        }
+        let mut p = ProblemInfo::default();
+        self.objective(&mut p, &m.objective);
+        self.scope.release(mark);
+        self.place = Place::Top;
+    }
+}
+
+/// Is it `read(…)`?
+fn is_read(e: &Expr) -> bool {
+    matches!(&e.kind, ExprKind::Call { callee, .. } if callee.as_name() == Some("read"))
+}

@@ -1,0 +1,441 @@
+//! Types of expressions, kind by kind.
+//!
+//! Invariant: every expression that is reached gets an entry in the table of types, mistakes included.
+
+use super::types::{Dim, Elem, Kind, Poly, Ty};
+use super::{Checker, What};
+use crate::base::{Code, Diagnostic};
+use crate::lang::errors::types as errors;
+use crate::lang::syntax::{BinaryOp, Binders, Expr, ExprKind, Ident, UnaryOp};
+
+impl Checker<'_> {
+    /// The type of an expression.
+    pub(super) fn expr(&mut self, e: &Expr) -> Ty {
+        let ty = self.kind_of(e);
+        if let Some(slot) = self.types.get_mut(e.id.0 as usize) {
+            *slot = Some(ty.clone());
+        }
+        ty
+    }
+
+    fn kind_of(&mut self, e: &Expr) -> Ty {
+        match &e.kind {
+            ExprKind::Number { integer, .. } => Ty::scalar(if *integer { Elem::Int } else { Elem::Real }),
+            ExprKind::Text(_) => Ty::scalar(Elem::Text),
+            ExprKind::Bool(_) => Ty::scalar(Elem::Bool),
+            ExprKind::Name(n) => self.name(n, e),
+            ExprKind::Unary { op, operand } => self.unary(*op, operand),
+            ExprKind::Power { op, base, exponent, .. } => self.power(e, *op, base, exponent),
+            ExprKind::Chain { first, rest } => self.chain(e, first, rest),
+            ExprKind::Compare { first, rest } => self.compare(first, rest),
+            ExprKind::Range { lo, hi } => self.range(lo, hi),
+            ExprKind::Index { base, subscripts } => self.index(e, base, subscripts),
+            ExprKind::Call { callee, args } => self.call(e, callee, args),
+            ExprKind::Field { base, name } => self.field(base, name),
+            ExprKind::Transpose(x) => self.transpose(x),
+            ExprKind::If {
+                condition,
+                then,
+                otherwise,
+            } => self.if_expr(condition, then, otherwise),
+            ExprKind::Comprehension {
+                op,
+                binders,
+                args,
+                body,
+            } => {
+                if let Some(a) = args.first() {
+                    let d = Diagnostic::new(Code::UnknownArgument, format!("`{}` takes no named arguments", op.text))
+                        .at(a.value.span, "");
+                    self.report(d);
+                }
+                self.comprehension(e, op, binders, body)
+            }
+            ExprKind::ArrayComprehension { binders, body } => self.array_comprehension(e, binders, body),
+            ExprKind::Vector(items) => self.vector(items),
+            ExprKind::Matrix(rows) => self.matrix(e, rows),
+            ExprKind::Set(items) => self.set_literal(e, items),
+            ExprKind::Subset(b) => {
+                self.within_binders(e, b, |_, _| Ty::error());
+                Ty::error()
+            }
+            ExprKind::Labelled(entries) => {
+                for entry in entries {
+                    self.number(&entry.value);
+                }
+                let d = Diagnostic::new(Code::WrongType, "a labelled array needs a declared type")
+                    .at(e.span, "over which sets?")
+                    .help("write `param name: Real[I] = {…}`");
+                self.wrong(d)
+            }
+            ExprKind::Interval { lo, hi } => {
+                let (a, b) = (self.number(lo), self.number(hi));
+                Ty {
+                    kind: Kind::Interval,
+                    varies: a.varies || b.varies,
+                }
+            }
+            ExprKind::AllExcept(_) => {
+                let d = errors::wrong_type("a value", "`all except …`, which is an argument of `read`", e.span);
+                self.wrong(d)
+            }
+            ExprKind::Tuple(_) | ExprKind::Lambda { .. } | ExprKind::Error => Ty::error(),
+        }
+    }
+
+    fn name(&mut self, n: &str, e: &Expr) -> Ty {
+        let Some(entry) = self.scope.get(n) else {
+            return self.unknown(n, e.span);
+        };
+        match &entry.what {
+            What::Set { dim, .. } => Ty::of(Kind::Set(dim.clone())),
+            What::Size => Ty::scalar(Elem::Int),
+            What::Param(t) | What::Formal(t) => t.clone(),
+            What::Let(t, _) => {
+                let t = t.clone();
+                if t.varies {
+                    self.used.insert(n.to_string());
+                }
+                t
+            }
+            What::Var(t) => {
+                let t = t.clone();
+                self.used.insert(n.to_string());
+                t
+            }
+            What::Index(Dim::Labels(s)) => Ty::of(Kind::Label(s.clone())),
+            What::Index(Dim::Range { .. }) => Ty::scalar(Elem::Int),
+            What::Index(Dim::Unknown) | What::Error => Ty::error(),
+            What::Fn(_) => Ty::of(Kind::Function),
+            What::Problem(_) => Ty::of(Kind::Problem),
+            What::Solution(p) => Ty::of(Kind::Solution(p.name.clone())),
+        }
+    }
+
+    /// An expression that has to be a number or an array of numbers.
+    pub(super) fn number(&mut self, e: &Expr) -> Ty {
+        let ty = self.expr(e);
+        self.numeric(e, ty)
+    }
+
+    /// Reports what is no number.
+    pub(super) fn numeric(&mut self, e: &Expr, ty: Ty) -> Ty {
+        match &ty.kind {
+            Kind::Array { elem, .. } if *elem != Elem::Text => ty,
+            Kind::Error => ty,
+            Kind::Label(_) => {
+                let d = errors::wrong_type("a number", &ty.describe(), e.span)
+                    .help("a label stands for nothing but a place in arrays over its set");
+                self.wrong(d)
+            }
+            _ => {
+                let mut d = errors::wrong_type("a number", &ty.describe(), e.span);
+                match &ty.kind {
+                    Kind::Solution(_) => d = d.help("ask for one of its fields: `s.objective`, `s.x`"),
+                    Kind::Set(_) => d = d.help("its number of elements is `length(…)`"),
+                    _ => {}
+                }
+                self.wrong(d)
+            }
+        }
+    }
+
+    /// An expression that has to be a single number that no variable changes.
+    pub(super) fn constant_scalar(&mut self, e: &Expr, what: &str) -> Ty {
+        let ty = self.number(e);
+        if !ty.dims().is_empty() {
+            let d = errors::wrong_type(&format!("{what}, a single number,"), &ty.describe(), e.span);
+            return self.wrong(d);
+        }
+        if ty.varies {
+            let d = errors::wrong_type(&format!("{what}, a constant,"), "an expression of variables", e.span);
+            return self.wrong(d);
+        }
+        ty
+    }
+
+    fn unary(&mut self, op: UnaryOp, operand: &Expr) -> Ty {
+        let mut ty = self.number(operand);
+        if let Kind::Array { elem, .. } = &mut ty.kind {
+            *elem = match op {
+                UnaryOp::Not => Elem::Bool,
+                UnaryOp::Neg if *elem == Elem::Bool => Elem::Int,
+                UnaryOp::Neg => *elem,
+            };
+        }
+        ty
+    }
+
+    fn range(&mut self, lo: &Expr, hi: &Expr) -> Ty {
+        for e in [lo, hi] {
+            let ty = self.number(e);
+            let integer = ty.is_error() || ty.elem() == Some(Elem::Int) && ty.dims().is_empty();
+            if !integer {
+                let mut d = errors::wrong_type("an integer", &ty.describe(), e.span);
+                if ty.elem() == Some(Elem::Real) && ty.dims().is_empty() {
+                    d = d.help("a range `l..u` has integer ends; an interval of reals is `[l, u]` after `in`; `ceil` and `floor` give integers");
+                }
+                self.report(d);
+            }
+        }
+        match (self.poly(lo), self.poly(hi)) {
+            (Some(lo), Some(hi)) => Ty::of(Kind::Set(Dim::Range { lo, hi })),
+            _ => Ty::of(Kind::Set(Dim::Unknown)),
+        }
+    }
+
+    /// The value of an integer expression as a polynomial; an integer that is none stands for itself as text.
+    pub(super) fn poly(&self, e: &Expr) -> Option<Poly> {
+        let opaque = || {
+            let integer = self.types.get(e.id.0 as usize)?.as_ref()?;
+            (integer.elem() == Some(Elem::Int) && integer.dims().is_empty())
+                .then(|| Poly::symbol(crate::lang::syntax::show(e)))
+        };
+        match &e.kind {
+            ExprKind::Number { .. } => e.as_integer().map(Poly::number),
+            ExprKind::Name(n) => match &self.scope.get(n)?.what {
+                What::Let(_, Some(p)) => Some(p.clone()),
+                What::Size | What::Index(Dim::Range { .. }) => Some(Poly::symbol(n)),
+                What::Param(t) | What::Formal(t) | What::Let(t, None)
+                    if t.elem() == Some(Elem::Int) && t.dims().is_empty() =>
+                {
+                    Some(Poly::symbol(n))
+                }
+                _ => None,
+            },
+            ExprKind::Unary {
+                op: UnaryOp::Neg,
+                operand,
+            } => self.poly(operand)?.scaled(-1),
+            ExprKind::Chain { first, rest } => {
+                let mut p = self.poly(first)?;
+                for l in rest {
+                    let next = match l.op {
+                        BinaryOp::Add => p.plus(&self.poly(&l.operand)?),
+                        BinaryOp::Sub => p.minus(&self.poly(&l.operand)?),
+                        BinaryOp::Mul => p.times(&self.poly(&l.operand)?),
+                        _ => None,
+                    };
+                    match next {
+                        Some(n) => p = n,
+                        None => return opaque(),
+                    }
+                }
+                Some(p)
+            }
+            ExprKind::Call { callee, args } if callee.as_name() == Some("length") && args.len() == 1 => {
+                match self.types.get(args[0].value.id.0 as usize)?.as_ref()?.kind {
+                    Kind::Set(ref d) => d.length(),
+                    Kind::Array { ref dims, .. } if dims.len() == 1 => dims[0].length(),
+                    _ => opaque(),
+                }
+            }
+            ExprKind::Error => None,
+            _ => opaque(),
+        }
+    }
+
+    fn transpose(&mut self, x: &Expr) -> Ty {
+        let ty = self.number(x);
+        let Kind::Array { elem, dims, covector } = &ty.kind else {
+            return ty;
+        };
+        let (elem, mut dims, covector) = (*elem, dims.clone(), *covector);
+        if dims.len() > 2 {
+            let d = errors::wrong_type("a vector or a matrix before `'`", &ty.describe(), x.span);
+            return self.wrong(d);
+        }
+        dims.reverse();
+        let covector = dims.len() == 1 && !covector;
+        Ty {
+            kind: Kind::Array { elem, dims, covector },
+            varies: ty.varies,
+        }
+    }
+
+    fn if_expr(&mut self, condition: &Expr, then: &Expr, otherwise: &Expr) -> Ty {
+        let c = self.condition(condition);
+        self.filtered += 1;
+        let a = self.expr(then);
+        let b = self.expr(otherwise);
+        self.filtered -= 1;
+        let varies = c.varies || a.varies || b.varies;
+        if a.kind == b.kind {
+            return Ty { kind: a.kind, varies };
+        }
+        let text = |t: &Ty| t.elem() == Some(Elem::Text);
+        if text(&a) || text(&b) {
+            let d = errors::wrong_type(
+                &format!("{} in both branches", a.describe()),
+                &b.describe(),
+                otherwise.span,
+            );
+            return self.wrong(d);
+        }
+        let (a, b) = (self.numeric(then, a), self.numeric(otherwise, b));
+        let mut ty = self.entrywise("if … else", (then, &a), (otherwise, &b));
+        ty.varies |= varies;
+        ty
+    }
+
+    /// A condition: a single truth value.
+    pub(super) fn condition(&mut self, e: &Expr) -> Ty {
+        let ty = self.expr(e);
+        let ok = match &ty.kind {
+            Kind::Error => true,
+            Kind::Array { elem, dims, .. } => *elem == Elem::Bool && dims.is_empty(),
+            _ => false,
+        };
+        if ok {
+            return ty;
+        }
+        let mut d = errors::wrong_type("a condition, one truth value,", &ty.describe(), e.span);
+        if ty.elem() == Some(Elem::Bool) {
+            d = d.help("`all(…)` or `any(…)` makes one of many");
+        } else if ty.elem().is_some() && ty.dims().is_empty() {
+            d = d.help("compare it: `… != 0`");
+        }
+        self.wrong(d)
+    }
+
+    fn comprehension(&mut self, e: &Expr, op: &Ident, binders: &Binders, body: &Expr) -> Ty {
+        if !self.catalogue.is_reduction(&op.text) {
+            let known: Vec<&str> = self
+                .catalogue
+                .functions
+                .keys()
+                .map(String::as_str)
+                .filter(|n| self.catalogue.is_reduction(n))
+                .collect();
+            let near = crate::base::diagnostic::did_you_mean(&op.text, known.iter().copied()).map(str::to_string);
+            let d = Diagnostic::new(Code::UnknownName, format!("`{}` is no reduction over indices", op.text))
+                .at(op.span, "");
+            let d = match near {
+                Some(n) => d.help_edit(format!("did you mean `{n}`?"), op.span, n),
+                None => d.help("`sum`, `mean`, `prod`, `max` and `min` are"),
+            };
+            self.report(d);
+        }
+        let truth = matches!(op.text.as_str(), "all" | "any");
+        let counts = matches!(op.text.as_str(), "sum" | "prod" | "max" | "min");
+        self.within_binders(e, binders, |c, _| {
+            let mut ty = c.number(body);
+            if let Kind::Array { elem, .. } = &mut ty.kind {
+                *elem = match *elem {
+                    _ if truth => Elem::Bool,
+                    Elem::Bool | Elem::Int if counts => Elem::Int,
+                    _ => Elem::Real,
+                };
+            }
+            ty
+        })
+    }
+
+    fn array_comprehension(&mut self, e: &Expr, binders: &Binders, body: &Expr) -> Ty {
+        if let Some(c) = &binders.condition {
+            let d = Diagnostic::new(Code::NotBuiltYet, "arrays over filtered sets are not built yet")
+                .at(c.span, "this condition")
+                .help("give the other entries a value: `[i in I] (if … then … else 0)`");
+            self.report(d);
+        }
+        self.within_binders(e, binders, |c, own| {
+            let ty = c.expr(body);
+            match ty.kind {
+                Kind::Array { elem, dims, .. } => {
+                    let mut all = own.to_vec();
+                    all.extend(dims);
+                    Ty::array(elem, all, ty.varies)
+                }
+                Kind::Error => Ty::error(),
+                _ => {
+                    let d = errors::wrong_type("a number", &ty.describe(), body.span);
+                    c.wrong(d)
+                }
+            }
+        })
+    }
+
+    fn vector(&mut self, items: &[Expr]) -> Ty {
+        let (mut elem, mut varies) = (Elem::Int, false);
+        for (k, i) in items.iter().enumerate() {
+            let ty = self.expr(i);
+            varies |= ty.varies;
+            match &ty.kind {
+                Kind::Array {
+                    elem: Elem::Text, dims, ..
+                } if dims.is_empty() => elem = Elem::Text,
+                Kind::Array { elem: e, dims, .. } if dims.is_empty() => {
+                    elem = if k == 0 { *e } else { join(elem, *e) };
+                }
+                Kind::Error => elem = join(elem, Elem::Real),
+                Kind::Array { .. } => {
+                    let d = Diagnostic::new(
+                        Code::NotBuiltYet,
+                        "vectors and matrices made of blocks are not built yet",
+                    )
+                    .at(i.span, ty.describe())
+                    .help("write the entries, or a comprehension `[i in 1..n] …`");
+                    return self.wrong(d);
+                }
+                _ => {
+                    self.numeric(i, ty);
+                    elem = join(elem, Elem::Real);
+                }
+            }
+        }
+        Ty::array(elem, vec![Dim::fixed(items.len())], varies)
+    }
+
+    fn matrix(&mut self, e: &Expr, rows: &[Vec<Expr>]) -> Ty {
+        let columns = rows.first().map_or(0, Vec::len);
+        let (mut elem, mut varies) = (Elem::Int, false);
+        for row in rows {
+            let ty = self.vector(row);
+            varies |= ty.varies;
+            match ty.elem() {
+                Some(t) => elem = join(elem, t),
+                None => return Ty::error(),
+            }
+            if row.len() != columns {
+                let at = match (row.first(), row.last()) {
+                    (Some(a), Some(b)) => a.span.to(b.span),
+                    _ => e.span,
+                };
+                let d = Diagnostic::new(Code::ShapeMismatch, "the rows of a matrix differ in length")
+                    .at(at, format!("{} entries", row.len()))
+                    .note(format!("the first row has {columns}"));
+                return self.wrong(d);
+            }
+        }
+        Ty::array(elem, vec![Dim::fixed(rows.len()), Dim::fixed(columns)], varies)
+    }
+
+    /// A set literal that stands in an expression: integers that follow one another are a range.
+    fn set_literal(&mut self, e: &Expr, items: &[Expr]) -> Ty {
+        let integers: Vec<i64> = items.iter().filter_map(Expr::as_integer).collect();
+        for i in items {
+            self.expr(i);
+        }
+        let texts = items.iter().all(|i| matches!(i.kind, ExprKind::Text(_)));
+        let follow = integers.windows(2).all(|w| w[1] == w[0] + 1);
+        match (integers.first(), integers.last()) {
+            (Some(a), Some(b)) if follow && integers.len() == items.len() => Ty::of(Kind::Set(Dim::Range {
+                lo: Poly::number(*a),
+                hi: Poly::number(*b),
+            })),
+            _ if texts => Ty::of(Kind::Set(Dim::Labels(format!("the set at {}", e.span.start)))),
+            // A set of numbers for a check: `in {-1, 1}`.
+            _ => Ty::of(Kind::Set(Dim::Unknown)),
+        }
+    }
+}
+
+/// The entries of a combination of two arrays.
+pub(super) fn join(a: Elem, b: Elem) -> Elem {
+    match (a, b) {
+        (Elem::Text, _) | (_, Elem::Text) => Elem::Text,
+        (Elem::Real, _) | (_, Elem::Real) => Elem::Real,
+        (Elem::Bool, Elem::Bool) => Elem::Bool,
+        _ => Elem::Int,
+    }
+}

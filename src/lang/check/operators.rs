@@ -1,0 +1,458 @@
+//! Operators: the linear-algebra product, entrywise combination, comparison.
+//!
+//! Invariant: a scalar combines with any array; two arrays combine entry by entry only over the same sets.
+
+use super::Checker;
+use super::expr::join;
+use super::types::{Dim, Elem, Kind, Same, Ty};
+use crate::base::{Code, Diagnostic, Span};
+use crate::lang::errors::types as errors;
+use crate::lang::syntax::{BinaryOp, CompareOp, Expr, ExprKind, Link, show};
+
+/// An array's parts.
+struct Parts<'t> {
+    elem: Elem,
+    dims: &'t [Dim],
+    covector: bool,
+}
+
+fn parts(ty: &Ty) -> Option<Parts<'_>> {
+    match &ty.kind {
+        Kind::Array { elem, dims, covector } => Some(Parts {
+            elem: *elem,
+            dims,
+            covector: *covector,
+        }),
+        _ => None,
+    }
+}
+
+impl Checker<'_> {
+    pub(super) fn chain(&mut self, whole: &Expr, first: &Expr, rest: &[Link<BinaryOp>]) -> Ty {
+        let logic = matches!(rest.first().map(|l| l.op), Some(BinaryOp::And | BinaryOp::Or));
+        let mut left = if logic {
+            self.condition_or_array(first)
+        } else {
+            self.number(first)
+        };
+        for (k, link) in rest.iter().enumerate() {
+            let right = if logic {
+                self.condition_or_array(&link.operand)
+            } else {
+                self.number(&link.operand)
+            };
+            // What stands left of the operator, for messages: the prefix of the chain.
+            let prefix;
+            let left_expr = if k == 0 {
+                first
+            } else {
+                prefix = Expr {
+                    id: whole.id,
+                    span: first.span.to(rest[k - 1].operand.span),
+                    kind: ExprKind::Error,
+                };
+                &prefix
+            };
+            left = self.binary(link, (left_expr, &left), (&link.operand, &right), k == 0);
+        }
+        left
+    }
+
+    fn condition_or_array(&mut self, e: &Expr) -> Ty {
+        let ty = self.expr(e);
+        match &ty.kind {
+            Kind::Error => ty,
+            Kind::Array { elem: Elem::Bool, .. } => ty,
+            _ => {
+                let d = errors::wrong_type("a truth value", &ty.describe(), e.span);
+                self.wrong(d)
+            }
+        }
+    }
+
+    /// An operand of a message; a prefix of a chain has no text of its own.
+    fn side(&self, e: &Expr, ty: &Ty) -> errors::Operand {
+        let mut o = self.operand(e, ty);
+        if matches!(e.kind, ExprKind::Error) {
+            o.text = "the left side".into();
+        }
+        o
+    }
+
+    fn binary(&mut self, link: &Link<BinaryOp>, a: (&Expr, &Ty), b: (&Expr, &Ty), named: bool) -> Ty {
+        let varies = a.1.varies || b.1.varies;
+        let (Some(x), Some(y)) = (parts(a.1), parts(b.1)) else {
+            return Ty {
+                kind: Kind::Error,
+                varies,
+            };
+        };
+        let symbol = link.op.symbol();
+        let scalar = x.dims.is_empty() || y.dims.is_empty();
+        match link.op {
+            BinaryOp::Or | BinaryOp::And => {
+                let mut ty = self.entrywise(symbol, a, b);
+                set_elem(&mut ty, Elem::Bool);
+                ty
+            }
+            BinaryOp::Add | BinaryOp::Sub | BinaryOp::ElemMul => {
+                let mut ty = self.entrywise(symbol, a, b);
+                if ty.elem() == Some(Elem::Bool) {
+                    set_elem(&mut ty, Elem::Int);
+                }
+                ty
+            }
+            BinaryOp::ElemDiv => {
+                let mut ty = self.entrywise(symbol, a, b);
+                set_elem(&mut ty, Elem::Real);
+                ty
+            }
+            BinaryOp::Mul if scalar => {
+                let mut ty = self.entrywise(symbol, a, b);
+                if ty.elem() == Some(Elem::Bool) {
+                    set_elem(&mut ty, Elem::Int);
+                }
+                ty
+            }
+            BinaryOp::Mul => self.product(link.op_span, a, b, named),
+            BinaryOp::Div if scalar => {
+                let mut ty = self.entrywise(symbol, a, b);
+                set_elem(&mut ty, Elem::Real);
+                ty
+            }
+            BinaryOp::Div => {
+                let d = errors::shape_mismatch(
+                    "`/` divides by a number".into(),
+                    &[&self.side(a.0, a.1), &self.side(b.0, b.1)],
+                    None,
+                )
+                .help_edit("entry by entry: `./`", link.op_span, "./");
+                self.wrong(d)
+            }
+            BinaryOp::Rem | BinaryOp::IntDiv => {
+                for (e, t) in [a, b] {
+                    if t.elem() == Some(Elem::Real) {
+                        let d = errors::wrong_type(
+                            &format!("`{symbol}` is for integers: an integer"),
+                            &t.describe(),
+                            e.span,
+                        );
+                        return self.wrong(d);
+                    }
+                }
+                self.entrywise(symbol, a, b)
+            }
+            BinaryOp::Solve => self.solve_system(link.op_span, a, b),
+            BinaryOp::Pow | BinaryOp::ElemPow => Ty::error(),
+        }
+    }
+
+    pub(super) fn power(&mut self, whole: &Expr, op: BinaryOp, base: &Expr, exponent: &Expr) -> Ty {
+        let (a, b) = (self.number(base), self.number(exponent));
+        if a.is_error() || b.is_error() {
+            return Ty::error();
+        }
+        if op == BinaryOp::Pow && !(a.dims().is_empty() && b.dims().is_empty()) {
+            let d = errors::shape_mismatch(
+                format!("`{}`: `^` raises a number to a number", show(whole)),
+                &[&self.operand(base, &a), &self.operand(exponent, &b)],
+                None,
+            );
+            let at = match &whole.kind {
+                ExprKind::Power { op_span, .. } => *op_span,
+                _ => whole.span,
+            };
+            let d = d.help_edit("entry by entry: `.^`", at, ".^");
+            return self.wrong(d);
+        }
+        let mut ty = self.entrywise(op.symbol(), (base, &a), (exponent, &b));
+        let whole_number = exponent.as_integer().is_some_and(|k| k >= 0) && a.elem() != Some(Elem::Real);
+        set_elem(&mut ty, if whole_number { Elem::Int } else { Elem::Real });
+        ty
+    }
+
+    /// Entry by entry, a scalar with anything.
+    pub(super) fn entrywise(&mut self, op: &str, a: (&Expr, &Ty), b: (&Expr, &Ty)) -> Ty {
+        let varies = a.1.varies || b.1.varies;
+        let (Some(x), Some(y)) = (parts(a.1), parts(b.1)) else {
+            return Ty {
+                kind: Kind::Error,
+                varies,
+            };
+        };
+        let elem = join(x.elem, y.elem);
+        if y.dims.is_empty() || x.dims.is_empty() {
+            let (dims, covector) = if y.dims.is_empty() {
+                (x.dims.to_vec(), x.covector)
+            } else {
+                (y.dims.to_vec(), y.covector)
+            };
+            return Ty {
+                kind: Kind::Array { elem, dims, covector },
+                varies,
+            };
+        }
+        let same = x.dims.len() == y.dims.len() && x.dims.iter().zip(y.dims).all(|(p, q)| p.same(q) != Same::No);
+        if same && x.covector == y.covector {
+            let dims = x
+                .dims
+                .iter()
+                .zip(y.dims)
+                .map(|(p, q)| if *p == Dim::Unknown { q.clone() } else { p.clone() })
+                .collect();
+            return Ty {
+                kind: Kind::Array {
+                    elem,
+                    dims,
+                    covector: x.covector,
+                },
+                varies,
+            };
+        }
+        let (left, right) = (self.side(a.0, a.1), self.side(b.0, b.1));
+        let d = if same {
+            errors::shape_mismatch(
+                format!("`{op}` combines a vector with a transposed one"),
+                &[&left, &right],
+                Some("transpose one of them, or neither: `x'`".into()),
+            )
+        } else {
+            let example = match (x.dims, y.dims) {
+                ([p @ Dim::Labels(_)], [q @ Dim::Labels(_)]) if a.0.as_name().is_some() && b.0.as_name().is_some() => {
+                    Some(format!(
+                        "[i in {}, j in {}] ({}[i] {op} {}[j])",
+                        p.describe(),
+                        q.describe(),
+                        left.text,
+                        right.text
+                    ))
+                }
+                _ => None,
+            };
+            errors::no_broadcast(op, &left, &right, example)
+        };
+        self.wrong(d)
+    }
+
+    /// `a*b` for arrays that are both no scalars.
+    fn product(&mut self, at: Span, a: (&Expr, &Ty), b: (&Expr, &Ty), named: bool) -> Ty {
+        let varies = a.1.varies || b.1.varies;
+        let (Some(x), Some(y)) = (parts(a.1), parts(b.1)) else {
+            return Ty::error();
+        };
+        let elem = match join(x.elem, y.elem) {
+            Elem::Bool => Elem::Int,
+            e => e,
+        };
+        let (left, right) = (self.side(a.0, a.1), self.side(b.0, b.1));
+        let array = |dims: Vec<Dim>, covector: bool| Ty {
+            kind: Kind::Array { elem, dims, covector },
+            varies,
+        };
+        let inner = |p: &Dim, q: &Dim| p.same(q) != Same::No;
+        match (x.dims, x.covector, y.dims, y.covector) {
+            ([p], true, [q], false) if inner(p, q) => array(vec![], false),
+            ([p], false, [q], true) => array(vec![p.clone(), q.clone()], false),
+            ([_], false, [_], false) => {
+                let d = if named {
+                    errors::vector_times_vector(&left, &right, a.0.span.to(b.0.span))
+                } else {
+                    errors::vector_times_vector(&left, &right, at)
+                };
+                self.wrong(d)
+            }
+            ([m, k], false, [n], false) if inner(k, n) => array(vec![m.clone()], false),
+            ([m], true, [k, n], false) if inner(m, k) => array(vec![n.clone()], true),
+            ([m, k], false, [l, n], false) if inner(k, l) => array(vec![m.clone(), n.clone()], false),
+            (p, _, q, _) => {
+                let help = match (p, q) {
+                    ([m, k], [n]) if m.same(n) == Same::Yes => {
+                        let _ = k;
+                        Some(format!("transpose the matrix: `{}'*{}`", left.text, right.text))
+                    }
+                    ([m, _], [l, n]) if m.same(l) == Same::Yes => {
+                        let _ = n;
+                        Some(format!("transpose the left one: `{}'*{}`", left.text, right.text))
+                    }
+                    ([_, k], [_, n]) if k.same(n) == Same::Yes => {
+                        Some(format!("transpose the right one: `{}*{}'`", left.text, right.text))
+                    }
+                    ([m], [k, _]) if !x.covector && m.same(k) == Same::Yes => {
+                        Some(format!("transpose the vector: `{}'*{}`", left.text, right.text))
+                    }
+                    _ if p.len() == q.len() => {
+                        Some("entry by entry it is `.*`; the product sums over the inner dimension".into())
+                    }
+                    _ => Some(
+                        "if two sizes are one, give them one name; a sum over chosen indices is `sum(i in I) …`".into(),
+                    ),
+                };
+                let (k, l) = match (p.last(), q.first()) {
+                    (Some(k), Some(l)) => (k.describe(), l.describe()),
+                    _ => (String::new(), String::new()),
+                };
+                let message = if p.len() > 2 || q.len() > 2 {
+                    "`*` multiplies matrices and vectors".to_string()
+                } else if k == l {
+                    "`*` does not multiply these in this order".to_string()
+                } else {
+                    format!("`*` needs the same inner dimension: {k} on the left, {l} on the right")
+                };
+                let d = errors::shape_mismatch(message, &[&left, &right], help);
+                self.wrong(d)
+            }
+        }
+    }
+
+    /// `A \ b`.
+    fn solve_system(&mut self, at: Span, a: (&Expr, &Ty), b: (&Expr, &Ty)) -> Ty {
+        let (Some(x), Some(y)) = (parts(a.1), parts(b.1)) else {
+            return Ty::error();
+        };
+        let varies = a.1.varies || b.1.varies;
+        if let ([m, n], [k, rest @ ..]) = (x.dims, y.dims)
+            && rest.len() <= 1
+            && !y.covector
+            && m.same(k) != Same::No
+        {
+            let mut dims = vec![n.clone()];
+            dims.extend(rest.iter().cloned());
+            return Ty::array(Elem::Real, dims, varies);
+        }
+        let message = match (x.dims, y.dims) {
+            ([m, _], [k, ..]) => format!(
+                "`A \\ b` needs as many rows on both sides: {} and {}",
+                m.describe(),
+                k.describe()
+            ),
+            _ => "`\\` solves a linear system: a matrix on the left, a vector or matrix on the right".into(),
+        };
+        let (left, right) = (self.side(a.0, a.1), self.side(b.0, b.1));
+        let d = errors::shape_mismatch(message, &[&left, &right], None);
+        let d = if x.dims.is_empty() {
+            d.help_edit("to divide by a number, write `/`", at, "/")
+        } else {
+            d
+        };
+        self.wrong(d)
+    }
+
+    /// A comparison, membership included: truth values of the combined shape.
+    pub(super) fn compare(&mut self, first: &Expr, rest: &[Link<CompareOp>]) -> Ty {
+        let mut left_expr = first;
+        let mut left = self.expr(first);
+        let mut dims: Vec<Dim> = vec![];
+        let (mut varies, mut broken) = (left.varies, left.is_error());
+        for link in rest {
+            let right = self.expr(&link.operand);
+            varies |= right.varies;
+            let pair = self.compared(link, (left_expr, &left), (&link.operand, &right));
+            match pair {
+                Some(d) if dims.len() < d.len() => dims = d,
+                Some(_) => {}
+                None => broken = true,
+            }
+            left = right;
+            left_expr = &link.operand;
+        }
+        if broken {
+            return Ty {
+                kind: Kind::Error,
+                varies,
+            };
+        }
+        Ty::array(Elem::Bool, dims, varies)
+    }
+
+    /// The dimensions of one comparison; nothing after a mistake.
+    fn compared(&mut self, link: &Link<CompareOp>, a: (&Expr, &Ty), b: (&Expr, &Ty)) -> Option<Vec<Dim>> {
+        if a.1.is_error() || b.1.is_error() {
+            return None;
+        }
+        let symbol = link.op.symbol();
+        if link.op == CompareOp::In {
+            return self.member(a, b);
+        }
+        let text = |t: &Ty| matches!(t.kind, Kind::Array { elem: Elem::Text, .. });
+        let equality = matches!(link.op, CompareOp::Eq | CompareOp::Ne);
+        match (&a.1.kind, &b.1.kind) {
+            (Kind::Label(s), Kind::Label(t)) if equality => {
+                if s == t {
+                    return Some(vec![]);
+                }
+                let d = Diagnostic::new(
+                    Code::WrongIndexSet,
+                    format!("an element of `{s}` is never an element of `{t}`: label sets are different sets"),
+                )
+                .at(link.op_span, "")
+                .at(a.0.span, format!("of {s}"))
+                .at(b.0.span, format!("of {t}"));
+                self.report(d);
+                None
+            }
+            (Kind::Label(s), _) if equality && text(b.1) => self.known_label(&s.clone(), b.0).then(Vec::new),
+            (_, Kind::Label(s)) if equality && text(a.1) => self.known_label(&s.clone(), a.0).then(Vec::new),
+            _ if text(a.1) && text(b.1) && equality => Some(vec![]),
+            _ => {
+                if text(a.1) || text(b.1) {
+                    let (e, t) = if text(a.1) { (b.0, b.1) } else { (a.0, a.1) };
+                    let d = errors::wrong_type("a text to compare with a text", &t.describe(), e.span);
+                    self.report(d);
+                    return None;
+                }
+                let x = self.numeric(a.0, a.1.clone());
+                let y = self.numeric(b.0, b.1.clone());
+                if x.is_error() || y.is_error() {
+                    return None;
+                }
+                let ty = self.entrywise(symbol, (a.0, &x), (b.0, &y));
+                (!ty.is_error()).then(|| ty.dims().to_vec())
+            }
+        }
+    }
+
+    fn member(&mut self, a: (&Expr, &Ty), b: (&Expr, &Ty)) -> Option<Vec<Dim>> {
+        match (&a.1.kind, &b.1.kind) {
+            (_, Kind::Interval) => {
+                let x = self.numeric(a.0, a.1.clone());
+                (!x.is_error()).then(|| x.dims().to_vec())
+            }
+            (_, Kind::Set(Dim::Unknown)) => Some(a.1.dims().to_vec()),
+            (Kind::Label(s), Kind::Set(Dim::Labels(t))) => {
+                if s == t {
+                    return Some(vec![]);
+                }
+                let d = Diagnostic::new(Code::WrongIndexSet, format!("an element of `{s}` is never in `{t}`"))
+                    .at(a.0.span, format!("of {s}"))
+                    .at(b.0.span, format!("the set {t}"));
+                self.report(d);
+                None
+            }
+            (
+                Kind::Array {
+                    elem: Elem::Text, dims, ..
+                },
+                Kind::Set(Dim::Labels(_)),
+            ) if dims.is_empty() => Some(vec![]),
+            (Kind::Array { elem, dims, .. }, Kind::Set(Dim::Range { .. })) if *elem != Elem::Text => Some(dims.clone()),
+            (_, Kind::Set(_)) => {
+                let d = errors::wrong_type("an element of the set", &a.1.describe(), a.0.span);
+                self.report(d);
+                None
+            }
+            _ => {
+                let d = errors::wrong_type("a set or an interval after `in`", &b.1.describe(), b.0.span)
+                    .help("`in [l, u]` is an interval, `in 1..n` a set");
+                self.report(d);
+                None
+            }
+        }
+    }
+}
+
+/// Changes what the entries are.
+pub(super) fn set_elem(ty: &mut Ty, to: Elem) {
+    if let Kind::Array { elem, .. } = &mut ty.kind {
+        *elem = to;
+    }
+}
