@@ -372,9 +372,13 @@ fn examples_check_without_data() {
 
 #[test]
 fn reference_programs_have_no_mistake_but_what_is_not_built() {
+    let mut wrong = vec![];
     for (name, text) in programs("../shared/design/programs") {
         for d in checked(&text).2 {
-            assert_eq!(d.code.id(), "R0190", "{name}: {d:#?}");
+            if d.code.id() != "R0190" {
+                wrong.push(format!("{name}: {} {}", d.code.id(), d.message));
+            }
         }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

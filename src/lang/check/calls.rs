@@ -18,7 +18,27 @@ use crate::lang::syntax::{Arg, Expr, ExprKind, Ident, Subscript, show};
 
 /// Functions of the language that are not built.
 const NOT_BUILT: &[&str] = &[
-    "grad", "jacobian", "hessian", "hvp", "randn", "rand", "logspace", "linspace", "operator", "fft", "toeplitz",
+    "grad",
+    "jacobian",
+    "hessian",
+    "hvp",
+    "randn",
+    "rand",
+    "logspace",
+    "linspace",
+    "operator",
+    "fft",
+    "toeplitz",
+    "cosine",
+    "warmup",
+    "exponential",
+    "piecewise",
+    "minibatch",
+    "spectrum",
+    "pattern",
+    "source",
+    "normal",
+    "uniform",
 ];
 
 /// What the dimensions of a form were bound to.

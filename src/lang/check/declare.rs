@@ -239,6 +239,9 @@ impl Checker<'_> {
         {
             dims.push(d);
         }
+        if dims.contains(&Dim::Unknown) {
+            return Ty::error();
+        }
         Ty::array(elem, dims, false)
     }
 

@@ -17,7 +17,12 @@ impl Checker<'_> {
         let mut dims = vec![];
         let mut names: Vec<&Ident> = vec![];
         for item in &b.items {
-            let dim = self.set_of(&item.set);
+            // Tuples were reported as not built; what they range over is none of today's sets.
+            let dim = if item.names.len() > 1 {
+                Dim::Unknown
+            } else {
+                self.set_of(&item.set)
+            };
             for n in &item.names {
                 let dim = if item.names.len() == 1 {
                     dim.clone()
