@@ -23,6 +23,8 @@ use indexmap::IndexMap;
 use crate::base::value::{IndexSet, Tensor, Value};
 use crate::base::view::View;
 use crate::base::{Code, Diagnostic, Diagnostics, SourceId, SourceMap, Span};
+use crate::ir::Catalogue;
+use crate::lang::check;
 use crate::lang::lower::{Entity, Names, ParamValue, SolutionData};
 use crate::lang::parse::parse;
 use crate::lang::syntax::{Expr, ExprKind, FnDecl, ParamDecl, ProblemDecl, Program, Stmt, StmtKind, show as shown};
@@ -92,6 +94,10 @@ pub struct Session {
     pub seed: u64,
     /// Set to stop the running solve.
     pub interrupt: Arc<AtomicBool>,
+    /// What the checker knows of earlier texts.
+    checker: check::Env,
+    /// What programs may call.
+    catalogue: Catalogue,
 }
 
 impl Names for Session {
@@ -124,13 +130,21 @@ impl Session {
             report: Report::default(),
             seed: 0,
             interrupt: Arc::new(AtomicBool::new(false)),
+            checker: check::Env::default(),
+            catalogue: Catalogue::new(crate::atoms::all()),
         }
     }
 
     /// Parses and checks a text without running it.
     pub fn check(&mut self, name: &str, text: &str) -> (SourceId, Program, Diagnostics) {
         let id = self.sources.add(name, text);
-        let (program, found) = parse(id, text);
+        let (program, mut found) = parse(id, text);
+        let (checked, more) = check::check(&program, &self.checker, &self.catalogue);
+        found.extend(more);
+        // Nothing runs of a text that does not check, so it declares nothing either.
+        if !found.iter().any(Diagnostic::is_error) {
+            self.checker = checked.env;
+        }
         (id, program, found)
     }
 
