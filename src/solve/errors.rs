@@ -161,6 +161,9 @@ pub fn refused(card: &MethodCard, problem: &str, refusal: &Refusal, span: Span) 
             .at(span, format!("asked for by `{problem}`"))
             .help("leave the choice to `solve`: drop the `with` clause"),
         Refusal::Start(why) => Diagnostic::new(Code::BadStart, why.clone()).at(span, "this start"),
+        Refusal::Bounds(why) => Diagnostic::new(Code::BadStart, why.clone())
+            .at(span, format!("`{problem}` has no feasible point"))
+            .help("widen one of the two bounds"),
         Refusal::Fault(fault) => Diagnostic::new(Code::NotFinite, format!("at the start of `{problem}`, {fault}"))
             .at(span, "starts here")
             .help("start elsewhere with `from`, or bound the variables to where every function is defined"),

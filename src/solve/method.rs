@@ -341,6 +341,8 @@ pub enum Refusal {
     Needs(Vec<&'static str>),
     /// The start does not fit: wrong length, or outside where the functions are defined.
     Start(String),
+    /// The bounds of a coordinate leave no value.
+    Bounds(String),
     /// An evaluation at the start failed.
     Fault(Fault),
 }
@@ -350,7 +352,7 @@ impl std::fmt::Display for Refusal {
         match self {
             Refusal::Class(c) => write!(f, "does not take a problem that is {}", c.word()),
             Refusal::Needs(words) => write!(f, "needs {}, which the problem does not offer", words.join(" and ")),
-            Refusal::Start(why) => f.write_str(why),
+            Refusal::Start(why) | Refusal::Bounds(why) => f.write_str(why),
             Refusal::Fault(fault) => write!(f, "at the start, {fault}"),
         }
     }
@@ -497,6 +499,17 @@ pub fn check(card: &MethodCard, problem: &dyn Oracle, from: &Point) -> Result<()
             "the start is not a finite number at {}",
             from.layout.coordinate(i)
         )));
+    }
+    if let Some(b) = problem.bounds() {
+        let crossed = (0..problem.dim()).find(|&i| b.lower[i] > b.upper[i]);
+        if let Some(i) = crossed {
+            return Err(Refusal::Bounds(format!(
+                "no value of {} lies between its bounds {} and {}",
+                from.layout.coordinate(i),
+                b.lower[i],
+                b.upper[i]
+            )));
+        }
     }
     Ok(())
 }

@@ -960,6 +960,40 @@ fn chained_rosenbrock_1000() {
 }
 
 #[test]
+fn degenerate_sizes() {
+    for method in ["newton_tr", "lbfgs"] {
+        let mut none = Fun::new(0, |_| Jet::constant(0, 3.0));
+        let r = solve(method, &mut none, vec![]);
+        assert_eq!(
+            (r.claim, r.objective, r.iterations),
+            (Status::LocallyOptimal, 3.0, 0),
+            "{method}: {}",
+            r.reason.why
+        );
+        // Every variable fixed by its bounds.
+        let mut fixed = rosenbrock().bounded(vec![2.0, 3.0], vec![2.0, 3.0]);
+        let r = solve(method, &mut fixed, vec![0.0, 0.0]);
+        assert_eq!(
+            (r.claim, r.objective),
+            (Status::LocallyOptimal, 101.0),
+            "{method}: {}",
+            r.reason.why
+        );
+        assert_eq!(r.point.values, [2.0, 3.0]);
+        assert_eq!(r.multipliers.len(), 2);
+        let mut crossed = rosenbrock().bounded(vec![2.0, 3.0], vec![1.0, 3.0]);
+        let start = Point::plain(vec![0.0; 2]);
+        let refused = Run::new(
+            methods::default(methods::find(method).unwrap()),
+            &mut crossed,
+            &start,
+            options(1e-8, 9),
+        );
+        assert!(matches!(refused.err(), Some(Refusal::Bounds(_))));
+    }
+}
+
+#[test]
 fn the_reference_page_is_what_the_cards_say() {
     let page = methods::reference::page(methods::CARDS);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference/methods.md");

@@ -353,7 +353,8 @@ fn by_products(
     }
     let n = x.len();
     let dimension = free.iter().filter(|f| **f).count();
-    let steps = dimension.min(80);
+    // Fewer where the vectors would fill more than 160 MB.
+    let steps = dimension.min(80).min((20_000_000 / n.max(1)).max(10));
     let mut basis: Vec<Vec<f64>> = vec![];
     let mut v: Vec<f64> = (0..n)
         .map(|i| if free[i] { scrambled_sign(i, 7) } else { 0.0 })

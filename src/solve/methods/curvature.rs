@@ -17,6 +17,8 @@ pub struct Curvature {
     explicit: bool,
     lower: Csr,
     factor: Factor,
+    /// The pattern that `factor` was made for.
+    analysed: (Vec<usize>, Vec<usize>),
     work: std::cell::RefCell<Vec<f64>>,
 }
 
@@ -30,6 +32,8 @@ enum Factor {
     TooLarge,
 }
 
+/// Entries of a Hessian beyond which products are used without asking for it.
+const MOST_ENTRIES: usize = 20_000_000;
 /// Below this size a dense factor is no slower than a sparse one.
 const SMALL: usize = 40;
 /// Largest dense factor.
@@ -38,8 +42,14 @@ const LARGEST_DENSE: usize = 3000;
 const LARGEST_SPARSE: usize = 20_000_000;
 
 impl Curvature {
-    /// For `n` variables; explicit entries or products only.
-    pub fn new(n: usize, explicit: bool) -> Self {
+    /// For a problem's variables: by entries where the oracle offers them and they fit, else by products.
+    pub fn of(problem: &dyn Oracle) -> Self {
+        let n = problem.dim();
+        let entries = problem.hessian_entries().unwrap_or(n.saturating_mul(n + 1) / 2);
+        let offers = problem.offers();
+        Self::new(n, offers.hessian && (entries <= MOST_ENTRIES || !offers.hvp))
+    }
+    fn new(n: usize, explicit: bool) -> Self {
         Self {
             n,
             explicit,
@@ -51,6 +61,7 @@ impl Curvature {
                 values: vec![],
             },
             factor: Factor::Unset,
+            analysed: (vec![], vec![]),
             work: std::cell::RefCell::default(),
         }
     }
@@ -68,8 +79,11 @@ impl Curvature {
             return Ok(());
         }
         problem.hessian(x, &mut self.lower)?;
-        if matches!(self.factor, Factor::Unset) {
+        let same = self.analysed.0 == self.lower.indptr && self.analysed.1 == self.lower.indices;
+        if matches!(self.factor, Factor::Unset) || !same {
             let n = self.n;
+            self.analysed.0.clone_from(&self.lower.indptr);
+            self.analysed.1.clone_from(&self.lower.indices);
             let dense = n <= SMALL || 4 * self.lower.values.len() > n * n;
             self.factor = match (dense, n <= LARGEST_DENSE) {
                 (true, true) => Factor::Dense(vec![]),

@@ -328,7 +328,7 @@ impl Lbfgs {
             )));
         }
         let (x, g, f) = (&now.x, now.slots[GRADIENT].array(), now.measures.objective);
-        let mut h = Curvature::new(x.len(), offers.hessian);
+        let mut h = Curvature::of(problem);
         h.evaluate(problem, x)?;
         let found = match second_order(&mut h, problem, bounds, x, f, g, threshold)? {
             SecondOrder::Minimum => Err((

@@ -139,7 +139,7 @@ impl Method for NewtonTr {
         let mut cache = std::mem::take(cx.cache);
         let n = now.x.len();
         let work = cache.get_or(|| Work {
-            h: Curvature::new(n, problem.offers().hessian),
+            h: Curvature::of(problem),
             step: StepWork::default(),
             s: vec![0.0; n],
         });
