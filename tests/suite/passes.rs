@@ -3,9 +3,17 @@
 use std::collections::BTreeMap;
 
 use ravine::atoms;
+use ravine::base::Span;
+use ravine::ir::facts::Grade;
 use ravine::ir::text::{self, Program};
-use ravine::ir::verify::verify;
-use ravine::ir::{DomainId, InputId, InputKind, Ir, NodeId, Pos};
+use ravine::ir::verify::{verify, verify_problem};
+use ravine::ir::{
+    Constraint, Curvature, DomainId, InputId, InputKind, Ir, NodeId, Objective, Pos, Problem, Sense, Sides, Sign,
+    Variable,
+};
+use ravine::passes::analysis::class::{Check, Class, analyze_problem, classify};
+use ravine::passes::analysis::curvature::{Assumptions, analyze, judge, why_lines};
+use ravine::passes::canonical;
 use ravine::passes::derive::{self, Second};
 use ravine::passes::rewrite;
 
@@ -618,4 +626,327 @@ fn index_form_and_matrix_form_become_one_text() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A problem from a text: its outputs are, in order, what `roles` says (`min`, `max`, `le`, `eq`: against 0). A
+/// variable declared `nonneg` gets that bound.
+fn problem(roles: &[&str], t: &str) -> Problem {
+    let Program { mut ir, outputs } = parse(t);
+    let zero = ir.constant(0.0);
+    let span = Span::new(ravine::base::SourceId(0), 0, 0);
+    let vars = vars(&ir)
+        .into_iter()
+        .map(|input| Variable {
+            name: ir.input(input).name.clone(),
+            input,
+            dims: ir.input(input).dims.clone(),
+            lower: (ir.input(input).sign == Sign::Nonneg).then_some(zero),
+            upper: None,
+            start: None,
+            scale: None,
+            span,
+        })
+        .collect();
+    let mut p = Problem {
+        name: String::new(),
+        ir,
+        vars,
+        objective: None,
+        constraints: vec![],
+    };
+    for (role, (domain, node)) in roles.iter().zip(outputs) {
+        let sides = match *role {
+            "min" | "max" => {
+                p.objective = Some(Objective {
+                    sense: if *role == "min" {
+                        Sense::Minimize
+                    } else {
+                        Sense::Maximize
+                    },
+                    label: None,
+                    node,
+                    span,
+                });
+                continue;
+            }
+            "le" => Sides::Le(node, zero),
+            _ => Sides::Eq(node, zero),
+        };
+        p.constraints.push(Constraint {
+            name: role.to_string(),
+            domain,
+            dims: vec![],
+            sides,
+            span,
+        });
+    }
+    verify_problem(&p).expect("a valid problem");
+    p
+}
+
+const CLASSES: &[(&str, Class, &[&str], &str)] = &[
+    (
+        "linear system",
+        Class::LinearSystem,
+        &["eq"],
+        "param A [1..3, 1..3]\nparam b [1..3]\nvar x [1..3]\nout (i in 1..3) sub(matmul(A, x)[i], b[i])",
+    ),
+    (
+        "least squares",
+        Class::LeastSquares,
+        &["min"],
+        "param A [1..4, 1..3]\nparam b [1..4]\nvar x [1..3]\nout sumsq(i in 1..4) sub(matmul(A, x)[i], b[i])",
+    ),
+    (
+        "ridge in index form",
+        Class::LeastSquares,
+        &["min"],
+        "param A [1..4, 1..3]\nparam lambda nonneg\nvar x [1..3]\nout add(mean(i in 1..4) square(sum(j in 1..3) mul(A[i, j], x[j])), mul(lambda, sum(j in 1..3) mul(x[j], x[j])))",
+    ),
+    (
+        "ridge with a weight of unknown sign",
+        Class::Smooth,
+        &["min"],
+        "param A [1..4, 1..3]\nparam lambda\nvar x [1..3]\nout add(sumsq(i in 1..4) matmul(A, x)[i], mul(lambda, sumsq(j in 1..3) x[j]))",
+    ),
+    (
+        "nonnegative least squares",
+        Class::BoundedLeastSquares,
+        &["min"],
+        "param A [1..4, 1..3]\nparam b [1..4]\nvar x [1..3] nonneg\nout sumsq(i in 1..4) sub(matmul(A, x)[i], b[i])",
+    ),
+    (
+        "transport",
+        Class::LinearProgram,
+        &["min", "le"],
+        "param c [1..2, 1..3]\nparam s [1..2]\nvar x [1..2, 1..3] nonneg\nout sum(i in 1..2, j in 1..3) mul(c[i, j], x[i, j])\nout (i in 1..2) sub(sum(j in 1..3) x[i, j], s[i])",
+    ),
+    (
+        "least absolute deviations",
+        Class::LinearProgram,
+        &["min"],
+        "param A [1..4, 1..3]\nparam b [1..4]\nvar x [1..3]\nout norm1(i in 1..4) sub(matmul(A, x)[i], b[i])",
+    ),
+    (
+        "lasso",
+        Class::ConvexQuadratic,
+        &["min"],
+        "param A [1..4, 1..3]\nparam b [1..4]\nparam lambda nonneg\nvar x [1..3]\nout add(mul(0.5, sumsq(i in 1..4) sub(matmul(A, x)[i], b[i])), mul(lambda, norm1(j in 1..3) x[j]))",
+    ),
+    (
+        "portfolio",
+        Class::ConvexQuadratic,
+        &["max", "eq"],
+        "param F [1..4, 1..2]\nparam d [1..4] nonneg\nparam mu [1..4]\nparam gamma nonneg\nvar x [1..4] nonneg
+         out sub(sum(i in 1..4) mul(mu[i], x[i]), mul(gamma, quad(x, array_add(matmul(F, transpose(F)), diag(d)))))
+         out sub(sum(i in 1..4) x[i], 1)",
+    ),
+    (
+        "least norm under a norm constraint",
+        Class::SecondOrderCone,
+        &["min", "le"],
+        "param A [1..4, 1..3]\nvar x [1..3]\nvar t\nout t\nout sub(norm(i in 1..4) matmul(A, x)[i], t)",
+    ),
+    (
+        "quadratic constraint",
+        Class::SecondOrderCone,
+        &["min", "le"],
+        "param c [1..3]\nvar x [1..3]\nout sum(i in 1..3) mul(c[i], x[i])\nout sub(sumsq(i in 1..3) x[i], 1)",
+    ),
+    (
+        "entropy-like constraint",
+        Class::Exponential,
+        &["min", "le"],
+        "param c [1..3]\nvar x [1..3]\nout sum(i in 1..3) mul(c[i], x[i])\nout sub(logsumexp(i in 1..3) x[i], 1)",
+    ),
+    (
+        "logistic regression",
+        Class::Smooth,
+        &["min"],
+        "param A [1..4, 1..3]\nvar x [1..3]\nout sum(i in 1..4) softplus(matmul(A, x)[i])",
+    ),
+    (
+        "Rosenbrock",
+        Class::Smooth,
+        &["min"],
+        "var x\nvar y\nout add(square(sub(1, x)), mul(100, square(sub(y, square(x)))))",
+    ),
+    (
+        "smooth with bounds",
+        Class::SmoothBounds,
+        &["min"],
+        "var x [1..3] nonneg\nout sum(i in 1..3) exp(mul(x[i], sin(x[i])))",
+    ),
+    (
+        "nonlinear program",
+        Class::Nonlinear,
+        &["min", "eq"],
+        "var x [1..3]\nout sum(i in 1..3) square(x[i])\nout sub(mul(x[0], x[1]), 1)",
+    ),
+    (
+        "neither convex nor smooth",
+        Class::Nonsmooth,
+        &["min"],
+        "var x [1..3]\nout sum(i in 1..3) mul(abs(x[i]), sin(x[i]))",
+    ),
+    (
+        "concave maximization of a square is not convex",
+        Class::Smooth,
+        &["max"],
+        "var x [1..3]\nout sumsq(i in 1..3) x[i]",
+    ),
+];
+
+#[test]
+fn problems_are_classified_with_a_proof() {
+    for (name, class, roles, t) in CLASSES {
+        let mut p = problem(roles, t);
+        canonical(&mut p);
+        verify_problem(&p).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let facts = analyze_problem(&p, &Assumptions::default());
+        let c = classify(&p, &facts);
+        assert_eq!(c.class, *class, "{name}: {:?}", c.proof);
+        assert!(!c.proof.is_empty(), "{name}: a class without proof");
+        let convex_class = !matches!(
+            class,
+            Class::Smooth | Class::SmoothBounds | Class::Nonlinear | Class::Nonsmooth
+        );
+        if convex_class {
+            assert_eq!(c.convex, Some(Grade::Proved), "{name}");
+        }
+    }
+}
+
+#[test]
+fn data_can_settle_what_rules_cannot() {
+    let t = "param P [1..3, 1..3]\nvar x [1..3]\nout add(quad(x, P), sum(i in 1..3) x[i])";
+    let mut p = problem(&["min"], t);
+    canonical(&mut p);
+    let facts = analyze_problem(&p, &Assumptions::default());
+    let c = classify(&p, &facts);
+    assert_eq!((c.class, c.convex), (Class::Smooth, None));
+    let Some(&Check::Definite(m)) = c.checks.first() else {
+        panic!("a check of the matrix, found {:?}", c.checks);
+    };
+    let given = Assumptions {
+        psd: [m].into(),
+        ..Assumptions::default()
+    };
+    let c = classify(&p, &analyze_problem(&p, &given));
+    assert_eq!(
+        (c.class, c.convex),
+        (Class::ConvexQuadratic, Some(Grade::CheckedOnData))
+    );
+    // A quadratic that the rules do not see as convex: x² + xy + y².
+    let t = "var x\nvar y\nout add(add(square(x), mul(x, y)), square(y))";
+    let mut p = problem(&["min"], t);
+    canonical(&mut p);
+    let c = classify(&p, &analyze_problem(&p, &Assumptions::default()));
+    let Some(&Check::Quadratic(q)) = c.checks.first() else {
+        panic!("a check of the Hessian, found {:?}", c.checks);
+    };
+    let given = Assumptions {
+        convex: [q].into(),
+        ..Assumptions::default()
+    };
+    let facts = analyze_problem(&p, &given);
+    assert_eq!(facts.curvature(q), Curvature::Convex);
+}
+
+/// Curvature and sign by the rules, and the last line of the derivation where it breaks.
+const CURVATURES: &[(&str, Curvature, Sign)] = &[
+    ("var x\nout exp(square(x))", Curvature::Convex, Sign::Nonneg),
+    ("var x\nout square(exp(x))", Curvature::Convex, Sign::Nonneg),
+    ("var x\nout square(log(x))", Curvature::Unknown, Sign::Nonneg),
+    ("var x\nout sqrt(square(x))", Curvature::Unknown, Sign::Nonneg),
+    ("var x nonneg\nout neg(sqrt(x))", Curvature::Convex, Sign::Nonpos),
+    (
+        "var x [1..3]\nout max(i in 1..3) abs(x[i])",
+        Curvature::Convex,
+        Sign::Nonneg,
+    ),
+    (
+        "var x [1..3]\nout min(i in 1..3) mul(-2, square(x[i]))",
+        Curvature::Concave,
+        Sign::Nonpos,
+    ),
+    (
+        "param a nonneg\nvar x\nout mul(a, exp(x))",
+        Curvature::Convex,
+        Sign::Nonneg,
+    ),
+    ("param a\nvar x\nout mul(a, exp(x))", Curvature::Unknown, Sign::Unknown),
+    ("param a\nvar x\nout mul(a, x)", Curvature::Affine, Sign::Unknown),
+    ("var x\nvar y\nout mul(x, y)", Curvature::Unknown, Sign::Unknown),
+    (
+        "param A [1..2, 1..2]\nvar x [1..2]\nout norm(i in 1..2) matmul(A, x)[i]",
+        Curvature::Convex,
+        Sign::Nonneg,
+    ),
+    (
+        "param a [1..2]\nvar x\nout sum(i in 1..2) square(sub(x, a[i]))",
+        Curvature::Convex,
+        Sign::Nonneg,
+    ),
+    (
+        "data a [1..2] = 1 3\nvar x\nout sum(i in 1..2) mul(a[i], exp(x))",
+        Curvature::Convex,
+        Sign::Nonneg,
+    ),
+    ("param p\nout exp(p)", Curvature::Constant, Sign::Nonneg),
+    ("var x nonneg\nout divide(-1, x)", Curvature::Concave, Sign::Nonpos),
+    ("var x\nout sub(square(x), sqrt(x))", Curvature::Convex, Sign::Unknown),
+    (
+        "param P [1..2, 1..2]\nvar x [1..2]\nout quad(x, P)",
+        Curvature::Unknown,
+        Sign::Unknown,
+    ),
+];
+
+#[test]
+fn curvature_and_sign_follow_the_rules() {
+    for (t, curvature, sign) in CURVATURES {
+        let p = parse(t);
+        let root = p.outputs[0].1;
+        let facts = analyze(&p.ir, &[root]);
+        assert_eq!(facts.curvature(root), *curvature, "{t}: {:?}", facts.get(root));
+        assert_eq!(facts.sign(root), *sign, "{t}");
+        let lines = why_lines(&p.ir, &facts, root);
+        assert!(lines[0].contains(curvature.word()), "{t}: {lines:?}");
+    }
+}
+
+#[test]
+fn the_derivation_stops_at_the_innermost_culprit() {
+    let p = parse(
+        "param a [1..3]\nvar x [1..3]\nout add(exp(sum(i in 1..3) mul(a[i], square(log(x[i])))), sumsq(i in 1..3) x[i])",
+    );
+    let root = p.outputs[0].1;
+    let facts = analyze(&p.ir, &[root]);
+    let lines = why_lines(&p.ir, &facts, root);
+    let last = lines.last().expect("a derivation");
+    assert!(last.trim_start().starts_with("log(x[i])^2 is unknown"), "{lines:#?}");
+    assert!(last.contains("may take both signs"), "{last}");
+    // What is known beside the culprit is not part of the answer.
+    assert!(
+        !lines.iter().any(|l| l.contains("sumsq") && l.starts_with("  ")),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn one_rule_judges_every_row() {
+    use ravine::ir::atom::ArgFacts;
+    // A row that claims what it does not have is refused: an unknown argument never gives a known result.
+    for atom in atoms::all() {
+        let facts = ArgFacts {
+            sign: Sign::Unknown,
+            curvature: Curvature::Unknown,
+            constant: None,
+        };
+        let args = [(NodeId(0), facts), (NodeId(1), facts), (NodeId(2), facts)];
+        let n = atoms::arity(atom).unwrap_or(1).clamp(1, 3);
+        let (c, rule) = judge(ravine::ir::AtomRef(atom), &args[..n]);
+        assert_eq!(c, Curvature::Unknown, "{}: {}", atom.name, rule.text);
+    }
 }

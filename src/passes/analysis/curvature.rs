@@ -222,17 +222,7 @@ fn params_of(ir: &Ir, t: &FactsTable, n: NodeId) -> Vec<InputId> {
 }
 
 fn applied(ir: &Ir, t: &mut FactsTable, n: NodeId, atom: AtomRef, args: &[NodeId], given: &Assumptions) -> Facts {
-    let facts: Vec<(NodeId, ArgFacts)> = args
-        .iter()
-        .map(|a| {
-            let f = ArgFacts {
-                sign: t.sign(*a),
-                curvature: t.curvature(*a),
-                constant: ir.as_const(*a),
-            };
-            (*a, f)
-        })
-        .collect();
+    let facts: Vec<(NodeId, ArgFacts)> = args.iter().map(|a| (*a, arg_facts(ir, t, *a))).collect();
     let plain: Vec<ArgFacts> = facts.iter().map(|f| f.1).collect();
     let signs: Vec<Sign> = plain.iter().map(|f| f.sign).collect();
     let has_var = args.iter().any(|a| t.has_var(*a));
@@ -280,6 +270,33 @@ fn applied(ir: &Ir, t: &mut FactsTable, n: NodeId, atom: AtomRef, args: &[NodeId
         f.rule = rule("affine: a polynomial of degree 1");
     }
     f
+}
+
+/// Curvature of a node's own row in the arguments that hold variables, whatever these are made of.
+pub fn own_curvature(ir: &Ir, t: &FactsTable, n: NodeId) -> Curvature {
+    let (atom, args): (AtomRef, &[NodeId]) = match ir.node(n) {
+        Node::Apply { atom, args } => (*atom, args),
+        Node::Fold { atom, body, .. } => (*atom, std::slice::from_ref(body)),
+        _ => return Curvature::Affine,
+    };
+    if atom == QUAD {
+        return t.curvature(n);
+    }
+    match atom.curvature {
+        CurvatureRule::Always(c) => c,
+        CurvatureRule::Of(of) => {
+            let facts: Vec<ArgFacts> = args.iter().map(|a| arg_facts(ir, t, *a)).collect();
+            of(&facts)
+        }
+    }
+}
+
+fn arg_facts(ir: &Ir, t: &FactsTable, a: NodeId) -> ArgFacts {
+    ArgFacts {
+        sign: t.sign(a),
+        curvature: t.curvature(a),
+        constant: ir.as_const(a),
+    }
 }
 
 /// `x' P x` with `P` free of variables and `x` affine: convex where `P` is positive semidefinite.
