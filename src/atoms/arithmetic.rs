@@ -56,6 +56,16 @@ fn is_even(p: f64) -> bool {
     p % 2.0 == 0.0
 }
 
+/// Fractional powers are real for nonnegative bases only; even ones are squares; odd ones keep the base's sign.
+fn pow_sign(f: &[ArgFacts]) -> Sign {
+    match f[1].constant {
+        _ if f[0].sign.is_nonneg() => Sign::Nonneg,
+        Some(p) if p.fract() != 0.0 || is_even(p) => Sign::Nonneg,
+        Some(_) => f[0].sign,
+        None => Sign::Unknown,
+    }
+}
+
 fn pow_curvature(f: &[ArgFacts]) -> Curvature {
     match (f[0].constant, f[1].constant) {
         (_, Some(p)) => {
@@ -271,7 +281,7 @@ atoms! {
     POW {
         name: "pow", symbol: Some("^"), kind: AtomKind::Scalar,
         signature: &["(x: Real, p: Real) -> Real"], shape: shape::number, domain: &[DomainOf::Reals],
-        sign: SignRule::Of(|s| if s[0].is_nonneg() { Sign::Nonneg } else { Sign::Unknown }),
+        sign: SignRule::With(pow_sign),
         monotone: MonoRule::Of(pow_mono), curvature: CurvatureRule::Of(pow_curvature),
         smooth: Smooth::Analytic, degree: DegreeRule::Of(pow_degree),
         derivative: Derivative::Partials(pow_partials),

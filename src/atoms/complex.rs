@@ -49,6 +49,12 @@ pub fn sin(a: C) -> C {
 pub fn cos(a: C) -> C {
     (math::cos(a.0) * math::cosh(a.1), -math::sin(a.0) * math::sinh(a.1))
 }
+pub fn sinh(a: C) -> C {
+    (math::sinh(a.0) * math::cos(a.1), math::cosh(a.0) * math::sin(a.1))
+}
+pub fn cosh(a: C) -> C {
+    (math::cosh(a.0) * math::cos(a.1), math::sinh(a.0) * math::sin(a.1))
+}
 pub fn tanh(a: C) -> C {
     // Through exp(-2|re|), which cannot overflow.
     let flip = a.0 < 0.0;

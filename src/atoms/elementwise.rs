@@ -2,9 +2,9 @@
 //!
 //! Invariant: derivatives are formulas that neither overflow nor cancel where the value itself does not.
 
-use super::arithmetic::one_minus_square;
 use super::logic::holds;
 use super::rules::{always, arg_of, call, div, literals, mul, neg, num, one_minus, square, sub, times};
+use super::trigonometric::CONVEX_THEN_CONCAVE;
 use super::{ADD, DIV, EQ, GE, GT, LT, NEG, RECIP, SELECT, SQUARE, complex, kernels, prox, shape};
 use crate::ir::atom::{
     AtomKind, Complex, CurvatureRule, DegreeRule, Derivative, DomainOf, Eval, Graph, MonoRule, Prox, SignRule,
@@ -75,6 +75,38 @@ atoms! {
         latex: r"\log #1", examples: &[("log(1)", "0")], source: "",
     }
 
+    /// Logarithm to base 2 of a positive number, exact at powers of two.
+    LOG2 {
+        name: "log2", symbol: None, kind: AtomKind::Scalar, signature: &["(x: Real) -> Real"], shape: shape::number,
+        domain: &[DomainOf::Positive], sign: SignRule::Always(Sign::Unknown), monotone: UP, curvature: CONCAVE,
+        smooth: Smooth::Analytic, degree: DegreeRule::NotPolynomial,
+        derivative: Derivative::Partials(|ir, a, _| {
+            let r = call(ir, RECIP, a[0]);
+            vec![times(ir, std::f64::consts::LOG2_E, r)]
+        }),
+        graph: Graph::None("written with `log` where a cone is wanted"), prox: Prox::None("concave"),
+        eval: Eval::Lane1(kernels::log2),
+        complex: Complex::Scalar(|z| complex::mul((std::f64::consts::LOG2_E, 0.0), complex::log(z[0]))),
+        simplify: &[literals!(LOG2)],
+        latex: r"\log_2 #1", examples: &[("log2(8)", "3")], source: "",
+    }
+
+    /// Logarithm to base 10 of a positive number, exact at powers of ten.
+    LOG10 {
+        name: "log10", symbol: None, kind: AtomKind::Scalar, signature: &["(x: Real) -> Real"], shape: shape::number,
+        domain: &[DomainOf::Positive], sign: SignRule::Always(Sign::Unknown), monotone: UP, curvature: CONCAVE,
+        smooth: Smooth::Analytic, degree: DegreeRule::NotPolynomial,
+        derivative: Derivative::Partials(|ir, a, _| {
+            let r = call(ir, RECIP, a[0]);
+            vec![times(ir, std::f64::consts::LOG10_E, r)]
+        }),
+        graph: Graph::None("written with `log` where a cone is wanted"), prox: Prox::None("concave"),
+        eval: Eval::Lane1(kernels::log10),
+        complex: Complex::Scalar(|z| complex::mul((std::f64::consts::LOG10_E, 0.0), complex::log(z[0]))),
+        simplify: &[literals!(LOG10)],
+        latex: r"\log_{10} #1", examples: &[("log10(1000)", "3")], source: "",
+    }
+
     /// `log(1 + x)` without loss of digits for small `x`.
     LOG1P {
         name: "log1p", symbol: None, kind: AtomKind::Scalar, signature: &["(x: Real) -> Real"], shape: shape::number,
@@ -103,78 +135,11 @@ atoms! {
         latex: r"e^{#1} - 1", examples: &[("expm1(0)", "0")], source: "",
     }
 
-    /// Sine of an angle in radians.
-    SIN {
-        name: "sin", symbol: None, kind: AtomKind::Scalar, signature: &["(x: Real) -> Real"], shape: shape::number,
-        domain: &[DomainOf::Reals], sign: SignRule::Always(Sign::Unknown),
-        monotone: MonoRule::Always(&[Mono::Unknown]), curvature: UNKNOWN,
-        smooth: Smooth::Analytic, degree: DegreeRule::NotPolynomial,
-        derivative: Derivative::Partials(|ir, a, _| vec![call(ir, COS, a[0])]),
-        graph: Graph::None("neither convex nor concave"), prox: NO_PROX,
-        eval: Eval::Lane1(kernels::sin), complex: Complex::Scalar(|z| complex::sin(z[0])),
-        simplify: &[literals!(SIN)],
-        latex: r"\sin #1", examples: &[("sin(0)", "0")], source: "",
-    }
-
-    /// Cosine of an angle in radians.
-    COS {
-        name: "cos", symbol: None, kind: AtomKind::Scalar, signature: &["(x: Real) -> Real"], shape: shape::number,
-        domain: &[DomainOf::Reals], sign: SignRule::Always(Sign::Unknown),
-        monotone: MonoRule::Always(&[Mono::Unknown]), curvature: UNKNOWN,
-        smooth: Smooth::Analytic, degree: DegreeRule::NotPolynomial,
-        derivative: Derivative::Partials(|ir, a, _| { let s = call(ir, SIN, a[0]); vec![neg(ir, s)] }),
-        graph: Graph::None("neither convex nor concave"), prox: NO_PROX,
-        eval: Eval::Lane1(kernels::cos), complex: Complex::Scalar(|z| complex::cos(z[0])),
-        simplify: &[
-            literals!(COS),
-            always("cos(-x)", |ir, a| arg_of(ir, a[0], NEG).map(|x| call(ir, COS, x))),
-        ],
-        latex: r"\cos #1", examples: &[("cos(0)", "1")], source: "",
-    }
-
-    /// Tangent of an angle in radians.
-    TAN {
-        name: "tan", symbol: None, kind: AtomKind::Scalar, signature: &["(x: Real) -> Real"], shape: shape::number,
-        domain: &[DomainOf::Reals], sign: SignRule::Always(Sign::Unknown),
-        monotone: MonoRule::Always(&[Mono::Unknown]), curvature: UNKNOWN,
-        smooth: Smooth::Analytic, degree: DegreeRule::NotPolynomial,
-        derivative: Derivative::Partials(|ir, _, y| {
-            let s = square(ir, y);
-            let one = num(ir, 1.0);
-            vec![ir.apply(ADD, &[one, s])]
-        }),
-        graph: Graph::None("neither convex nor concave"), prox: NO_PROX,
-        eval: Eval::Lane1(kernels::tan), complex: Complex::Scalar(|z| complex::div(complex::sin(z[0]), complex::cos(z[0]))),
-        simplify: &[literals!(TAN)],
-        latex: r"\tan #1", examples: &[("tan(0)", "0")], source: "",
-    }
-
-    /// Hyperbolic tangent.
-    TANH {
-        name: "tanh", symbol: None, kind: AtomKind::Scalar, signature: &["(x: Real) -> Real"], shape: shape::number,
-        domain: &[DomainOf::Reals], sign: SignRule::Of(|s| s[0]), monotone: UP,
-        curvature: CurvatureRule::Of(|f| match f[0].sign {
-            Sign::Nonneg => Curvature::Concave,
-            Sign::Nonpos => Curvature::Convex,
-            _ => Curvature::Unknown,
-        }),
-        smooth: Smooth::Analytic, degree: DegreeRule::NotPolynomial,
-        derivative: Derivative::Partials(|ir, _, y| vec![one_minus_square(ir, y)]),
-        graph: Graph::None("neither convex nor concave"), prox: NO_PROX,
-        eval: Eval::Lane1(kernels::tanh), complex: Complex::Scalar(|z| complex::tanh(z[0])),
-        simplify: &[literals!(TANH)],
-        latex: r"\tanh #1", examples: &[("tanh(0)", "0")], source: "",
-    }
-
     /// Logistic function `1/(1 + exp(-x))`.
     SIGMOID {
         name: "sigmoid", symbol: None, kind: AtomKind::Scalar, signature: &["(x: Real) -> Real"], shape: shape::number,
         domain: &[DomainOf::Reals], sign: SignRule::Always(Sign::Nonneg), monotone: UP,
-        curvature: CurvatureRule::Of(|f| match f[0].sign {
-            Sign::Nonneg => Curvature::Concave,
-            Sign::Nonpos => Curvature::Convex,
-            _ => Curvature::Unknown,
-        }),
+        curvature: CONVEX_THEN_CONCAVE,
         smooth: Smooth::Analytic, degree: DegreeRule::NotPolynomial,
         derivative: Derivative::Partials(|ir, _, y| { let q = one_minus(ir, y); vec![mul(ir, y, q)] }),
         graph: Graph::None("neither convex nor concave"), prox: NO_PROX,
@@ -306,11 +271,7 @@ atoms! {
     ERF {
         name: "erf", symbol: None, kind: AtomKind::Scalar, signature: &["(x: Real) -> Real"], shape: shape::number,
         domain: &[DomainOf::Reals], sign: SignRule::Of(|s| s[0]), monotone: UP,
-        curvature: CurvatureRule::Of(|f| match f[0].sign {
-            Sign::Nonneg => Curvature::Concave,
-            Sign::Nonpos => Curvature::Convex,
-            _ => Curvature::Unknown,
-        }),
+        curvature: CONVEX_THEN_CONCAVE,
         smooth: Smooth::Analytic, degree: DegreeRule::NotPolynomial,
         derivative: Derivative::Partials(|ir, a, _| {
             let s = square(ir, a[0]);

@@ -38,6 +38,13 @@ table! {
     exp(a);
     log(a);
     log1p(a);
+    log2(a);
+    log10(a);
+    asin(a);
+    acos(a);
+    atan(a);
+    sinh(a);
+    cosh(a);
     expm1(a);
     sin(a);
     cos(a);

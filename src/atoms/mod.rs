@@ -34,6 +34,7 @@ mod reductions;
 pub mod rules;
 mod shape;
 mod spectral;
+mod trigonometric;
 
 pub use arithmetic::*;
 pub use elementwise::*;
@@ -41,6 +42,7 @@ pub use logic::*;
 pub use matrix::*;
 pub use reductions::*;
 pub use spectral::*;
+pub use trigonometric::*;
 
 use crate::ir::{Atom, AtomKind, AtomRef};
 
@@ -65,6 +67,10 @@ pub static FAMILIES: &[Family] = &[
     Family {
         title: "Functions of numbers",
         rows: ELEMENTWISE,
+    },
+    Family {
+        title: "Trigonometric and hyperbolic functions",
+        rows: TRIGONOMETRIC,
     },
     Family {
         title: "Reductions",

@@ -50,6 +50,8 @@ pub enum SignRule {
     Always(Sign),
     /// From the arguments' signs.
     Of(fn(&[Sign]) -> Sign),
+    /// From all that is known of the arguments (an even power is nonnegative).
+    With(fn(&[ArgFacts]) -> Sign),
 }
 
 /// What the curvature rule may look at for one argument.

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::semidefinite::semidefinite;
-use crate::atoms::{POW, QUAD, SELECT};
+use crate::atoms::{QUAD, SELECT};
 use crate::base::value::{IndexSet, Storage};
 use crate::ir::atom::{ArgFacts, CurvatureRule, DegreeRule, MonoRule, SignRule};
 use crate::ir::facts::{Grade, Rule};
@@ -231,6 +231,7 @@ fn applied(ir: &Ir, t: &mut FactsTable, n: NodeId, atom: AtomRef, args: &[NodeId
         sign: match atom.sign {
             SignRule::Always(s) => s,
             SignRule::Of(rule) => rule(&signs),
+            SignRule::With(rule) => rule(&plain),
         },
         curvature: Curvature::Constant,
         rule: rule("constant: no variable in it"),
@@ -240,10 +241,6 @@ fn applied(ir: &Ir, t: &mut FactsTable, n: NodeId, atom: AtomRef, args: &[NodeId
         has_var,
         params: params_of(ir, t, n),
     };
-    // An even power is nonnegative whatever its base.
-    if atom == POW && plain.get(1).and_then(|p| p.constant).is_some_and(|p| p % 2.0 == 0.0) {
-        f.sign = Sign::Nonneg;
-    }
     if !has_var {
         return f;
     }

@@ -331,6 +331,7 @@ impl Setting<'_> {
         let claim = match self.row.sign {
             SignRule::Always(s) => s,
             SignRule::Of(f) => f(&signs),
+            SignRule::With(f) => f(facts),
         };
         let curvature = match self.row.curvature {
             CurvatureRule::Always(c) => c,

@@ -112,6 +112,7 @@ fn facts(row: &Atom, rng: &mut Rng, report: &mut Report) {
         let claim = match row.sign {
             SignRule::Always(s) => s,
             SignRule::Of(f) => f(&[sign]),
+            SignRule::With(f) => f(&facts),
         };
         let curvature = match row.curvature {
             CurvatureRule::Always(c) => c,

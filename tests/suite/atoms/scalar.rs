@@ -195,6 +195,13 @@ fn reference(name: &str, x: &[f64]) -> Option<f64> {
         "cos" => a.cos(),
         "tan" => a.tan(),
         "tanh" => a.tanh(),
+        "sinh" => a.sinh(),
+        "cosh" => a.cosh(),
+        "asin" => a.asin(),
+        "acos" => a.acos(),
+        "atan" => a.atan(),
+        "log2" => a.log2(),
+        "log10" => a.log10(),
         "sigmoid" => 1.0 / (1.0 + (-a).exp()),
         "softplus" => (1.0 + a.exp()).ln(),
         "relu" => a.max(0.0),
@@ -294,6 +301,7 @@ fn facts(row: &Atom, case: &Case, rng: &mut Rng, report: &mut Report) {
     let sign = match row.sign {
         SignRule::Always(s) => s,
         SignRule::Of(f) => f(&signs),
+        SignRule::With(f) => f(&facts),
     };
     let curvature = match row.curvature {
         CurvatureRule::Always(c) => c,
