@@ -31,3 +31,25 @@ impl std::fmt::Display for NumericalFault {
 }
 
 impl std::error::Error for NumericalFault {}
+
+/// Fails with the first entry of `v` that is NaN or infinite.
+pub(crate) fn check_finite(place: &'static str, name: &str, v: &[f64]) -> Result<(), NumericalFault> {
+    match v.iter().position(|x| !x.is_finite()) {
+        None => Ok(()),
+        Some(i) => Err(NumericalFault::new(
+            format!("entry {} of {name} is {}", i + 1, v[i]),
+            place,
+            v[i],
+        )),
+    }
+}
+
+/// Fails unless `found == expected`.
+pub(crate) fn check_len(place: &'static str, name: &str, expected: usize, found: usize) -> Result<(), NumericalFault> {
+    if expected == found {
+        Ok(())
+    } else {
+        let what = format!("{name}: expected {expected}, found {found}");
+        Err(NumericalFault::new(what, place, found as f64))
+    }
+}

@@ -2,13 +2,16 @@
 //!
 //! Invariant: the only package that names faer and Clarabel; knows nothing of problems, methods or spans.
 
+pub mod clarabel_adapter;
 pub mod dense;
 pub mod fault;
 pub mod lanes;
 pub mod math;
+pub mod matrix;
 pub mod reduce;
 pub mod sparse;
 
 pub use dense::Dense;
 pub use fault::NumericalFault;
+pub use matrix::Matrix;
 pub use sparse::Csr;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "std's functions are test oracles here")]
 
+mod conic;
 mod lanes;
 mod math;
 mod reduce;
