@@ -5,9 +5,12 @@
 
 use std::sync::Arc;
 
+use ravine_linalg::Csr;
+
 use super::plan::ListLoop;
 use super::{Fault, Machine, Plan, loops};
 use crate::base::Tensor;
+use crate::ir::atom::ArrayData;
 use crate::ir::{DomainId, InputId, Ir, NodeId};
 
 /// A place in the lists: which request, which scalar of it.
@@ -207,5 +210,27 @@ impl Lister {
             (here, k) = (parent, up);
         }
         out
+    }
+}
+
+impl Lister {
+    /// Output `k` as compressed rows (a vector is one column).
+    pub fn matrix(&self, k: usize) -> Csr {
+        let m = &self.machine;
+        let r = m.array_ref(&m.plan, m.plan.outputs[k]);
+        match (r.data, r.transposed) {
+            (ArrayData::Sparse(s), false) => s.clone(),
+            (ArrayData::Sparse(s), true) => s.transpose(),
+            _ => Csr::from_dense(&r.to_dense()),
+        }
+    }
+    /// Row-major entries of output `k`, zeros included.
+    pub fn entries(&self, k: usize) -> Vec<f64> {
+        let m = &self.machine;
+        let r = m.array_ref(&m.plan, m.plan.outputs[k]);
+        match (r.data, r.transposed) {
+            (ArrayData::Dense(d), false) => d.to_vec(),
+            _ => r.to_dense().data,
+        }
     }
 }
