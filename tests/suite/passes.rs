@@ -1,9 +1,11 @@
 //! Passes against independent evaluation: derivatives against differences, rewrites by text and by value.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ravine::atoms;
-use ravine::base::Span;
+use ravine::base::{Span, Tensor};
+use ravine::exec::{Machine, Plan};
 use ravine::ir::facts::Grade;
 use ravine::ir::text::{self, Program};
 use ravine::ir::verify::{verify, verify_problem};
@@ -948,5 +950,48 @@ fn one_rule_judges_every_row() {
         let n = atoms::arity(atom).unwrap_or(1).clamp(1, 3);
         let (c, rule) = judge(ravine::ir::AtomRef(atom), &args[..n]);
         assert_eq!(c, Curvature::Unknown, "{}: {}", atom.name, rule.text);
+    }
+}
+
+/// The value by the batch machine.
+fn by_machine(ir: &Ir, at: &BTreeMap<InputId, Array>, outputs: &[NodeId]) -> Vec<Vec<f64>> {
+    let mut m = Machine::new(Arc::new(Plan::compile(ir, outputs)));
+    for (i, a) in at {
+        let dims = ir.input(*i).dims.clone();
+        let t = Tensor::dense(dims, a.data.clone()).expect("as many entries as the shape has");
+        m.set(*i, Arc::new(t));
+    }
+    m.eval().expect("an evaluation");
+    (0..outputs.len())
+        .map(|k| m.dense(k).map_or_else(|| vec![m.scalar(k)], <[f64]>::to_vec))
+        .collect()
+}
+
+#[test]
+fn derivative_programs_run_on_the_machine() {
+    for (name, t, _) in EXAMPLES {
+        let mut p = parse(t);
+        let root = p.outputs[0].1;
+        let wrt = vars(&p.ir);
+        let at = values(&p.ir, 17);
+        let mut outputs = vec![root, rewrite::rewrite(&mut p.ir, &[root])[0]];
+        for r in outputs.clone() {
+            outputs.extend(
+                derive::gradient(&mut p.ir, r, &wrt)
+                    .expect("derivatives")
+                    .into_iter()
+                    .flatten(),
+            );
+        }
+        if let Second::Blocks(blocks) = derive::second_partials(&mut p.ir, root).expect("derivatives") {
+            for b in blocks {
+                let dims: Vec<usize> = [p.ir.shape(b.row.array), p.ir.shape(b.col.array)].concat();
+                let places = [b.row.at.clone(), b.col.at.clone()].concat();
+                outputs.push(sums(&mut p.ir, b.region, dims, places, b.value));
+            }
+        }
+        for (k, (o, got)) in outputs.iter().zip(by_machine(&p.ir, &at, &outputs)).enumerate() {
+            close(&format!("{name}, output {k}"), &got, &eval(&p.ir, &at, *o).data, 1e-12);
+        }
     }
 }
