@@ -959,6 +959,113 @@ fn chained_rosenbrock_1000() {
     assert_eq!(r.claim, Status::LocallyOptimal, "{}", r.reason.why);
 }
 
+/// Eigenvalues of a small symmetric matrix, smallest first.
+fn least_eigenvalue(h: &[f64], n: usize, keep: &[usize]) -> f64 {
+    if keep.is_empty() {
+        return 0.0;
+    }
+    nalgebra::DMatrix::<f64>::from_fn(keep.len(), keep.len(), |i, j| h[keep[i] * n + keep[j]])
+        .symmetric_eigenvalues()
+        .min()
+}
+
+#[test]
+fn claims_on_random_indefinite_quartics_hold() {
+    let mut draws = Draws(77);
+    let mut claims = std::collections::BTreeMap::new();
+    for round in 0..150 {
+        let n = 1 + round % 7;
+        let q = draws.vector(n * n);
+        let b = draws.vector(n);
+        let scale: Vec<f64> = (0..n).map(|_| 10f64.powf(2.0 * draws.next())).collect();
+        let bounded = round % 3 != 0;
+        let lo: Vec<f64> = (0..n)
+            .map(|_| {
+                if draws.next() > 0.3 {
+                    f64::NEG_INFINITY
+                } else {
+                    -0.6 + 0.5 * draws.next()
+                }
+            })
+            .collect();
+        let hi: Vec<f64> = lo
+            .iter()
+            .map(|l| {
+                if draws.next() > 0.3 {
+                    f64::INFINITY
+                } else {
+                    l.max(-1.0) + 0.2 + draws.next().abs()
+                }
+            })
+            .collect();
+        let start: Vec<f64> = draws.vector(n).iter().map(|v| 3.0 * v).collect();
+        let make = || {
+            let (q, b, scale) = (q.clone(), b.clone(), scale.clone());
+            let f = Fun::new(n, move |x: &[Jet]| {
+                let y: Vec<Jet> = x.iter().zip(&scale).map(|(x, s)| *s * x).collect();
+                let mut sum = Jet::constant(x[0].g.len(), 0.0);
+                for i in 0..n {
+                    sum = &(&sum + &(0.25 * &y[i].powi(4))) + &(b[i] * &y[i]);
+                    for j in 0..n {
+                        sum = &sum + &(q[i * n + j] * &(&y[i] * &y[j]));
+                    }
+                }
+                sum
+            });
+            if bounded { f.bounded(lo.clone(), hi.clone()) } else { f }
+        };
+        for name in ["newton_tr", "lbfgs"] {
+            for products in [false, true] {
+                let mut f = if products { make().products_only() } else { make() };
+                let r = solve_to(name, &mut f, start.clone(), 1e-8, 3000);
+                *claims.entry(format!("{name} {}", r.claim)).or_insert(0) += 1;
+                if r.claim == Status::StepLimit {
+                    for i in (r.trace.len() - 12)..r.trace.len() {
+                        eprintln!("{:?}", r.trace.row(i));
+                    }
+                    eprintln!(
+                        "{:?} lo {lo:?} hi {hi:?} g {:?} scale {scale:?}",
+                        r.point.values,
+                        make().jet(&r.point.values).g
+                    );
+                }
+                let x = &r.point.values;
+                let jet = make().jet(x);
+                let context = format!(
+                    "round {round} {name} products {products}: {} ({})",
+                    r.claim, r.reason.why
+                );
+                if bounded {
+                    assert!((0..n).all(|i| x[i] >= lo[i] && x[i] <= hi[i]), "{context}");
+                }
+                if r.claim == Status::LocallyOptimal {
+                    let size = jet.g.iter().fold(0.0f64, |m, g| m.max(g.abs()));
+                    let mut free = vec![];
+                    for i in 0..n {
+                        let moved = if bounded {
+                            (x[i] - jet.g[i]).clamp(lo[i], hi[i]) - x[i]
+                        } else {
+                            -jet.g[i]
+                        };
+                        assert!(moved.abs() <= 1e-8 * (1.0 + size), "{context}: stationarity {moved:e}");
+                        if !bounded || x[i] > lo[i] && x[i] < hi[i] {
+                            free.push(i);
+                        }
+                    }
+                    let least = least_eigenvalue(&jet.h, n, &free);
+                    let largest = jet.h.iter().fold(0.0f64, |m, h| m.max(h.abs()));
+                    assert!(least >= -1e-7 * largest, "{context}: curvature {least:e}");
+                } else {
+                    assert_eq!(r.claim, Status::PrecisionLimited, "{context}");
+                    assert!(r.measures.stationarity <= 1e-6 * r.measures.gradient_scale, "{context}");
+                }
+            }
+        }
+    }
+    eprintln!("{claims:?}");
+    assert!(claims["newton_tr locally optimal"] >= 295 && claims["lbfgs locally optimal"] >= 280);
+}
+
 #[test]
 fn degenerate_sizes() {
     for method in ["newton_tr", "lbfgs"] {

@@ -167,7 +167,20 @@ pub fn second_order(
     }
     let mut z = vec![0.0; n];
     if !h.can_factor() {
-        return by_products(h, problem, bounds, x, f, g, threshold, &free, &weak);
+        let found = by_products(h, problem, bounds, x, f, g, threshold, &all)?;
+        if weak.is_empty()
+            || matches!(
+                found,
+                SecondOrder::Minimum | SecondOrder::Flat | SecondOrder::Descent(_)
+            )
+        {
+            return Ok(found);
+        }
+        let found = by_products(h, problem, bounds, x, f, g, threshold, &free)?;
+        if let SecondOrder::Negative(_) = found {
+            return Ok(found);
+        }
+        return by_weak_bounds(problem, bounds, x, f, g, &weak, threshold);
     }
     if h.factor(&all, 0.0) {
         // The Newton step lands much closer to a true minimum; where it does not, the curvature is about to vanish.
@@ -230,9 +243,22 @@ pub fn second_order(
         }
         return Ok(SecondOrder::Negative(z));
     }
-    // Only variables whose bound does not push can descend: try each of them, then give no claim.
+    by_weak_bounds(problem, bounds, x, f, g, &weak, threshold)
+}
+
+/// Only variables whose bound does not push can descend: tries each of them, then gives no claim.
+fn by_weak_bounds(
+    problem: &mut dyn Oracle,
+    bounds: Option<&Bounds>,
+    x: &[f64],
+    f: f64,
+    g: &[f64],
+    weak: &[usize],
+    threshold: f64,
+) -> Result<SecondOrder, Fault> {
+    let mut z = vec![0.0; x.len()];
     let noise = value_noise(problem, bounds, x, f, g)?;
-    for &i in &weak {
+    for &i in weak {
         z.fill(0.0);
         z[i] = 1.0;
         if let Some(p) = probe(problem, bounds, x, f, &z, threshold, noise)? {
@@ -344,13 +370,7 @@ fn by_products(
     g: &[f64],
     threshold: f64,
     free: &[bool],
-    weak: &[usize],
 ) -> Result<SecondOrder, Fault> {
-    if !weak.is_empty() {
-        return Ok(SecondOrder::Unknown(
-            "a bound does not push, and curvature is known by products only",
-        ));
-    }
     let n = x.len();
     let dimension = free.iter().filter(|f| **f).count();
     // Fewer where the vectors would fill more than 160 MB.

@@ -229,7 +229,7 @@ impl NewtonTr {
                 work.h.diagonal(&mut work.step.metric);
                 jacobi(&mut work.step.metric);
             }
-            Inner::Cg(stationarity.sqrt().min(0.1))
+            Inner::Cg(stationarity.sqrt().min(0.1) * stationarity)
         };
         let mut radius = now.slots[RADIUS].number();
         let mut cauchy = now.slots[CAUCHY].number();

@@ -8,7 +8,7 @@ use crate::solve::method::Fault;
 use crate::solve::oracle::{Bounds, Oracle};
 use crate::solve::vector::{dot, norm2};
 
-use super::conditions::land;
+use super::conditions::{land, projected_step};
 use super::curvature::Curvature;
 use super::subproblem::{BallStep, CgWork, ExactWork, exact, truncated_cg};
 
@@ -17,7 +17,7 @@ use super::subproblem::{BallStep, CgWork, ExactWork, exact, truncated_cg};
 pub enum Inner {
     /// Shifted Cholesky factors.
     Factor,
-    /// Conjugate gradients to this relative residual.
+    /// Conjugate gradients until the residual is this small.
     Cg(f64),
 }
 
@@ -80,7 +80,7 @@ fn inner_step(
             &mut work.w,
             &mut work.exact,
         ),
-        Inner::Cg(forcing) => truncated_cg(
+        Inner::Cg(target) => truncated_cg(
             h,
             problem,
             x,
@@ -88,7 +88,7 @@ fn inner_step(
             &work.free,
             &work.metric,
             radius,
-            forcing,
+            target,
             2 * n + 20,
             &mut work.w,
             &mut work.cg,
@@ -124,6 +124,9 @@ pub fn model_step(
         work: 0,
     };
     let mut first_residual = f64::INFINITY;
+    let stationarity = (0..x.len())
+        .map(|i| projected_step(Some(bounds), x, g, i).abs())
+        .fold(0.0, f64::max);
     for minor in 0..10 {
         let mut any = false;
         for i in 0..x.len() {
@@ -140,7 +143,8 @@ pub fn model_step(
         }
         let residual = norm2(&work.r);
         if minor == 0 {
-            first_residual = residual;
+            // Not measured at the Cauchy point, where steep variables can hide what flat ones still have to gain.
+            first_residual = residual.min(stationarity);
         } else if residual <= 0.1 * first_residual {
             break;
         }

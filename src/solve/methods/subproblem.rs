@@ -225,7 +225,7 @@ pub struct CgWork {
 }
 
 /// Truncated conjugate gradients on the free variables, preconditioned by the positive diagonal `m`; the ball is
-/// measured in its norm. Stops at a relative residual of `forcing`, at the boundary, or along negative curvature.
+/// measured in its norm. Stops where the residual falls to `target`, at the boundary, or along negative curvature.
 pub fn truncated_cg(
     h: &Curvature,
     problem: &mut dyn Oracle,
@@ -234,7 +234,7 @@ pub fn truncated_cg(
     free: &[bool],
     m: &[f64],
     radius: f64,
-    forcing: f64,
+    target: f64,
     limit: usize,
     s: &mut [f64],
     work: &mut CgWork,
@@ -252,7 +252,6 @@ pub fn truncated_cg(
         p[i] = y[i];
     }
     let mut rho = dot(r, y);
-    let target = forcing * norm2(r);
     let mut step = BallStep {
         shift: 0.0,
         boundary: false,
