@@ -74,7 +74,7 @@ fn pow_curvature(f: &[ArgFacts]) -> Curvature {
                 Curvature::Constant
             } else if p == 1.0 {
                 Curvature::Affine
-            } else if (p > 1.0 || p < 0.0) && nonneg {
+            } else if !(0.0..=1.0).contains(&p) && nonneg {
                 Curvature::Convex
             } else if p > 0.0 && p < 1.0 {
                 Curvature::Concave
@@ -346,7 +346,7 @@ atoms! {
         smooth: Smooth::Analytic, degree: DegreeRule::NotPolynomial,
         derivative: Derivative::Partials(|ir, _, y| { let s = square(ir, y); vec![neg(ir, s)] }),
         graph: Graph::Inverse, prox: Prox::None("root of a cubic"),
-        eval: Eval::Lane1(kernels::recip), complex: Complex::Scalar(|z| complex::div((1.0, 0.0), z[0])),
+        eval: Eval::Lane1(kernels::inv_pos), complex: Complex::Scalar(|z| complex::div((1.0, 0.0), z[0])),
         simplify: &[Identity {
             name: "literals", condition: "a positive number",
             apply: |ir, a| if ir.as_const(a[0])? > 0.0 { fold_literals(ir, INV_POS, a) } else { None },

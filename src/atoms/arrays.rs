@@ -3,18 +3,20 @@
 //! Invariant: a transposed argument is read through its flag, never copied first where an adjoint product exists; a
 //! sparse argument is expanded only where the result is dense in it anyway.
 
+use std::borrow::Cow;
+
 use ravine_linalg::{Csr, Dense, reduce};
 
 use crate::ir::atom::{ArrayData, ArrayOut, ArrayRef, KernelFault};
 
 type Out = Result<ArrayOut, KernelFault>;
 
-pub fn fault(what: impl Into<String>) -> KernelFault {
+fn fault(what: impl Into<String>) -> KernelFault {
     KernelFault { what: what.into() }
 }
 
 /// Dense entries as seen, borrowed where they lie that way already.
-pub fn dense<'a>(a: &ArrayRef<'a>) -> std::borrow::Cow<'a, [f64]> {
+fn dense<'a>(a: &ArrayRef<'a>) -> Cow<'a, [f64]> {
     match a.data {
         ArrayData::Dense(d) if !a.transposed => d.into(),
         _ => a.to_dense().data.into(),
@@ -26,7 +28,7 @@ fn scalar(a: &ArrayRef<'_>) -> f64 {
 }
 
 /// Rows and columns of a matrix as seen.
-pub fn size(a: &ArrayRef<'_>) -> (usize, usize) {
+fn size(a: &ArrayRef<'_>) -> (usize, usize) {
     match (a.shape, a.transposed) {
         ([r, c], false) => (*r, *c),
         ([r, c], true) => (*c, *r),
@@ -34,11 +36,11 @@ pub fn size(a: &ArrayRef<'_>) -> (usize, usize) {
     }
 }
 
-/// Compressed rows as seen; `None` for dense storage.
-pub fn sparse(a: &ArrayRef<'_>) -> Option<Csr> {
+/// Compressed rows as seen, borrowed where they lie that way already; `None` for dense storage.
+fn sparse<'a>(a: &ArrayRef<'a>) -> Option<Cow<'a, Csr>> {
     match a.data {
-        ArrayData::Sparse(s) if a.transposed => Some(s.transpose()),
-        ArrayData::Sparse(s) => Some(s.clone()),
+        ArrayData::Sparse(s) if a.transposed => Some(Cow::Owned(s.transpose())),
+        ArrayData::Sparse(s) => Some(Cow::Borrowed(s)),
         ArrayData::Dense(_) => None,
     }
 }
@@ -113,7 +115,7 @@ pub fn transpose(args: &[ArrayRef<'_>]) -> Out {
         ..args[0]
     };
     Ok(match sparse(&flipped) {
-        Some(s) => ArrayOut::Sparse(s),
+        Some(s) => ArrayOut::Sparse(s.into_owned()),
         None => ArrayOut::Dense(dense(&flipped).into_owned()),
     })
 }
@@ -142,7 +144,8 @@ pub fn sub(args: &[ArrayRef<'_>]) -> Out {
 pub fn scale(args: &[ArrayRef<'_>]) -> Out {
     let k = scalar(&args[0]);
     Ok(match sparse(&args[1]) {
-        Some(mut s) => {
+        Some(s) => {
+            let mut s = s.into_owned();
             s.values.iter_mut().for_each(|v| *v *= k);
             ArrayOut::Sparse(s)
         }

@@ -60,9 +60,6 @@ table! {
     ceil(a);
     round(a);
     erf(a);
-    lgamma(a);
-    digamma(a);
-    trigamma(a);
 }
 
 /// `a > b`.
@@ -90,10 +87,19 @@ macro_rules! lanes {
 lanes! {
     int_div(a, b) = (a / b).floor();
     modulo(a, b) = a - b * (a / b).floor();
-    quad_over_lin(a, b) = a * a / b;
-    huber(a, d) = huber_of(a, d);
+    inv_pos(a) = within(a >= 0.0, 1.0 / a);
+    quad_over_lin(a, b) = within(b >= 0.0, a * a / b);
+    huber(a, d) = within(d >= 0.0, huber_of(a, d));
     entropy(a) = if a == 0.0 { 0.0 } else { -a * math::log(a) };
-    kl(a, b) = if a == 0.0 { b } else { a * math::log(a / b) - a + b };
+    kl(a, b) = within(a >= 0.0 && b > 0.0, if a == 0.0 { b } else { a * math::log(a / b) - a + b });
+    lgamma(a) = within(a > 0.0, math::lgamma(a));
+    digamma(a) = within(a > 0.0, math::digamma(a));
+    trigamma(a) = within(a > 0.0, math::trigamma(a));
+}
+
+/// NaN outside the domain column: what is claimed of a row (convexity above all) holds inside only.
+fn within(domain: bool, value: f64) -> f64 {
+    if domain { value } else { f64::NAN }
 }
 
 fn huber_of(x: f64, d: f64) -> f64 {

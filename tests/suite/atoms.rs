@@ -451,6 +451,14 @@ fn mutants(row: &'static Atom) -> Vec<(&'static str, &'static Atom)> {
             add(word, &|a| a.monotone = MonoRule::Always(rule));
         }
     }
+    if row
+        .domain
+        .iter()
+        .any(|d| !matches!(d, DomainOf::Reals | DomainOf::Truth | DomainOf::Integer))
+        && row.kind == AtomKind::Scalar
+    {
+        add("domain", &|a| a.domain = &[DomainOf::Reals]);
+    }
     // Neither degree nor smoothness mean anything for a truth value.
     let of_truths = row.domain[0] == DomainOf::Truth;
     if !matches!(row.degree, DegreeRule::Linear) && !of_truths {
@@ -521,24 +529,18 @@ fn entry(page: &mut String, row: &Atom) {
     for s in row.signature {
         let _ = writeln!(page, "- Takes `{s}`");
     }
-    let mut facts = vec![];
-    facts.push(match row.curvature {
-        CurvatureRule::Always(c) => match c {
-            Curvature::Unknown => "neither convex nor concave in general".to_string(),
-            c => c.word().to_string(),
-        },
-        CurvatureRule::Of(_) => "curvature from its arguments".into(),
-    });
-    facts.push(
-        match row.smooth {
-            Smooth::Discontinuous => "with jumps",
-            Smooth::Kinks => "continuous, with kinks",
-            Smooth::C1 => "continuously differentiable",
-            Smooth::Analytic => "smooth",
-        }
-        .into(),
-    );
-    let _ = writeln!(page, "- Is {}", facts.join(", "));
+    let curvature = match row.curvature {
+        CurvatureRule::Always(Curvature::Unknown) => "neither convex nor concave",
+        CurvatureRule::Always(c) => c.word(),
+        CurvatureRule::Of(_) => "affine, convex or concave where its arguments make it so",
+    };
+    let smooth = match row.smooth {
+        Smooth::Discontinuous => "with jumps",
+        Smooth::Kinks => "continuous, with kinks",
+        Smooth::C1 => "continuously differentiable",
+        Smooth::Analytic => "smooth",
+    };
+    let _ = writeln!(page, "- Is {curvature}; {smooth}");
     let mut has = vec![];
     match row.derivative {
         Derivative::None(why) => has.push(format!("no derivative ({why})")),

@@ -132,6 +132,7 @@ pub fn check(row: &'static Atom, report: &mut Report) {
     for case in cases(row, &mut rng) {
         facts(row, &case, &mut rng, report);
     }
+    outside(row, &mut rng, report);
     continuity(row, &mut rng, report);
     derivative(row, &mut rng, report);
     prox(row, &mut rng, report);
@@ -291,6 +292,27 @@ fn kernel(row: &Atom, rng: &mut Rng, report: &mut Report) {
         if let Some(mut x) = case.point(row, rng) {
             x[k] = f64::NAN;
             report.check("poison", value(row, &x).is_nan(), || format!("{x:?} gives a number"));
+        }
+    }
+}
+
+/// Outside the domain column there is no number: what is claimed holds inside only.
+fn outside(row: &Atom, rng: &mut Rng, report: &mut Report) {
+    let case = all_variable(row);
+    for k in 0..arity(row) {
+        let d = domain(row, k);
+        for _ in 0..30 {
+            let Some(mut x) = case.point(row, rng) else { return };
+            x[k] = if d == DomainOf::NonZero {
+                0.0
+            } else {
+                rng.between(-5.0, 5.0)
+            };
+            if inside(x[k], d) || matches!(d, DomainOf::Truth | DomainOf::Integer) {
+                continue;
+            }
+            let y = value(row, &x);
+            report.check("domain", !y.is_finite(), || format!("{x:?} is outside, but gives {y}"));
         }
     }
 }
@@ -556,7 +578,7 @@ fn derivative(row: &'static Atom, rng: &mut Rng, report: &mut Report) {
                 format!("d/d{k} at {x:?}")
             });
         }
-        if !super::NO_SECOND_DERIVATIVE.contains(&row.name) && !(row.name == "pow" && x[0] < 0.0) {
+        if !super::NO_SECOND_DERIVATIVE.contains(&row.name) && (row.name != "pow" || x[0] >= 0.0) {
             let frozen: Vec<bool> = (0..n)
                 .map(|k| matches!(domain(row, k), DomainOf::Truth | DomainOf::Integer))
                 .collect();
