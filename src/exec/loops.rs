@@ -70,8 +70,6 @@ enum Sink<'a> {
     },
     /// Truth values of a filter.
     Keep { flags: Vec<bool> },
-    /// Values by instance.
-    Listed { lists: Vec<Vec<f64>> },
 }
 
 /// Results of a loop: one array (or one number) per output.
@@ -161,47 +159,6 @@ pub fn filter(cx: &Ctx<'_>, lp: &Loop) -> Result<Vec<bool>, Fault> {
         Sink::Keep { flags } => Ok(flags),
         _ => Ok(vec![]),
     }
-}
-
-/// Values of `count` scalars by instance, in flattened order.
-pub fn list(cx: &Ctx<'_>, lp: &Loop, count: usize) -> Result<Vec<Vec<f64>>, Fault> {
-    let total = cx.domains[lp.levels[0].domain.index()].total;
-    let block = block_size(lp.cost);
-    let blocks = total.div_ceil(block);
-    let per_task = (PARALLEL_WORK / 4 / (block * lp.cost.max(1)).max(1)).clamp(1, 64);
-    let task = |w: &mut Worker, t: usize| {
-        let mut sink = Sink::Listed {
-            lists: vec![vec![]; count],
-        };
-        for b in t * per_task..((t + 1) * per_task).min(blocks) {
-            w.outer_block(cx, lp, b * block, ((b + 1) * block).min(total), &mut sink);
-            if let Some(f) = w.fault.take() {
-                return Err(f);
-            }
-        }
-        match sink {
-            Sink::Listed { lists } => Ok(lists),
-            _ => Ok(vec![]),
-        }
-    };
-    let tasks = blocks.div_ceil(per_task);
-    let parallel = total.saturating_mul(lp.cost.max(1)) >= PARALLEL_WORK && tasks > 1;
-    let parts: Vec<Result<Vec<Vec<f64>>, Fault>> = if parallel && rayon::current_num_threads() > 1 {
-        (0..tasks)
-            .into_par_iter()
-            .map_init(|| Worker::new(cx, lp), |w, t| task(w, t))
-            .collect()
-    } else {
-        let mut w = Worker::new(cx, lp);
-        (0..tasks).map(|t| task(&mut w, t)).collect()
-    };
-    let mut all = vec![vec![]; count];
-    for part in parts {
-        for (into, from) in all.iter_mut().zip(part?) {
-            into.extend(from);
-        }
-    }
-    Ok(all)
 }
 
 /// Outermost lanes per block: fewer when one instance is a lot of work, so that there are blocks to share out.
@@ -439,7 +396,7 @@ impl Worker {
                     match sink {
                         Sink::Direct { arrays, .. } => arrays[*out][st.first..st.first + n].copy_from_slice(v),
                         Sink::Buffered { maps, .. } => maps[*out].extend_from_slice(v),
-                        Sink::Keep { .. } | Sink::Listed { .. } => {}
+                        Sink::Keep { .. } => {}
                     }
                 }
                 Instr::Total { src, out } => {
@@ -448,18 +405,13 @@ impl Worker {
                         match sink {
                             Sink::Direct { partials, .. } => partials[*out].push(p),
                             Sink::Buffered { partials, .. } => partials[*out].push(p),
-                            Sink::Keep { .. } | Sink::Listed { .. } => {}
+                            Sink::Keep { .. } => {}
                         }
                     }
                 }
                 Instr::Keep { src } => {
                     if let Sink::Keep { flags } = sink {
                         flags.extend(self.levels[level].regs[*src as usize][..n].iter().map(|v| *v != 0.0));
-                    }
-                }
-                Instr::List { src, out } => {
-                    if let Sink::Listed { lists } = sink {
-                        lists[*out].extend_from_slice(&self.levels[level].regs[*src as usize][..n]);
                     }
                 }
                 Instr::ScatterAdd { src, addr, out } => {
@@ -488,7 +440,7 @@ impl Worker {
                                 }
                             }
                         }
-                        (Sink::Keep { .. } | Sink::Listed { .. }, _) => {}
+                        (Sink::Keep { .. }, _) => {}
                     }
                 }
             }

@@ -2,7 +2,6 @@
 //!
 //! Invariant: sees IR and values only, never syntax; opens no file, reads no clock.
 
-pub mod lists;
 mod loops;
 mod plan;
 pub mod watch;

@@ -73,8 +73,6 @@ pub enum Instr {
     Total { src: Reg, out: usize },
     /// Collects the truth values of a filter.
     Keep { src: Reg },
-    /// Appends `src` to a list by instance.
-    List { src: Reg, out: usize },
 }
 
 /// A nested reduction: `dst` (in the parent's registers) is the reduction of the child's `body`.
@@ -237,27 +235,8 @@ impl Plan {
 
     /// Compiles the nodes that `outputs` (root nodes) need.
     pub fn compile(ir: &Ir, outputs: &[NodeId]) -> Plan {
-        Compiler::new(ir).run(outputs, &[]).0
+        Compiler::new(ir).run(outputs)
     }
-
-    /// Compiles `outputs` (root nodes), and a loop for each list: the domain and the scalars of its region (or above)
-    /// to be listed by instance. The root has no loop.
-    pub fn compile_lists(ir: &Ir, outputs: &[NodeId], lists: &[(DomainId, Vec<NodeId>)]) -> (Plan, Vec<ListLoop>) {
-        Compiler::new(ir).run(outputs, lists)
-    }
-}
-
-/// The loop of one list.
-#[derive(Clone)]
-pub struct ListLoop {
-    /// What it runs over.
-    pub domain: DomainId,
-    /// Scalars of variables and seeds (they are listed anew at each evaluation), by position in the list.
-    pub dynamic: Vec<usize>,
-    /// The others.
-    pub fixed: Vec<usize>,
-    /// Lists the dynamic ones, and the others; none at the root.
-    pub loops: Option<[Box<Loop>; 2]>,
 }
 
 /// A root loop node waiting to be placed in a fused loop.
@@ -303,11 +282,6 @@ enum Terminal {
         domain: DomainId,
         body: NodeId,
     },
-    List {
-        domain: DomainId,
-        body: NodeId,
-        out: usize,
-    },
 }
 
 impl Terminal {
@@ -317,8 +291,7 @@ impl Terminal {
             | Terminal::Store { body, .. }
             | Terminal::Total { body, .. }
             | Terminal::Scatter { body, .. }
-            | Terminal::Keep { body, .. }
-            | Terminal::List { body, .. } => *body,
+            | Terminal::Keep { body, .. } => *body,
         }
     }
     fn positions(&self) -> &[Pos] {
@@ -351,14 +324,9 @@ impl<'a> Compiler<'a> {
         s
     }
 
-    fn run(mut self, outputs: &[NodeId], lists: &[(DomainId, Vec<NodeId>)]) -> (Plan, Vec<ListLoop>) {
+    fn run(mut self, outputs: &[NodeId]) -> Plan {
         let ir = self.ir;
-        let mut roots = outputs.to_vec();
-        for (domain, nodes) in lists {
-            roots.extend(nodes);
-            roots.extend(ir.chain(*domain).iter().filter_map(|d| ir.domain(*d).filter));
-        }
-        let order = ir.reachable(&roots);
+        let order = ir.reachable(outputs);
         self.dynamic = vec![false; ir.len()];
         let mut depth = vec![0usize; ir.len()];
         for &n in &order {
@@ -457,7 +425,6 @@ impl<'a> Compiler<'a> {
                 });
             }
         }
-        let listed = lists.iter().map(|(d, nodes)| self.list(*d, nodes)).collect();
         let outputs = outputs.iter().map(|o| self.slot(*o)).collect();
         let mut nodes: Vec<(NodeId, SlotId)> = self.slots.iter().map(|(n, s)| (*n, *s)).collect();
         nodes.sort();
@@ -472,7 +439,7 @@ impl<'a> Compiler<'a> {
                 }
             })
             .collect();
-        let plan = Plan {
+        Plan {
             shapes: self.shapes,
             literals,
             inputs,
@@ -484,48 +451,6 @@ impl<'a> Compiler<'a> {
                 .map(|i| ir.index(IndexId(i)).clone())
                 .collect(),
             outputs,
-        };
-        (plan, listed)
-    }
-
-    /// Plans the list of scalars by instance of a domain.
-    fn list(&mut self, domain: DomainId, nodes: &[NodeId]) -> ListLoop {
-        let chain = self.ir.chain(domain);
-        for d in &chain {
-            self.bind_domain(*d);
-        }
-        let (dynamic, fixed): (Vec<usize>, Vec<usize>) =
-            (0..nodes.len()).partition(|k| self.dynamic[nodes[*k].index()]);
-        let loops = chain.first().map(|top| {
-            [&dynamic, &fixed].map(|part| {
-                let terminals = part
-                    .iter()
-                    .enumerate()
-                    .map(|(out, k)| Terminal::List {
-                        domain,
-                        body: nodes[*k],
-                        out,
-                    })
-                    .collect();
-                let mut builder = LoopBuilder {
-                    c: self,
-                    levels: vec![],
-                };
-                builder.level(*top, None, terminals);
-                let levels = builder.levels;
-                let cost = self.cost(&levels, 0);
-                Box::new(Loop {
-                    levels,
-                    outs: vec![],
-                    cost,
-                })
-            })
-        });
-        ListLoop {
-            domain,
-            dynamic,
-            fixed,
-            loops,
         }
     }
 
@@ -756,9 +681,7 @@ impl LoopBuilder<'_, '_> {
             next: 0,
         };
         let own = |t: &Terminal| match t {
-            Terminal::Scatter { domain: d, .. }
-            | Terminal::Keep { domain: d, .. }
-            | Terminal::List { domain: d, .. } => *d == domain,
+            Terminal::Scatter { domain: d, .. } | Terminal::Keep { domain: d, .. } => *d == domain,
             _ => true,
         };
         // Everything this level must know: nodes of this region, and what deeper terminals read of it.
@@ -849,9 +772,7 @@ impl LoopBuilder<'_, '_> {
         for t in &terminals {
             if !own(t) {
                 let d = match t {
-                    Terminal::Scatter { domain: d, .. }
-                    | Terminal::Keep { domain: d, .. }
-                    | Terminal::List { domain: d, .. } => *d,
+                    Terminal::Scatter { domain: d, .. } | Terminal::Keep { domain: d, .. } => *d,
                     _ => domain,
                 };
                 let chain = ir.chain(d);
@@ -868,7 +789,6 @@ impl LoopBuilder<'_, '_> {
                 Terminal::Store { out, .. } => Instr::Store { src, out: *out },
                 Terminal::Total { out, .. } => Instr::Total { src, out: *out },
                 Terminal::Keep { .. } => Instr::Keep { src },
-                Terminal::List { out, .. } => Instr::List { src, out: *out },
                 Terminal::Scatter {
                     array_shape, at, out, ..
                 } => {
