@@ -8,6 +8,7 @@
 mod atoms;
 mod check;
 mod cli;
+mod diagnostics;
 mod exec;
 mod interp;
 mod io;

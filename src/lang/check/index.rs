@@ -78,7 +78,7 @@ impl Checker<'_> {
             Kind::Set(d) => d,
             Kind::Error => Dim::Unknown,
             _ => {
-                let mut d = errors::wrong_type("a set", &ty.describe(), e.span);
+                let mut d = errors::wrong_type("a set", &ty.words(), e.span);
                 if ty.elem() == Some(Elem::Int) && ty.dims().is_empty() {
                     let text = show(e);
                     d = d.help_edit(
@@ -111,7 +111,7 @@ impl Checker<'_> {
             if ty.is_error() {
                 return Ty::error();
             }
-            let d = errors::wrong_type("an array before `[`", &ty.describe(), base.span);
+            let d = errors::wrong_type("an array before `[`", &ty.words(), base.span);
             return self.wrong(d);
         };
         let operand = self.operand(base, &ty);
@@ -228,7 +228,7 @@ impl Checker<'_> {
             ) if dims.is_empty() => wrong_set(self, "an integer".into()),
             (_, Dim::Unknown) => Ok(None),
             _ => {
-                let mut d = errors::wrong_type("an index, an integer or a label,", &ty.describe(), e.span);
+                let mut d = errors::wrong_type("an index, an integer or a label,", &ty.words(), e.span);
                 if ty.elem() == Some(Elem::Real) && ty.dims().is_empty() {
                     d = d.help("`round`, `floor` and `ceil` give integers");
                 }

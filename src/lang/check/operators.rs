@@ -64,7 +64,7 @@ impl Checker<'_> {
             Kind::Error => ty,
             Kind::Array { elem: Elem::Bool, .. } => ty,
             _ => {
-                let d = errors::wrong_type("a truth value", &ty.describe(), e.span);
+                let d = errors::wrong_type("a truth value", &ty.words(), e.span);
                 self.wrong(d)
             }
         }
@@ -132,11 +132,8 @@ impl Checker<'_> {
             BinaryOp::Rem | BinaryOp::IntDiv => {
                 for (e, t) in [a, b] {
                     if t.elem() == Some(Elem::Real) {
-                        let d = errors::wrong_type(
-                            &format!("`{symbol}` is for integers: an integer"),
-                            &t.describe(),
-                            e.span,
-                        );
+                        let d =
+                            errors::wrong_type(&format!("`{symbol}` is for integers: an integer"), &t.words(), e.span);
                         return self.wrong(d);
                     }
                 }
@@ -396,7 +393,7 @@ impl Checker<'_> {
             _ => {
                 if text(a.1) || text(b.1) {
                     let (e, t) = if text(a.1) { (b.0, b.1) } else { (a.0, a.1) };
-                    let d = errors::wrong_type("a text to compare with a text", &t.describe(), e.span);
+                    let d = errors::wrong_type("a text to compare with a text", &t.words(), e.span);
                     self.report(d);
                     return None;
                 }
@@ -436,12 +433,12 @@ impl Checker<'_> {
             ) if dims.is_empty() => Some(vec![]),
             (Kind::Array { elem, dims, .. }, Kind::Set(Dim::Range { .. })) if *elem != Elem::Text => Some(dims.clone()),
             (_, Kind::Set(_)) => {
-                let d = errors::wrong_type("an element of the set", &a.1.describe(), a.0.span);
+                let d = errors::wrong_type("an element of the set", &a.1.words(), a.0.span);
                 self.report(d);
                 None
             }
             _ => {
-                let d = errors::wrong_type("a set or an interval after `in`", &b.1.describe(), b.0.span)
+                let d = errors::wrong_type("a set or an interval after `in`", &b.1.words(), b.0.span)
                     .help("`in [l, u]` is an interval, `in 1..n` a set");
                 self.report(d);
                 None

@@ -366,6 +366,20 @@ impl Ty {
         }
     }
 
+    /// As a phrase: `a number`, `an integer`, `Vector[n]`.
+    pub fn words(&self) -> String {
+        match &self.kind {
+            Kind::Array { elem, dims, .. } if dims.is_empty() => match elem {
+                Elem::Real => "a number",
+                Elem::Int => "an integer",
+                Elem::Bool => "a truth value",
+                Elem::Text => "a text",
+            }
+            .into(),
+            _ => self.describe(),
+        }
+    }
+
     /// As the user would write it: `Real`, `Vector[n]`, `Real[plants, markets]`, `a set`.
     pub fn describe(&self) -> String {
         match &self.kind {

@@ -293,5 +293,8 @@ pub fn after_block(at: Span) -> Diagnostic {
 pub fn not_built(what: &str, will: &str, at: Span) -> Diagnostic {
     Diagnostic::new(Code::NotBuiltYet, format!("{what} not built yet"))
         .at(at, "")
-        .note(format!("it will {will}"))
+        .note(format!(
+            "{} will {will}",
+            if what.ends_with("are") { "they" } else { "it" }
+        ))
 }

@@ -53,13 +53,30 @@ pub fn unknown_function(name: &str, at: Span, suggestion: Option<&str>) -> Diagn
 pub fn duplicate(name: &str, at: Span, first: Span, word: &str) -> Diagnostic {
     Diagnostic::new(Code::DuplicateName, format!("`{name}` is declared twice"))
         .at(at, "again here")
-        .at(first, format!("{word} since here"))
+        .at(
+            first,
+            if word == "declared" {
+                "first here".to_string()
+            } else {
+                format!("{word} since here")
+            },
+        )
         .help("choose another name; there is one namespace, so that a name means one thing")
 }
 
 /// A mismatch of kinds.
 pub fn wrong_type(expected: &str, found: &str, at: Span) -> Diagnostic {
     Diagnostic::new(Code::WrongType, format!("{expected} is expected, found {found}")).at(at, found)
+}
+
+/// A value of another type than declared.
+pub fn declared_otherwise(name: &str, declared: &str, found: &str, at: Span, name_at: Span) -> Diagnostic {
+    Diagnostic::new(
+        Code::WrongType,
+        format!("`{name}` is declared as {declared}, and its value is {found}"),
+    )
+    .at(at, found)
+    .at(name_at, "declared here")
 }
 
 /// Entrywise combination of arrays over different sets.

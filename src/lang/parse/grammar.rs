@@ -51,7 +51,7 @@ pub fn expected(positives: &[Rule]) -> String {
     }
     // An expression subsumes a name; where an operator would do, almost anything would.
     if parts.contains(&"an expression") {
-        parts.retain(|p| *p != "a name");
+        parts.retain(|p| !matches!(*p, "a name" | "`if`"));
     }
     if parts.len() > 4 {
         parts.retain(|p| *p != "the end of the line" && *p != "`if`");

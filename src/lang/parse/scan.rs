@@ -819,7 +819,8 @@ impl<'a> Scanner<'a> {
             let newline = std::mem::take(&mut self.frame().newline);
             let after_equals = self.last_end > 0 && self.mask[self.last_end - 1] == b'=';
             // A line that begins a statement ends an unfinished one, except `s =` above `solve …`.
-            let fresh_statement = newline && STATEMENT_WORDS.contains(&token) && !after_equals;
+            let command = matches!(token, "solve" | "sweep" | "compare" | "inspect" | "diagnose" | "plot");
+            let fresh_statement = newline && STATEMENT_WORDS.contains(&token) && !(after_equals && command);
             let unfinished = self.frame().prev == Prev::Open && self.frame().current.is_some() && !fresh_statement;
             if token == "-" && self.fresh && !unfinished && (newline || self.line_start == 0) {
                 self.start_if_none(at);
@@ -856,6 +857,8 @@ impl<'a> Scanner<'a> {
     /// The operand after a minus, for the message: up to a space or an operator.
     fn operand_after(&self, at: usize) -> (Span, &'a str) {
         let line = self.text[at..].split('\n').next().unwrap_or("");
+        let at = at + (line.len() - line.trim_start().len());
+        let line = line.trim_start();
         let mut depth = 0usize;
         let mut end = at;
         for (i, c) in line.char_indices() {

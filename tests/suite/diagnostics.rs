@@ -1,0 +1,164 @@
+//! The closed loop of diagnostics: every page's programs do what the page says, and every message is shown beside its program.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ravine::base::{Code, Diagnostic};
+use ravine::report::diagnostic::plain;
+use ravine::session::{Event, Session, Settings};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn session() -> Session {
+    Session::new(Settings {
+        sets: Default::default(),
+        threads: None,
+        memory: 1 << 30,
+        verbose: false,
+        folder: root().join("tests/diagnostics/data"),
+        now: || 0.0,
+    })
+}
+
+/// The messages of running a program.
+fn messages(name: &str, text: &str) -> (Session, Vec<Diagnostic>) {
+    let mut s = session();
+    let mut out = vec![];
+    s.run(name, text, &mut |e| {
+        if let Event::Diagnostic(d) = e {
+            out.push(*d);
+        }
+    });
+    (s, out)
+}
+
+/// The fences of a page that hold programs.
+fn programs(page: &str) -> Vec<String> {
+    let mut out = vec![];
+    let mut open: Option<String> = None;
+    for line in page.lines() {
+        match &mut open {
+            None if line.trim() == "```opt" => open = Some(String::new()),
+            None => {}
+            Some(text) if line.trim() == "```" => {
+                out.push(std::mem::take(text));
+                open = None;
+            }
+            Some(text) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    out
+}
+
+/// Codes of syntax, names and problems, which need nothing but the program.
+fn is_front_end(c: Code) -> bool {
+    let id = c.id();
+    id.starts_with("R01") || id.starts_with("R02") || id.starts_with("R04") && c != Code::NoObjective
+}
+
+#[test]
+fn pages_fail_and_are_repaired_as_they_say() {
+    let mut wrong = vec![];
+    for &c in Code::ALL
+        .iter()
+        .filter(|c| is_front_end(**c) || **c == Code::IndexOutOfRange)
+    {
+        let page = c.page();
+        if !page.starts_with(&format!("# {}: {}\n\n## What it means\n", c.id(), c.summary())) {
+            wrong.push(format!("{}: the page's head", c.id()));
+        }
+        let [fails, repaired] = programs(page)
+            .try_into()
+            .unwrap_or_else(|p: Vec<String>| panic!("{}: {} programs", c.id(), p.len()));
+        let (s, found) = messages("page.opt", &fails);
+        let mut codes: Vec<&str> = found.iter().map(|d| d.code.id()).collect();
+        codes.dedup();
+        if codes != [c.id()] {
+            wrong.push(format!(
+                "{}: fails with {codes:?}\n{}",
+                c.id(),
+                plain(&found, &s.sources)
+            ));
+        }
+        let (s, found) = messages("page.opt", &repaired);
+        if !found.is_empty() {
+            wrong.push(format!(
+                "{}: the repaired program has\n{}",
+                c.id(),
+                plain(&found, &s.sources)
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn below(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut out: Vec<PathBuf> = fs::read_dir(folder)
+        .map(|d| d.filter_map(|e| Some(e.ok()?.path())).collect())
+        .unwrap_or_default();
+    out.retain(|p| p.extension().is_some_and(|e| e == extension));
+    out.sort();
+    out
+}
+
+/// `tests/diagnostics/CODE/*.opt`: the program and its messages stand together in the `.snap` beside it.
+#[test]
+fn messages_are_as_they_were() {
+    let bless = std::env::var_os("RAVINE_BLESS").is_some();
+    let mut wrong = vec![];
+    let mut count = 0;
+    for &c in Code::ALL {
+        for path in below(&root().join("tests/diagnostics").join(c.id()), "opt") {
+            count += 1;
+            let text = fs::read_to_string(&path).unwrap();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let mut s = session();
+            let (_, _, found) = s.check(&name, &text);
+            let others: Vec<&str> = found.iter().map(|d| d.code.id()).filter(|id| *id != c.id()).collect();
+            if found.is_empty() || !others.is_empty() {
+                wrong.push(format!(
+                    "{}: its folder says {}, found also {others:?}",
+                    path.display(),
+                    c.id()
+                ));
+            }
+            let got = format!("{}\n----\n{}", text.trim_end(), plain(&found, &s.sources));
+            let snap = path.with_extension("snap");
+            let before = fs::read_to_string(&snap).unwrap_or_default();
+            if got != before {
+                if bless {
+                    fs::write(&snap, &got).unwrap();
+                } else {
+                    wrong.push(format!("{}: RAVINE_BLESS=1 accepts\n{got}", snap.display()));
+                }
+            }
+        }
+    }
+    assert!(count >= 40, "{count} programs");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Each program of the suite of snapshots is repaired by at least one of the edits its first message offers, wherever
+/// it offers one that is said to be mechanical: the edit lies in the program and changes it.
+#[test]
+fn edits_lie_in_the_program() {
+    for &c in Code::ALL {
+        for path in below(&root().join("tests/diagnostics").join(c.id()), "opt") {
+            let text = fs::read_to_string(&path).unwrap();
+            let (_, _, found) = session().check("edit.opt", &text);
+            for e in found.iter().flat_map(|d| &d.helps).filter_map(|h| h.edit.as_ref()) {
+                let (a, b) = (e.span.start as usize, e.span.end as usize);
+                assert!(
+                    text.get(a..b).is_some_and(|old| old != e.replacement),
+                    "{}: {e:?}",
+                    path.display()
+                );
+            }
+        }
+    }
+}
