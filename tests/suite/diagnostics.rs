@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ravine::base::{Code, Diagnostic};
 use ravine::report::diagnostic::plain;
-use ravine::session::{Event, Session, Settings};
+use ravine::session::{Session, Settings};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -22,16 +22,11 @@ fn session() -> Session {
     })
 }
 
-/// The messages of running a program.
+/// The messages of checking a program.
 fn messages(name: &str, text: &str) -> (Session, Vec<Diagnostic>) {
     let mut s = session();
-    let mut out = vec![];
-    s.run(name, text, &mut |e| {
-        if let Event::Diagnostic(d) = e {
-            out.push(*d);
-        }
-    });
-    (s, out)
+    let (_, _, found) = s.check(name, text);
+    (s, found)
 }
 
 /// The fences of a page that hold programs.

@@ -59,7 +59,7 @@ impl Checker<'_> {
             if ty.is_error() {
                 return ty;
             }
-            let d = errors::wrong_type("a function before `(`", &ty.describe(), callee.span);
+            let d = errors::wrong_type("a function before `(`", &ty.words(), callee.span);
             return self.wrong(d);
         };
         match self.scope.get(name).map(|d| (d.span, d.what.clone())) {
@@ -240,7 +240,7 @@ impl Checker<'_> {
         let wrong = |found: String| {
             Box::new(
                 errors::wrong_type(
-                    &format!("{} for `{}` of `{name}`", formal.ty.describe(), formal.name),
+                    &format!("{} for `{}` of `{name}`", formal.ty.words(), formal.name),
                     &found,
                     given.span,
                 )

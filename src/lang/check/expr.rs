@@ -124,12 +124,12 @@ impl Checker<'_> {
             Kind::Array { elem, .. } if *elem != Elem::Text => ty,
             Kind::Error => ty,
             Kind::Label(_) => {
-                let d = errors::wrong_type("a number", &ty.describe(), e.span)
+                let d = errors::wrong_type("a number", &ty.words(), e.span)
                     .help("a label stands for nothing but a place in arrays over its set");
                 self.wrong(d)
             }
             _ => {
-                let mut d = errors::wrong_type("a number", &ty.describe(), e.span);
+                let mut d = errors::wrong_type("a number", &ty.words(), e.span);
                 match &ty.kind {
                     Kind::Solution(_) => d = d.help("ask for one of its fields: `s.objective`, `s.x`"),
                     Kind::Set(_) => d = d.help("its number of elements is `length(…)`"),
@@ -144,7 +144,7 @@ impl Checker<'_> {
     pub(super) fn constant_scalar(&mut self, e: &Expr, what: &str) -> Ty {
         let ty = self.number(e);
         if !ty.dims().is_empty() {
-            let d = errors::wrong_type(&format!("{what}, a single number,"), &ty.describe(), e.span);
+            let d = errors::wrong_type(&format!("{what}, a single number,"), &ty.words(), e.span);
             return self.wrong(d);
         }
         if ty.varies {
@@ -171,7 +171,7 @@ impl Checker<'_> {
             let ty = self.number(e);
             let integer = ty.is_error() || ty.elem() == Some(Elem::Int) && ty.dims().is_empty();
             if !integer {
-                let mut d = errors::wrong_type("an integer", &ty.describe(), e.span);
+                let mut d = errors::wrong_type("an integer", &ty.words(), e.span);
                 if ty.elem() == Some(Elem::Real) && ty.dims().is_empty() {
                     d = d.help("a range `l..u` has integer ends; an interval of reals is `[l, u]` after `in`; `ceil` and `floor` give integers");
                 }
@@ -242,7 +242,7 @@ impl Checker<'_> {
         };
         let (elem, mut dims, covector) = (*elem, dims.clone(), *covector);
         if dims.len() > 2 {
-            let d = errors::wrong_type("a vector or a matrix before `'`", &ty.describe(), x.span);
+            let d = errors::wrong_type("a vector or a matrix before `'`", &ty.words(), x.span);
             return self.wrong(d);
         }
         dims.reverse();
@@ -265,11 +265,7 @@ impl Checker<'_> {
         }
         let text = |t: &Ty| t.elem() == Some(Elem::Text);
         if text(&a) || text(&b) {
-            let d = errors::wrong_type(
-                &format!("{} in both branches", a.describe()),
-                &b.describe(),
-                otherwise.span,
-            );
+            let d = errors::wrong_type(&format!("{} in both branches", a.words()), &b.words(), otherwise.span);
             return self.wrong(d);
         }
         let (a, b) = (self.numeric(then, a), self.numeric(otherwise, b));
@@ -289,7 +285,7 @@ impl Checker<'_> {
         if ok {
             return ty;
         }
-        let mut d = errors::wrong_type("a condition, one truth value,", &ty.describe(), e.span);
+        let mut d = errors::wrong_type("a condition, one truth value,", &ty.words(), e.span);
         if ty.elem() == Some(Elem::Bool) {
             d = d.help("`all(…)` or `any(…)` makes one of many");
         } else if ty.elem().is_some() && ty.dims().is_empty() {
@@ -348,7 +344,7 @@ impl Checker<'_> {
                 }
                 Kind::Error => Ty::error(),
                 _ => {
-                    let d = errors::wrong_type("a number", &ty.describe(), body.span);
+                    let d = errors::wrong_type("a number", &ty.words(), body.span);
                     c.wrong(d)
                 }
             }

@@ -86,10 +86,10 @@ impl Checker<'_> {
                         e.span,
                         format!("1..{text}"),
                     );
-                } else if let ExprKind::Vector(items) = &e.kind {
-                    if items.len() == 2 {
-                        d = d.help("`l..u` is the set of integers; `[l, u]` is a vector");
-                    }
+                } else if let ExprKind::Vector(items) = &e.kind
+                    && items.len() == 2
+                {
+                    d = d.help("`l..u` is the set of integers; `[l, u]` is a vector");
                 }
                 self.report(d);
                 Dim::Unknown
@@ -171,12 +171,8 @@ impl Checker<'_> {
         let wrong_set = |c: &Self, found: String| {
             let declared: Vec<(String, Span)> = c.declaration(e).into_iter().collect();
             let wanted = match dim {
-                Dim::Labels(l) => format!("the set {l}"),
-                d => format!("1..{}", d.describe()).replace("1..-", "-"),
-            };
-            let wanted = match dim {
                 Dim::Range { lo, hi } => format!("{}..{}", lo.describe(), hi.describe()),
-                _ => wanted,
+                d => d.describe(),
             };
             Err(Some(Box::new(errors::wrong_set(
                 base, &found, &wanted, e.span, &declared,

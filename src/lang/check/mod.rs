@@ -4,6 +4,7 @@
 //! mistake gives one message; nothing is read and nothing is evaluated.
 
 mod calls;
+mod command;
 mod declare;
 mod expr;
 mod index;

@@ -168,7 +168,7 @@ impl Checker<'_> {
                 self.report(d);
             }
             (_, CompareOp::In) => {
-                let d = errors::wrong_type("an interval `[l, u]` after `in`", &v.describe(), b.value.span);
+                let d = errors::wrong_type("an interval `[l, u]` after `in`", &v.words(), b.value.span);
                 self.report(d);
             }
             _ => {
@@ -180,8 +180,8 @@ impl Checker<'_> {
                     && v.dims().iter().zip(ty.dims()).all(|(p, q)| p.same(q) != Same::No);
                 if !fits {
                     let d = errors::wrong_type(
-                        &format!("a bound that is a number or {}", ty.describe()),
-                        &v.describe(),
+                        &format!("a bound that is a number or {}", ty.words()),
+                        &v.words(),
                         b.value.span,
                     );
                     self.report(d);
@@ -263,7 +263,7 @@ impl Checker<'_> {
             if !ty.is_error() {
                 let d = Diagnostic::new(
                     Code::NotAConstraint,
-                    format!("a constraint is a comparison; this is {}", ty.describe()),
+                    format!("a constraint is a comparison; this is {}", ty.words()),
                 )
                 .at(e.span, "compared with what?")
                 .help("write `… <= …`, `… >= …` or `… == …`; an objective begins with `minimize` or `maximize`");

@@ -177,7 +177,10 @@ pub fn swapped(base: &Operand, at: Span, given: &str, wanted: &str, fixed: Strin
 pub fn wrong_set(base: &Operand, found: &str, wanted: &str, at: Span, declared: &[(String, Span)]) -> Diagnostic {
     let mut d = Diagnostic::new(
         Code::WrongIndexSet,
-        format!("this dimension of `{}` is {wanted}, the index is {found}", base.text),
+        format!(
+            "this dimension of `{}` is over {wanted}, and the index is {found}",
+            base.text
+        ),
     )
     .at(at, found);
     if let Some((name, span)) = &base.declared {
@@ -186,7 +189,10 @@ pub fn wrong_set(base: &Operand, found: &str, wanted: &str, at: Span, declared: 
     for (name, span) in declared {
         d = d.at(*span, format!("`{name}` is bound here"));
     }
-    d
+    match declared {
+        [(name, _)] => d.help(format!("let the index range over it: `{name} in {wanted}`")),
+        _ => d,
+    }
 }
 
 /// A subscript that is outside whatever the data.

@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use std::iter::Peekable;
 
 use pest::iterators::{Pair, Pairs};
-use unicode_normalization::UnicodeNormalization;
 
+use super::feature::Feature;
 use super::grammar::Rule;
+use super::literal::normal;
 use super::scan::MAX_MESSAGES;
 use crate::base::{Diagnostic, Diagnostics, SourceId, Span};
 use crate::lang::errors::syntax as errors;
@@ -80,106 +81,6 @@ pub fn compare_op(rule: Rule) -> CompareOp {
     match infix(rule) {
         Some((_, Infix::Compare(op))) => op,
         _ => CompareOp::Lt,
-    }
-}
-
-/// Parts of the language that an expression may ask for and that are not built yet.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Feature {
-    /// Sets of tuples.
-    Tuples,
-    /// `{i in I if c}`.
-    Subset,
-    /// `t -> e`.
-    Lambda,
-    /// `complements`.
-    Complements,
-    /// `in PSD`, `in simplex`, `in argmin(…)`.
-    Membership,
-    /// `cvar(…)`, `worst(…)`.
-    Risk,
-    /// A statement that begins with this word.
-    Statement(&'static str),
-}
-
-impl Feature {
-    /// What it is (with its verb), and what it will do.
-    fn words(self) -> (&'static str, &'static str) {
-        match self {
-            Feature::Tuples => (
-                "sets of tuples are",
-                "index arrays by pairs that exist: `sum((p, m) in arcs) …`",
-            ),
-            Feature::Subset => (
-                "subsets by a condition are",
-                "be sets whose elements index whatever the larger set indexes; a condition after the binders of a `sum` works today",
-            ),
-            Feature::Lambda => (
-                "functions without a name are",
-                "be schedules and arguments; `fn` declares a function today",
-            ),
-            Feature::Complements => (
-                "complementarity constraints are",
-                "say that one of two inequalities is tight",
-            ),
-            Feature::Membership => (
-                "this kind of membership is",
-                "constrain to cones, manifolds and lower-level problems; intervals `[l, u]` and norms work today",
-            ),
-            Feature::Risk => (
-                "risk measures and worst cases are",
-                "be reductions over samples with their duals",
-            ),
-            Feature::Statement(word) => match word {
-                "optimizer" => (
-                    "`optimizer` is",
-                    "define an optimizer in the language: a state and a step",
-                ),
-                "transform" => (
-                    "`transform` is",
-                    "change the gradient on its way in and the update on its way out",
-                ),
-                "pipeline" => (
-                    "pipelines are",
-                    "compose transforms with `|>` and stages with `then`, `for`, `until`; `with` and one method work today",
-                ),
-                "compare" => (
-                    "`compare` is",
-                    "run several pipelines on one problem and show them side by side",
-                ),
-                "sweep" => (
-                    "`sweep` is",
-                    "solve for every value of a parameter, each from the last answer",
-                ),
-                "diagnose" => (
-                    "`diagnose` is",
-                    "tell the conditioning of a problem and what would help",
-                ),
-                "plot" => ("`plot` is", "draw contours, traces and spectra"),
-                "write" => ("`write` is", "save values with their labels, and models"),
-                "use" => ("`use` is", "bring in another file's names"),
-                "extern" => ("`extern` is", "declare native functions"),
-                "assume" => ("`assume` is", "assert a fact about the problem that cannot be proved"),
-                "for" => ("loops are", "repeat statements"),
-                "source" => ("`source` is", "print the definition of a method"),
-                "saddle" => (
-                    "saddle points are",
-                    "minimize over some variables and maximize over others",
-                ),
-                "read model" => ("reading whole models is", "take MPS, QPS, LP, SDPA, CBF and NL files"),
-                "set family" => ("families of sets are", "give a set for every element of another"),
-                "what if" => (
-                    "`fixing`, `without` and `relaxed` are",
-                    "solve a variation of a problem",
-                ),
-                "conflict" => (
-                    "`inspect … conflict` is",
-                    "find a smallest set of constraints that cannot hold together",
-                ),
-                "derivatives" => ("`inspect … derivatives` is", "compare derivatives with differences"),
-                _ => ("this is", "be part of the language"),
-            },
-        }
     }
 }
 
@@ -729,26 +630,6 @@ impl<'a> Folder<'a> {
         self.make(span, kind)
     }
 
-    fn number(&mut self, text: &str, span: Span) -> ExprKind {
-        let digits: String = text.chars().filter(|c| *c != '_').collect();
-        match digits.parse::<f64>() {
-            Ok(value) if value.is_finite() => ExprKind::Number {
-                value,
-                integer: text.bytes().all(|b| b.is_ascii_digit() || b == b'_'),
-            },
-            _ => {
-                let d = Diagnostic::new(
-                    crate::base::Code::BadNumber,
-                    "this number is larger than any that can be represented",
-                )
-                .at(span, "")
-                .help("the largest is about 1.8e308; without bound is `inf`");
-                self.report(d);
-                ExprKind::Error
-            }
-        }
-    }
-
     fn paren(&mut self, p: Pair<'_, Rule>, span: Span) -> Expr {
         let mut items: Vec<Expr> = p.into_inner().map(|e| self.expr(e)).collect();
         match (items.len(), items.pop()) {
@@ -835,54 +716,6 @@ impl<'a> Folder<'a> {
         vec![self.expr(pair)]
     }
 
-    /// The characters of a text literal.
-    fn unescape(&mut self, pair: &Pair<'_, Rule>) -> String {
-        let text = pair.as_str();
-        let body = text.get(1..text.len().saturating_sub(1)).unwrap_or("");
-        if !body.contains('\\') {
-            return body.to_string();
-        }
-        let start = self.base + pair.as_span().start() + 1;
-        let mut out = String::new();
-        let mut chars = body.char_indices();
-        while let Some((i, c)) = chars.next() {
-            if c != '\\' {
-                out.push(c);
-                continue;
-            }
-            let escape = chars.next();
-            let mut end = i + 1 + escape.map_or(0, |(_, c)| c.len_utf8());
-            match escape.map(|(_, c)| c) {
-                Some('n') => out.push('\n'),
-                Some('t') => out.push('\t'),
-                Some('"') => out.push('"'),
-                Some('\\') => out.push('\\'),
-                other => {
-                    let code = (other == Some('u'))
-                        .then(|| body[end..].strip_prefix('{').and_then(|r| r.split_once('}')))
-                        .flatten();
-                    let value = code
-                        .and_then(|(hex, _)| u32::from_str_radix(hex, 16).ok())
-                        .and_then(char::from_u32);
-                    if let Some((hex, _)) = code {
-                        end += hex.len() + 2;
-                        while chars.as_str().len() > body.len() - end {
-                            chars.next();
-                        }
-                    }
-                    match value {
-                        Some(c) => out.push(c),
-                        None => {
-                            let at = Span::new(self.source, start + i, start + end);
-                            self.report(errors::bad_escape(&body[i..end], at));
-                        }
-                    }
-                }
-            }
-        }
-        out
-    }
-
     /// What stands after `in`: `[l, u]` is an interval; cones, manifolds and `argmin` are not built.
     pub fn member_of(&mut self, mut e: Expr) -> Expr {
         let name = match &e.kind {
@@ -925,14 +758,5 @@ impl<'a> Folder<'a> {
             }
         }
         TypeExpr { name, dims, span }
-    }
-}
-
-/// A name in the form names are compared in.
-pub fn normal(text: &str) -> String {
-    if text.is_ascii() {
-        text.to_string()
-    } else {
-        text.nfkc().collect()
     }
 }

@@ -3,13 +3,18 @@
 //! Invariant: parsing never fails; any text gives a tree and diagnostics, in time linear in its length, and a statement
 //! that cannot be read costs no other statement.
 
+mod classify;
+mod command;
+mod feature;
 mod fold;
 mod grammar;
+mod lexicon;
+mod literal;
 mod scan;
 mod stmt;
 
-pub use fold::normal;
-pub use scan::{OTHER_RESERVED, STATEMENT_WORDS, is_reserved};
+pub use lexicon::{OTHER_RESERVED, STATEMENT_WORDS, is_reserved};
+pub use literal::normal;
 
 use crate::base::{Diagnostics, SourceId};
 use crate::lang::syntax::Program;

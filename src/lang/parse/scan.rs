@@ -7,99 +7,10 @@ use crate::base::{Diagnostic, Diagnostics, SourceId, Span};
 use crate::lang::errors::syntax as errors;
 use crate::lang::syntax::MAX_DEPTH;
 
+use super::lexicon::{CONTINUES, OUTSIDE_ONLY, STATEMENT_WORDS, ascii_form, is_reserved, subscript, superscript};
+
 /// Messages kept of one text.
 pub const MAX_MESSAGES: usize = 100;
-
-/// Words that begin a declaration or a command, so that a line that begins with one begins a statement.
-pub const STATEMENT_WORDS: &[&str] = &[
-    "set",
-    "param",
-    "let",
-    "var",
-    "fn",
-    "problem",
-    "optimizer",
-    "transform",
-    "pipeline",
-    "solve",
-    "compare",
-    "sweep",
-    "inspect",
-    "diagnose",
-    "plot",
-    "print",
-    "assert",
-    "write",
-    "use",
-    "minimize",
-    "maximize",
-    "extern",
-    "assume",
-    "seed",
-    "subject",
-];
-
-/// The reserved words that are no beginning of a statement.
-pub const OTHER_RESERVED: &[&str] = &[
-    "if",
-    "then",
-    "else",
-    "and",
-    "or",
-    "not",
-    "in",
-    "for",
-    "until",
-    "within",
-    "with",
-    "from",
-    "to",
-    "complements",
-    "true",
-    "false",
-    "inf",
-    "unit",
-];
-
-/// Declarations and commands that never stand inside a problem.
-const OUTSIDE_ONLY: &[&str] = &[
-    "problem",
-    "optimizer",
-    "transform",
-    "pipeline",
-    "solve",
-    "compare",
-    "sweep",
-    "inspect",
-    "diagnose",
-    "plot",
-    "print",
-    "assert",
-    "write",
-    "use",
-    "extern",
-];
-
-/// A line that begins with one of these continues the statement above it.
-const CONTINUES: &[&str] = &[
-    "then",
-    "else",
-    "for",
-    "until",
-    "within",
-    "with",
-    "from",
-    "to",
-    "and",
-    "or",
-    "in",
-    "complements",
-];
-
-/// Is the word reserved?
-pub fn is_reserved(word: &str) -> bool {
-    STATEMENT_WORDS.contains(&word) || OTHER_RESERVED.contains(&word)
-}
 
 /// A statement before the grammar has seen it.
 #[derive(Debug, Default)]
@@ -241,62 +152,6 @@ pub fn scan(source: SourceId, text: &str, diagnostics: &mut Diagnostics) -> Scan
     // Only whole characters are replaced, by ASCII ones, so this is UTF-8.
     let masked = String::from_utf8(s.mask).unwrap_or_default();
     Scan { masked, statements }
-}
-
-/// What stands for a character that the language does not read, if there is an ASCII form.
-fn ascii_form(c: char) -> Option<&'static str> {
-    Some(match c {
-        '−' | '–' | '—' | '‒' | '﹣' | '－' => "-",
-        '≤' | '≦' | '⩽' => "<=",
-        '≥' | '≧' | '⩾' => ">=",
-        '≠' => "!=",
-        '×' | '·' | '⋅' | '∗' | '•' => "*",
-        '÷' | '∕' | '⁄' => "/",
-        '→' => "->",
-        '←' => "<-",
-        '∞' => "inf",
-        '∈' => "in",
-        '∧' => "and",
-        '∨' => "or",
-        '¬' => "not",
-        '∑' => "sum",
-        '∏' => "prod",
-        '√' => "sqrt",
-        '…' | '‥' => "..",
-        '“' | '”' | '„' | '‟' => "\"",
-        '′' | '’' | '‘' | 'ʼ' => "'",
-        '≡' => "==",
-        '＝' => "=",
-        '（' => "(",
-        '）' => ")",
-        '，' => ",",
-        '：' => ":",
-        '；' => ";",
-        '½' => "0.5",
-        '¼' => "0.25",
-        '¾' => "0.75",
-        _ => return None,
-    })
-}
-
-/// The digit or sign of a superscript character.
-fn superscript(c: char) -> Option<char> {
-    Some(match c {
-        '⁰' => '0',
-        '¹' => '1',
-        '²' => '2',
-        '³' => '3',
-        '⁴'..='⁹' => char::from(b'4' + (c as u32 - '⁴' as u32) as u8),
-        '⁻' => '-',
-        _ => return None,
-    })
-}
-
-/// The digit of a subscript character.
-fn subscript(c: char) -> Option<char> {
-    ('₀'..='₉')
-        .contains(&c)
-        .then(|| char::from(b'0' + (c as u32 - '₀' as u32) as u8))
 }
 
 impl<'a> Scanner<'a> {
@@ -667,7 +522,7 @@ impl<'a> Scanner<'a> {
             }
             "-" => {
                 self.begin_token(at, "-");
-                let spaced_before = at > 0 && self.mask[at - 1] == b' ' || at > 0 && self.mask[at - 1] == b'\t';
+                let spaced_before = at > 0 && matches!(self.mask[at - 1], b' ' | b'\t');
                 let tight_after = self.bytes.get(end).is_some_and(|b| !b.is_ascii_whitespace());
                 let square = self.stack.last().is_some_and(|o| o.bracket == Bracket::Square);
                 if square && spaced_before && tight_after && self.frame().prev == Prev::Operand {

@@ -6,15 +6,20 @@ use pest::Parser as _;
 use pest::error::{ErrorVariant, InputLocation};
 use pest::iterators::Pair;
 
-use super::fold::{Feature, Folder, compare_op};
+use super::classify::{
+    depth_or_relation, first_word, is_assignment, keyword_like, label_like, last_word, named_like, saddle_variable,
+    stray_statement, token_at,
+};
+use super::feature::Feature;
+use super::fold::{Folder, compare_op};
 use super::grammar::{self, Grammar, Rule};
-use super::scan::{RawStmt, STATEMENT_WORDS, is_reserved};
-use crate::base::diagnostic::did_you_mean;
+use super::lexicon::{STATEMENT_WORDS, is_reserved};
+use super::scan::RawStmt;
 use crate::base::{Diagnostics, SourceId, Span};
 use crate::lang::errors::syntax as errors;
 use crate::lang::syntax::{
-    Arg, Aspect, Check, Constraint, Expr, ExprKind, FnDecl, FormalParam, Ident, LetDecl, MethodCall, MinimizeFrom,
-    Objective, ParamDecl, ProblemDecl, ProblemRef, Sense, SetDecl, Solve, Start, Stmt, StmtKind, TimeUnit, VarDecl,
+    Check, Constraint, Expr, ExprKind, FnDecl, FormalParam, Ident, LetDecl, MinimizeFrom, Objective, ParamDecl,
+    ProblemDecl, Sense, SetDecl, Stmt, StmtKind, VarDecl,
 };
 
 /// Where a list of statements stands.
@@ -28,7 +33,7 @@ pub enum Place {
 
 /// Parses the statements of one source.
 pub struct Parser<'a> {
-    fold: Folder<'a>,
+    pub(super) fold: Folder<'a>,
     source: SourceId,
     masked: &'a str,
 }
@@ -55,7 +60,7 @@ impl<'a> Parser<'a> {
         self.fold.next_id
     }
 
-    fn at(&self, start: usize, end: usize) -> Span {
+    pub(super) fn at(&self, start: usize, end: usize) -> Span {
         Span::new(self.source, start, end)
     }
 
@@ -669,7 +674,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn starts(&mut self, p: Pair<'a, Rule>) -> Vec<(Ident, Expr)> {
+    pub(super) fn starts(&mut self, p: Pair<'a, Rule>) -> Vec<(Ident, Expr)> {
         let mut out = vec![];
         for s in p.into_inner() {
             let (mut name, mut value) = (None, None);
@@ -765,181 +770,6 @@ impl<'a> Parser<'a> {
     fn family(&mut self, p: Pair<'a, Rule>) -> Option<crate::lang::syntax::Binders> {
         p.into_inner().next().map(|b| self.fold.binders(b))
     }
-
-    fn call_args(&mut self, p: Pair<'a, Rule>) -> Vec<Arg> {
-        self.fold.args(p.into_inner())
-    }
-
-    fn problem_ref(&mut self, p: Pair<'a, Rule>) -> Option<ProblemRef> {
-        let span = self.fold.span(&p);
-        let (mut name, mut args) = (None, vec![]);
-        for q in p.into_inner() {
-            match q.as_rule() {
-                Rule::name => name = Some(self.fold.ident(&q)),
-                Rule::call_args => args = self.call_args(q),
-                _ => {}
-            }
-        }
-        Some(ProblemRef {
-            name: name?,
-            args,
-            span,
-        })
-    }
-
-    fn solve(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {
-        let whole = self.fold.span(&p);
-        let mut s = Solve {
-            bind: None,
-            target: None,
-            from: None,
-            to: None,
-            within: None,
-            seed: None,
-            method: None,
-            cold: false,
-            keyword: whole,
-        };
-        // Was a clause of the whole solve given after `with`?
-        let mut late = false;
-        for q in p.into_inner() {
-            let at = self.fold.span(&q);
-            let given = match q.as_rule() {
-                Rule::from_clause => ("from", s.from.is_some()),
-                Rule::to_clause => ("to", s.to.is_some()),
-                Rule::within_clause => ("within", s.within.is_some()),
-                Rule::seed_clause => ("seed", s.seed.is_some()),
-                Rule::with_clause => ("with", s.method.is_some()),
-                _ => ("", false),
-            };
-            if given.1 {
-                let d = errors::clause(format!("`{}` is given twice", given.0), at, "keep one of them");
-                self.fold.report(d);
-            }
-            if given.0 == "within" && late {
-                self.fold.report(errors::clause(
-                    "a `within` behind the last clauses belongs to nothing",
-                    at,
-                    "put it before `with` for the whole solve",
-                ));
-            }
-            late |= s.method.is_some() && matches!(given.0, "from" | "to" | "seed");
-            match q.as_rule() {
-                Rule::name => s.bind = Some(self.fold.ident(&q)),
-                Rule::kw_solve => s.keyword = at,
-                Rule::target => {
-                    let r = q.into_inner().next()?;
-                    s.target = self.problem_ref(r);
-                }
-                Rule::from_clause => {
-                    let x = q
-                        .into_inner()
-                        .find(|x| matches!(x.as_rule(), Rule::starts | Rule::expr))?;
-                    s.from = Some(if x.as_rule() == Rule::starts {
-                        Start::Values(self.starts(x))
-                    } else {
-                        Start::Solution(self.fold.expr(x))
-                    });
-                }
-                Rule::to_clause | Rule::seed_clause => {
-                    let to = q.as_rule() == Rule::to_clause;
-                    let x = q.into_inner().find(|x| x.as_rule() == Rule::tight)?;
-                    let e = Some(self.fold.expr(x));
-                    *(if to { &mut s.to } else { &mut s.seed }) = e;
-                }
-                Rule::within_clause => {
-                    let mut inner = q.into_inner().skip(1);
-                    let e = self.fold.expr(inner.next()?);
-                    let unit = match inner.next()?.as_str() {
-                        "minute" | "minutes" => TimeUnit::Minutes,
-                        "hour" | "hours" => TimeUnit::Hours,
-                        _ => TimeUnit::Seconds,
-                    };
-                    s.within = Some((e, unit));
-                }
-                Rule::kw_cold => s.cold = true,
-                Rule::with_clause => {
-                    let (mut name, mut args, mut end) = (None, vec![], at);
-                    for x in q.into_inner() {
-                        end = self.fold.span(&x);
-                        match x.as_rule() {
-                            Rule::name => name = Some(self.fold.ident(&x)),
-                            Rule::call_args => args = self.call_args(x),
-                            _ => {}
-                        }
-                    }
-                    let name = name?;
-                    let span = name.span.to(end);
-                    s.method = Some(MethodCall { name, args, span });
-                }
-                Rule::rest => {
-                    let text = q.as_str();
-                    let what_if = ["fixing", "without", "relaxed"].contains(&first_word(text));
-                    let feature = Feature::Statement(if what_if { "what if" } else { "pipeline" });
-                    let word = self.at(at.start as usize, at.start as usize + token_at(text).len());
-                    self.fold.not_built(feature, word);
-                    return Some(StmtKind::NotBuilt {
-                        keyword: "solve".to_string(),
-                        declares: s.bind,
-                    });
-                }
-                _ => {}
-            }
-        }
-        Some(StmtKind::Solve(Box::new(s)))
-    }
-
-    fn assign(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {
-        let (mut name, mut value) = (None, None);
-        for q in p.into_inner() {
-            match q.as_rule() {
-                Rule::name => name = Some(self.fold.ident(&q)),
-                Rule::expr => value = Some(self.fold.expr(q)),
-                _ => {}
-            }
-        }
-        Some(StmtKind::Assign {
-            name: name?,
-            value: value?,
-        })
-    }
-
-    fn inspect(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {
-        let (mut target, mut what) = (None, Aspect::Summary);
-        for q in p.into_inner() {
-            let at = self.fold.span(&q);
-            match q.as_rule() {
-                Rule::problem_ref => target = self.problem_ref(q),
-                Rule::kw_why => what = Aspect::Why,
-                Rule::kw_conflict | Rule::kw_derivatives => {
-                    let keyword = if q.as_rule() == Rule::kw_conflict {
-                        "conflict"
-                    } else {
-                        "derivatives"
-                    };
-                    self.fold.not_built(Feature::Statement(keyword), at);
-                    return Some(StmtKind::NotBuilt {
-                        keyword: "inspect".to_string(),
-                        declares: None,
-                    });
-                }
-                Rule::inspect_rest => {
-                    self.fold
-                        .report(errors::unexpected(token_at(q.as_str()), "the end of the line", at));
-                    return None;
-                }
-                _ => {}
-            }
-        }
-        Some(StmtKind::Inspect { target, what })
-    }
-
-    fn assert(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {
-        let mut exprs = p.into_inner().filter(|q| q.as_rule() == Rule::expr);
-        let condition = self.fold.expr(exprs.next()?);
-        let within = exprs.next().map(|e| self.fold.expr(e));
-        Some(StmtKind::Assert { condition, within })
-    }
 }
 
 /// Words that begin statements of parts that are not built.
@@ -967,144 +797,4 @@ fn close(section: &mut Option<Section>, out: &mut Vec<Stmt>) {
             docs: s.docs,
         });
     }
-}
-
-/// The word a text begins with; empty if it begins with something else.
-fn first_word(text: &str) -> &str {
-    let end = text
-        .char_indices()
-        .find(|(i, c)| !(*c == '_' || c.is_alphabetic() || *i > 0 && c.is_alphanumeric()))
-        .map_or(text.len(), |(i, _)| i);
-    &text[..end]
-}
-
-/// The word a text ends with; empty if it ends with something else.
-fn last_word(text: &str) -> &str {
-    let start = text
-        .char_indices()
-        .rev()
-        .take_while(|(_, c)| *c == '_' || c.is_alphanumeric())
-        .last()
-        .map_or(text.len(), |(i, _)| i);
-    &text[start..]
-}
-
-/// The token a text begins with.
-fn token_at(text: &str) -> &str {
-    let Some(c) = text.chars().next() else { return "" };
-    if c == '_' || c.is_alphanumeric() {
-        let end = text
-            .char_indices()
-            .find(|(_, c)| !(*c == '_' || c.is_alphanumeric()))
-            .map_or(text.len(), |(i, _)| i);
-        return &text[..end];
-    }
-    if c == '"' {
-        let end = text[1..].find('"').map_or(text.len(), |p| p + 2);
-        return &text[..end];
-    }
-    for two in ["<=", ">=", "==", "!=", "<-", "->", "|>", "..", ".*", "./", ".^"] {
-        if text.starts_with(two) {
-            return &text[..2];
-        }
-    }
-    &text[..c.len_utf8()]
-}
-
-/// `name = …`, but not `name == …`.
-fn is_assignment(text: &str) -> bool {
-    let first = first_word(text);
-    if first.is_empty() || is_reserved(first) {
-        return false;
-    }
-    let rest = text[first.len()..].trim_start();
-    rest.starts_with('=') && !rest.starts_with("==")
-}
-
-/// Is the reserved word that begins a text used as a label there, `seed: …`?
-fn named_like(text: &str, first: &str) -> bool {
-    text[first.len()..].trim_start().starts_with(':')
-}
-
-/// `name: …`, `name[i in I]: …`, `[i in I]: …`.
-fn label_like(text: &str) -> bool {
-    let rest = text[first_word(text).len()..].trim_start();
-    if rest.starts_with(':') {
-        return true;
-    }
-    let mut depth = 0usize;
-    for (i, c) in rest.char_indices() {
-        match c {
-            '[' | '(' | '{' => depth += 1,
-            ']' | ')' | '}' => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    return rest[i + 1..].trim_start().starts_with(':');
-                }
-            }
-            _ if depth == 0 => return false,
-            _ => {}
-        }
-    }
-    false
-}
-
-/// Statements that begin with words that are names elsewhere: `min x: T`, `objective value: …`, `source adam`.
-fn stray_statement(text: &str) -> Option<&'static str> {
-    let first = first_word(text);
-    let rest = text.get(first.len()..)?.trim_start();
-    let next = first_word(rest);
-    if next.is_empty() || matches!(next, "in" | "and" | "or" | "complements" | "div") {
-        return None;
-    }
-    match first {
-        "min" | "max" if rest[next.len()..].trim_start().starts_with(':') => Some("saddle"),
-        "objective" => Some("saddle"),
-        "source" if rest[next.len()..].trim().is_empty() => Some("source"),
-        _ => None,
-    }
-}
-
-/// The variable of `min x: T` and its place in the text.
-fn saddle_variable(text: &str) -> Option<(&str, usize)> {
-    let first = first_word(text);
-    if !matches!(first, "min" | "max") {
-        return None;
-    }
-    let rest = text[first.len()..].trim_start();
-    Some((first_word(rest), text.len() - rest.len()))
-}
-
-/// Could an equation have been meant by a `=` of this statement?
-fn depth_or_relation(rule: Rule, before: &str) -> bool {
-    let open = before.chars().fold(0i64, |d, c| match c {
-        '(' | '[' => d + 1,
-        ')' | ']' => d - 1,
-        _ => d,
-    });
-    open > 0
-        || !matches!(
-            rule,
-            Rule::set_decl | Rule::param_decl | Rule::var_decl | Rule::solve | Rule::inspect
-        )
-}
-
-/// The keyword that a word was probably meant to be.
-fn keyword_like(word: &str) -> Option<&'static str> {
-    Some(match word {
-        "maximise" => "maximize",
-        "minimise" => "minimize",
-        "variable" | "variables" | "vars" => "var",
-        "parameter" | "parameters" | "input" | "data" => "param",
-        "const" | "constant" | "def" | "define" => "let",
-        "function" | "func" | "fun" => "fn",
-        "model" => "problem",
-        "such" | "st" | "constraint" | "constraints" | "s" => "subject to",
-        "import" | "include" => "use",
-        "show" | "display" => "print",
-        "optimize" | "optimise" => "solve",
-        "sets" | "index" => "set",
-        "check" => "assert",
-        other => return did_you_mean(other, STATEMENT_WORDS.iter().copied()),
-    })
 }

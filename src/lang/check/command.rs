@@ -1,0 +1,336 @@
+//! Commands: what a `solve`, a `print`, an assignment may name.
+//!
+//! Invariant: outside of problems an expression has no variables; a variable has a value only in a solution.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::calls::problem_words;
+use super::operators::set_elem;
+use super::scope::{Entry, ProblemInfo};
+use super::types::{Dim, Elem, Kind, Same, Ty};
+use super::{Checker, Place, What};
+use crate::base::diagnostic::did_you_mean;
+use crate::base::{Code, Diagnostic, Span};
+use crate::lang::errors::types as errors;
+use crate::lang::syntax::{Expr, ExprKind, Ident, MethodCall, MinimizeFrom, ProblemRef, Solve, Start};
+
+impl Checker<'_> {
+    pub(super) fn assign(&mut self, name: &Ident, value: &Expr) {
+        match self.scope.get(&name.text).map(|e| (e.span, e.what.clone())) {
+            Some((_, What::Param(ty))) => {
+                // The new value may bind the sizes anew: only what cannot change is compared.
+                let sizes: Vec<String> = ty
+                    .dims()
+                    .iter()
+                    .flat_map(|d| match d {
+                        Dim::Range { lo, hi } => lo.symbols().chain(hi.symbols()).map(str::to_string).collect(),
+                        _ => vec![],
+                    })
+                    .collect();
+                self.value_fits(name, &ty, value, &sizes);
+            }
+            Some((_, What::Error)) => {
+                self.expr(value);
+            }
+            Some((span, what)) => {
+                self.expr(value);
+                let equals = matches!(what, What::Var(_)).then(|| Span {
+                    start: name.span.end,
+                    end: value.span.start,
+                    ..value.span
+                });
+                let d = errors::bare_assignment(&name.text, name.span, None, Some(what.word()), Some(span), None);
+                let d = match equals {
+                    Some(e) => d.help_edit("an equation is written `==`, after `subject to`", e, " == "),
+                    None => d,
+                };
+                self.report(d);
+            }
+            None => {
+                self.expr(value);
+                let params = self
+                    .scope
+                    .names()
+                    .filter(|(_, e)| matches!(e.what, What::Param(_)))
+                    .map(|(n, _)| n);
+                let near = did_you_mean(&name.text, params).map(str::to_string);
+                let d = errors::bare_assignment(&name.text, name.span, None, None, None, near.as_deref());
+                self.report(d);
+                self.declare(name, What::Error);
+            }
+        }
+    }
+
+    pub(super) fn printed(&mut self, e: &Expr) {
+        let ty = self.expr(e);
+        let ty = self.no_variables(e, &ty);
+        let help = match ty.kind {
+            Kind::Problem => "`inspect` shows a problem",
+            Kind::Function => "call it with arguments",
+            Kind::Solution(_) => "ask for one of its fields: `s.objective`, `s.x`, `s.dual(c)`",
+            Kind::Interval => "an interval stands only after `in`",
+            _ => return,
+        };
+        let d = errors::wrong_type("a value", &ty.words(), e.span).help(help);
+        self.report(d);
+    }
+
+    pub(super) fn assert(&mut self, condition: &Expr, within: Option<&Expr>) {
+        let ty = self.expr(condition);
+        let ty = self.no_variables(condition, &ty);
+        if let Some(w) = within {
+            self.constant_scalar(w, "a tolerance");
+            let equation = matches!(&condition.kind, ExprKind::Compare { rest, .. } if rest.len() == 1);
+            if !equation && !ty.is_error() {
+                let d = Diagnostic::new(
+                    Code::WrongType,
+                    "a tolerance belongs to one comparison: `assert a == b within t`",
+                )
+                .at(condition.span, "");
+                self.report(d);
+            }
+        }
+        if !ty.is_error() && ty.elem() != Some(Elem::Bool) {
+            let d = errors::wrong_type("a condition", &ty.words(), condition.span);
+            self.report(d);
+        }
+    }
+
+    /// The problem that a command is about.
+    pub(super) fn target(&mut self, target: Option<&ProblemRef>, at: Span) -> Option<Rc<ProblemInfo>> {
+        let Some(t) = target else {
+            if self.unnamed.vars.is_empty() && self.unnamed.objectives.is_empty() {
+                let problems: Vec<String> = self
+                    .scope
+                    .names()
+                    .filter(|(_, e)| matches!(e.what, What::Problem(_)))
+                    .map(|(n, _)| format!("`{n}`"))
+                    .collect();
+                let mut d = Diagnostic::new(
+                    Code::UnknownProblem,
+                    "there is no unnamed problem: no `var` stands at the top level",
+                )
+                .at(at, "");
+                if !problems.is_empty() {
+                    d = d.help(format!("name the problem: {}", errors::list(&problems)));
+                }
+                self.report(d);
+                return None;
+            }
+            return Some(Rc::new(self.unnamed.clone()));
+        };
+        let name = &t.name.text;
+        let Some(entry) = self.scope.get(name) else {
+            let problems = self
+                .scope
+                .names()
+                .filter(|(_, e)| matches!(e.what, What::Problem(_)))
+                .map(|(n, _)| n);
+            let near = did_you_mean(name, problems).map(str::to_string);
+            let mut d = Diagnostic::new(Code::UnknownProblem, format!("there is no problem `{name}`"))
+                .at(t.name.span, "unknown");
+            if let Some(n) = near {
+                d = d.help_edit(format!("did you mean `{n}`?"), t.name.span, n);
+            } else if let Some(later) = self.later.get(name).filter(|s| s.start > t.name.span.start) {
+                d = d.at(*later, "declared only here").help("declare it before it is used");
+            }
+            self.report(d);
+            return None;
+        };
+        let (declared, what) = (entry.span, entry.what.clone());
+        let problem = match what {
+            What::Problem(p) => p,
+            What::Error => return None,
+            other => {
+                let d = Diagnostic::new(
+                    Code::UnknownProblem,
+                    format!("`{name}` is {}, not a problem", other.word()),
+                )
+                .at(t.name.span, "")
+                .at(declared, "declared here");
+                self.report(d);
+                return None;
+            }
+        };
+        let types: Vec<(Span, Ty)> = t
+            .args
+            .iter()
+            .map(|a| {
+                let ty = self.expr(&a.value);
+                (a.value.span, self.no_variables(&a.value, &ty))
+            })
+            .collect();
+        if let Some(order) = self.arrange(name, &problem.params, &t.args, t.span, Some(declared)) {
+            let mut bound = BTreeMap::new();
+            for (formal, given) in problem.params.iter().zip(order) {
+                let Some(given) = given else { continue };
+                let Some((_, ty)) = types.iter().find(|(s, _)| *s == given.span) else {
+                    continue;
+                };
+                if ty.is_error() || formal.ty.is_error() {
+                    continue;
+                }
+                if let Err(d) = self.argument_fits(name, formal, given, ty, &problem.generics, &mut bound, declared) {
+                    self.report(*d);
+                }
+            }
+        }
+        Some(problem)
+    }
+
+    pub(super) fn solve(&mut self, c: &Solve) {
+        let problem = self.target(c.target.as_ref(), c.keyword);
+        match &c.from {
+            Some(Start::Values(values)) => {
+                for (name, value) in values {
+                    let ty = self.expr(value);
+                    let ty = self.no_variables(value, &ty);
+                    let Some(p) = &problem else { continue };
+                    match p.vars.get(&name.text) {
+                        Some((var, span)) => {
+                            let var = var.clone();
+                            let span = *span;
+                            self.start_fits(&name.text, &var, span, value, &ty);
+                        }
+                        None if p.broken => {}
+                        None => {
+                            let near = did_you_mean(&name.text, p.vars.keys().map(String::as_str));
+                            let mut d = Diagnostic::new(
+                                Code::BadStart,
+                                format!("{} has no variable `{}` to start from", problem_words(p), name.text),
+                            )
+                            .at(name.span, "unknown");
+                            if let Some(n) = near {
+                                d = d.help_edit(format!("did you mean `{n}`?"), name.span, n);
+                            }
+                            self.report(d);
+                        }
+                    }
+                }
+            }
+            Some(Start::Solution(e)) => {
+                let ty = self.expr(e);
+                if !matches!(ty.kind, Kind::Solution(_) | Kind::Error) {
+                    let d = Diagnostic::new(
+                        Code::BadStart,
+                        format!(
+                            "a solve starts from a solution or from `x = …`, not from {}",
+                            ty.describe()
+                        ),
+                    )
+                    .at(e.span, "");
+                    self.report(d);
+                }
+            }
+            None => {}
+        }
+        if let Some(e) = &c.to {
+            self.constant_scalar(e, "a tolerance");
+        }
+        if let Some((e, _)) = &c.within {
+            self.constant_scalar(e, "a time");
+        }
+        if let Some(e) = &c.seed {
+            self.integer(e, "a seed");
+        }
+        if let Some(m) = &c.method {
+            for a in &m.args {
+                let ty = self.expr(&a.value);
+                self.no_variables(&a.value, &ty);
+            }
+            self.method_known(m);
+        }
+        if let Some(n) = &c.bind {
+            let what = problem.map_or(What::Error, What::Solution);
+            self.declare_result(n, what);
+        }
+    }
+
+    pub(super) fn method_known(&mut self, m: &MethodCall) {
+        if self.catalogue.methods.is_empty() {
+            return;
+        }
+        let name = &m.name.text;
+        let Some(entry) = self.catalogue.methods.get(name) else {
+            let methods = self.catalogue.methods.keys();
+            let near = did_you_mean(name, methods.clone().map(String::as_str)).map(str::to_string);
+            let known: Vec<String> = methods.map(|n| format!("`{n}`")).collect();
+            let mut d =
+                Diagnostic::new(Code::UnknownMethod, format!("there is no method `{name}`")).at(m.name.span, "unknown");
+            d = match near {
+                Some(n) => d.help_edit(format!("did you mean `{n}`?"), m.name.span, n),
+                None => d.help("without `with`, a method is chosen by the problem's class"),
+            };
+            let d = d.note(format!("the methods are {}", errors::list(&known)));
+            self.report(d);
+            return;
+        };
+        let options = entry.options.clone();
+        for n in m.args.iter().filter_map(|a| a.name.as_ref()) {
+            if !options.contains(&n.text) {
+                let mut d = Diagnostic::new(Code::BadOption, format!("`{name}` has no option `{}`", n.text))
+                    .at(n.span, "unknown");
+                if let Some(near) = did_you_mean(&n.text, options.iter().map(String::as_str)) {
+                    d = d.help_edit(format!("did you mean `{near}`?"), n.span, near);
+                } else if options.is_empty() {
+                    d = d.note(format!("`{name}` takes no options"));
+                } else {
+                    let known: Vec<String> = options.iter().map(|o| format!("`{o}`")).collect();
+                    d = d.note(format!("its options are {}", errors::list(&known)));
+                }
+                self.report(d);
+            }
+        }
+    }
+
+    /// Does a start fit its variable: a number, or an array of the variable's shape?
+    pub(super) fn start_fits(&mut self, name: &str, var: &Ty, declared: Span, value: &Expr, ty: &Ty) {
+        if ty.is_error() || var.is_error() {
+            return;
+        }
+        let ty = self.numeric(value, ty.clone());
+        let (a, b) = (var.dims(), ty.dims());
+        let fits =
+            ty.is_error() || b.is_empty() || a.len() == b.len() && a.iter().zip(b).all(|(p, q)| p.same(q) != Same::No);
+        if !fits {
+            let d = Diagnostic::new(
+                Code::BadStart,
+                format!(
+                    "the start of `{name}` is {}, the variable {}",
+                    ty.describe(),
+                    var.describe()
+                ),
+            )
+            .at(value.span, ty.describe())
+            .at(declared, format!("`{name}` is declared here"))
+            .help("a start is a number for all entries, or an array of the variable's shape");
+            self.report(d);
+        }
+    }
+
+    pub(super) fn minimize_from(&mut self, m: &MinimizeFrom) {
+        self.place = Place::Problem;
+        let mark = self.scope.mark();
+        for (name, value) in &m.starts {
+            let ty = self.expr(value);
+            let ty = self.no_variables(value, &ty);
+            let mut ty = self.numeric(value, ty);
+            set_elem(&mut ty, Elem::Real);
+            ty.varies = true;
+            if self.scope.get(&name.text).is_some() {
+                self.declare(name, What::Var(ty));
+            } else {
+                let entry = Entry {
+                    span: name.span,
+                    what: What::Var(ty),
+                };
+                self.scope.add_local(&name.text, entry);
+            }
+        }
+        let mut p = ProblemInfo::default();
+        self.objective(&mut p, &m.objective);
+        self.scope.release(mark);
+        self.place = Place::Top;
+    }
+}

@@ -1,0 +1,189 @@
+//! Commands: `solve` with its clauses, `inspect`, `assert`, a parameter's new value.
+//!
+//! Invariant: a clause stands once, and where it belongs to something.
+
+use pest::iterators::Pair;
+
+use super::classify::{first_word, token_at};
+use super::feature::Feature;
+use super::grammar::Rule;
+use super::stmt::Parser;
+use crate::lang::errors::syntax as errors;
+use crate::lang::syntax::{Arg, Aspect, MethodCall, ProblemRef, Solve, Start, StmtKind, TimeUnit};
+
+impl<'a> Parser<'a> {
+    pub(super) fn call_args(&mut self, p: Pair<'a, Rule>) -> Vec<Arg> {
+        self.fold.args(p.into_inner())
+    }
+
+    pub(super) fn problem_ref(&mut self, p: Pair<'a, Rule>) -> Option<ProblemRef> {
+        let span = self.fold.span(&p);
+        let (mut name, mut args) = (None, vec![]);
+        for q in p.into_inner() {
+            match q.as_rule() {
+                Rule::name => name = Some(self.fold.ident(&q)),
+                Rule::call_args => args = self.call_args(q),
+                _ => {}
+            }
+        }
+        Some(ProblemRef {
+            name: name?,
+            args,
+            span,
+        })
+    }
+
+    pub(super) fn solve(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {
+        let whole = self.fold.span(&p);
+        let mut s = Solve {
+            bind: None,
+            target: None,
+            from: None,
+            to: None,
+            within: None,
+            seed: None,
+            method: None,
+            cold: false,
+            keyword: whole,
+        };
+        // Was a clause of the whole solve given after `with`?
+        let mut late = false;
+        for q in p.into_inner() {
+            let at = self.fold.span(&q);
+            let given = match q.as_rule() {
+                Rule::from_clause => ("from", s.from.is_some()),
+                Rule::to_clause => ("to", s.to.is_some()),
+                Rule::within_clause => ("within", s.within.is_some()),
+                Rule::seed_clause => ("seed", s.seed.is_some()),
+                Rule::with_clause => ("with", s.method.is_some()),
+                _ => ("", false),
+            };
+            if given.1 {
+                let d = errors::clause(format!("`{}` is given twice", given.0), at, "keep one of them");
+                self.fold.report(d);
+            }
+            if given.0 == "within" && late {
+                self.fold.report(errors::clause(
+                    "a `within` behind the last clauses belongs to nothing",
+                    at,
+                    "put it before `with` for the whole solve",
+                ));
+            }
+            late |= s.method.is_some() && matches!(given.0, "from" | "to" | "seed");
+            match q.as_rule() {
+                Rule::name => s.bind = Some(self.fold.ident(&q)),
+                Rule::kw_solve => s.keyword = at,
+                Rule::target => {
+                    let r = q.into_inner().next()?;
+                    s.target = self.problem_ref(r);
+                }
+                Rule::from_clause => {
+                    let x = q
+                        .into_inner()
+                        .find(|x| matches!(x.as_rule(), Rule::starts | Rule::expr))?;
+                    s.from = Some(if x.as_rule() == Rule::starts {
+                        Start::Values(self.starts(x))
+                    } else {
+                        Start::Solution(self.fold.expr(x))
+                    });
+                }
+                Rule::to_clause | Rule::seed_clause => {
+                    let to = q.as_rule() == Rule::to_clause;
+                    let x = q.into_inner().find(|x| x.as_rule() == Rule::tight)?;
+                    let e = Some(self.fold.expr(x));
+                    *(if to { &mut s.to } else { &mut s.seed }) = e;
+                }
+                Rule::within_clause => {
+                    let mut inner = q.into_inner().skip(1);
+                    let e = self.fold.expr(inner.next()?);
+                    let unit = match inner.next()?.as_str() {
+                        "minute" | "minutes" => TimeUnit::Minutes,
+                        "hour" | "hours" => TimeUnit::Hours,
+                        _ => TimeUnit::Seconds,
+                    };
+                    s.within = Some((e, unit));
+                }
+                Rule::kw_cold => s.cold = true,
+                Rule::with_clause => {
+                    let (mut name, mut args, mut end) = (None, vec![], at);
+                    for x in q.into_inner() {
+                        end = self.fold.span(&x);
+                        match x.as_rule() {
+                            Rule::name => name = Some(self.fold.ident(&x)),
+                            Rule::call_args => args = self.call_args(x),
+                            _ => {}
+                        }
+                    }
+                    let name = name?;
+                    let span = name.span.to(end);
+                    s.method = Some(MethodCall { name, args, span });
+                }
+                Rule::rest => {
+                    let text = q.as_str();
+                    let what_if = ["fixing", "without", "relaxed"].contains(&first_word(text));
+                    let feature = Feature::Statement(if what_if { "what if" } else { "pipeline" });
+                    let word = self.at(at.start as usize, at.start as usize + token_at(text).len());
+                    self.fold.not_built(feature, word);
+                    return Some(StmtKind::NotBuilt {
+                        keyword: "solve".to_string(),
+                        declares: s.bind,
+                    });
+                }
+                _ => {}
+            }
+        }
+        Some(StmtKind::Solve(Box::new(s)))
+    }
+
+    pub(super) fn assign(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {
+        let (mut name, mut value) = (None, None);
+        for q in p.into_inner() {
+            match q.as_rule() {
+                Rule::name => name = Some(self.fold.ident(&q)),
+                Rule::expr => value = Some(self.fold.expr(q)),
+                _ => {}
+            }
+        }
+        Some(StmtKind::Assign {
+            name: name?,
+            value: value?,
+        })
+    }
+
+    pub(super) fn inspect(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {
+        let (mut target, mut what) = (None, Aspect::Summary);
+        for q in p.into_inner() {
+            let at = self.fold.span(&q);
+            match q.as_rule() {
+                Rule::problem_ref => target = self.problem_ref(q),
+                Rule::kw_why => what = Aspect::Why,
+                Rule::kw_conflict | Rule::kw_derivatives => {
+                    let keyword = if q.as_rule() == Rule::kw_conflict {
+                        "conflict"
+                    } else {
+                        "derivatives"
+                    };
+                    self.fold.not_built(Feature::Statement(keyword), at);
+                    return Some(StmtKind::NotBuilt {
+                        keyword: "inspect".to_string(),
+                        declares: None,
+                    });
+                }
+                Rule::inspect_rest => {
+                    self.fold
+                        .report(errors::unexpected(token_at(q.as_str()), "the end of the line", at));
+                    return None;
+                }
+                _ => {}
+            }
+        }
+        Some(StmtKind::Inspect { target, what })
+    }
+
+    pub(super) fn assert(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {
+        let mut exprs = p.into_inner().filter(|q| q.as_rule() == Rule::expr);
+        let condition = self.fold.expr(exprs.next()?);
+        let within = exprs.next().map(|e| self.fold.expr(e));
+        Some(StmtKind::Assert { condition, within })
+    }
+}

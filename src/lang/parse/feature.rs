@@ -1,0 +1,103 @@
+//! Parts of the language that have their place in the grammar and are not built yet.
+//!
+//! Invariant: each says what it will do; the words are in one place.
+
+/// Parts of the language that an expression may ask for and that are not built yet.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Feature {
+    /// Sets of tuples.
+    Tuples,
+    /// `{i in I if c}`.
+    Subset,
+    /// `t -> e`.
+    Lambda,
+    /// `complements`.
+    Complements,
+    /// `in PSD`, `in simplex`, `in argmin(…)`.
+    Membership,
+    /// `cvar(…)`, `worst(…)`.
+    Risk,
+    /// A statement that begins with this word.
+    Statement(&'static str),
+}
+
+impl Feature {
+    /// What it is (with its verb), and what it will do.
+    pub(super) fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Feature::Tuples => (
+                "sets of tuples are",
+                "index arrays by pairs that exist: `sum((p, m) in arcs) …`",
+            ),
+            Feature::Subset => (
+                "subsets by a condition are",
+                "be sets whose elements index whatever the larger set indexes; a condition after the binders of a `sum` works today",
+            ),
+            Feature::Lambda => (
+                "functions without a name are",
+                "be schedules and arguments; `fn` declares a function today",
+            ),
+            Feature::Complements => (
+                "complementarity constraints are",
+                "say that one of two inequalities is tight",
+            ),
+            Feature::Membership => (
+                "this kind of membership is",
+                "constrain to cones, manifolds and lower-level problems; intervals `[l, u]` and norms work today",
+            ),
+            Feature::Risk => (
+                "risk measures and worst cases are",
+                "be reductions over samples with their duals",
+            ),
+            Feature::Statement(word) => match word {
+                "optimizer" => (
+                    "`optimizer` is",
+                    "define an optimizer in the language: a state and a step",
+                ),
+                "transform" => (
+                    "`transform` is",
+                    "change the gradient on its way in and the update on its way out",
+                ),
+                "pipeline" => (
+                    "pipelines are",
+                    "compose transforms with `|>` and stages with `then`, `for`, `until`; `with` and one method work today",
+                ),
+                "compare" => (
+                    "`compare` is",
+                    "run several pipelines on one problem and show them side by side",
+                ),
+                "sweep" => (
+                    "`sweep` is",
+                    "solve for every value of a parameter, each from the last answer",
+                ),
+                "diagnose" => (
+                    "`diagnose` is",
+                    "tell the conditioning of a problem and what would help",
+                ),
+                "plot" => ("`plot` is", "draw contours, traces and spectra"),
+                "write" => ("`write` is", "save values with their labels, and models"),
+                "use" => ("`use` is", "bring in another file's names"),
+                "extern" => ("`extern` is", "declare native functions"),
+                "assume" => ("`assume` is", "assert a fact about the problem that cannot be proved"),
+                "for" => ("loops are", "repeat statements"),
+                "source" => ("`source` is", "print the definition of a method"),
+                "saddle" => (
+                    "saddle points are",
+                    "minimize over some variables and maximize over others",
+                ),
+                "read model" => ("reading whole models is", "take MPS, QPS, LP, SDPA, CBF and NL files"),
+                "set family" => ("families of sets are", "give a set for every element of another"),
+                "what if" => (
+                    "`fixing`, `without` and `relaxed` are",
+                    "solve a variation of a problem",
+                ),
+                "conflict" => (
+                    "`inspect … conflict` is",
+                    "find a smallest set of constraints that cannot hold together",
+                ),
+                "derivatives" => ("`inspect … derivatives` is", "compare derivatives with differences"),
+                _ => ("this is", "be part of the language"),
+            },
+        }
+    }
+}
