@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use ravine_linalg::{Csr, Dense, reduce};
+use rayon::prelude::*;
 
 use crate::ir::atom::{ArrayData, ArrayOut, ArrayRef, KernelFault};
 
@@ -45,19 +46,10 @@ fn sparse<'a>(a: &ArrayRef<'a>) -> Option<Cow<'a, Csr>> {
     }
 }
 
-/// Dense row-major `(m×k)·(k×n)`.
-fn gemm(a: &[f64], b: &[f64], m: usize, k: usize, n: usize) -> Vec<f64> {
-    let mut c = vec![0.0; m * n];
-    for i in 0..m {
-        for l in 0..k {
-            let f = a[i * k + l];
-            for j in 0..n {
-                c[i * n + j] += f * b[l * n + j];
-            }
-        }
-    }
-    c
-}
+/// Entries from which a matrix-vector product is shared among threads.
+const SHARED: usize = 1 << 15;
+/// Columns of a stripe in the adjoint product: every entry is summed over the rows in order, whoever does it.
+const STRIPE: usize = 64;
 
 /// Matrix times vector, through the adjoint product where the matrix is read transposed.
 fn times_vector(a: &ArrayRef<'_>, x: &[f64]) -> Vec<f64> {
@@ -67,13 +59,31 @@ fn times_vector(a: &ArrayRef<'_>, x: &[f64]) -> Vec<f64> {
         (ArrayData::Sparse(s), false) => s.mul_vec(x, &mut y),
         (ArrayData::Sparse(s), true) => s.mul_vec_transposed(x, &mut y),
         (ArrayData::Dense(d), false) => {
-            for (y, row) in y.iter_mut().zip(d.chunks_exact(x.len().max(1))) {
-                *y = reduce::dot(row, x);
+            let k = x.len().max(1);
+            if d.len() < SHARED {
+                y.iter_mut()
+                    .zip(d.chunks_exact(k))
+                    .for_each(|(y, row)| *y = reduce::dot(row, x));
+            } else {
+                y.par_iter_mut()
+                    .zip(d.par_chunks_exact(k))
+                    .with_min_len((SHARED / 8 / k).max(1))
+                    .for_each(|(y, row)| *y = reduce::dot(row, x));
             }
         }
         (ArrayData::Dense(d), true) => {
-            for (x, row) in x.iter().zip(d.chunks_exact(m.max(1))) {
-                y.iter_mut().zip(row).for_each(|(y, a)| *y += x * a);
+            let stripe = |first: usize, out: &mut [f64]| {
+                for (i, xi) in x.iter().enumerate() {
+                    let row = &d[i * m + first..][..out.len()];
+                    out.iter_mut().zip(row).for_each(|(o, a)| *o += xi * a);
+                }
+            };
+            if d.len() < SHARED {
+                stripe(0, &mut y);
+            } else {
+                y.par_chunks_mut(STRIPE)
+                    .enumerate()
+                    .for_each(|(c, out)| stripe(c * STRIPE, out));
             }
         }
     }
@@ -95,7 +105,6 @@ pub fn matmul(args: &[ArrayRef<'_>]) -> Out {
     if b.shape.len() == 1 {
         return Ok(ArrayOut::Dense(times_vector(a, &dense(b))));
     }
-    let ((m, k), (_, n)) = (size(a), size(b));
     Ok(match (sparse(a), sparse(b)) {
         (Some(s), Some(t)) => ArrayOut::Sparse(s.mul(&t)),
         (Some(s), None) => ArrayOut::Dense(s.mul_dense(&as_dense(b)).data),
@@ -104,7 +113,7 @@ pub fn matmul(args: &[ArrayRef<'_>]) -> Out {
             let (st, d) = (s.transpose(), as_dense(a));
             ArrayOut::Dense(st.mul_dense(&d.transpose()).transpose().data)
         }
-        (None, None) => ArrayOut::Dense(gemm(&dense(a), &dense(b), m, k, n)),
+        (None, None) => ArrayOut::Dense(as_dense(a).mul(&as_dense(b)).data),
     })
 }
 
