@@ -1019,16 +1019,6 @@ fn claims_on_random_indefinite_quartics_hold() {
                 let mut f = if products { make().products_only() } else { make() };
                 let r = solve_to(name, &mut f, start.clone(), 1e-8, 3000);
                 *claims.entry(format!("{name} {}", r.claim)).or_insert(0) += 1;
-                if r.claim == Status::StepLimit {
-                    for i in (r.trace.len() - 12)..r.trace.len() {
-                        eprintln!("{:?}", r.trace.row(i));
-                    }
-                    eprintln!(
-                        "{:?} lo {lo:?} hi {hi:?} g {:?} scale {scale:?}",
-                        r.point.values,
-                        make().jet(&r.point.values).g
-                    );
-                }
                 let x = &r.point.values;
                 let jet = make().jet(x);
                 let context = format!(
