@@ -14,7 +14,7 @@ pub mod trace;
 pub mod vector;
 
 pub use method::{Class, Fault, Granularity, Method, MethodCard, Needs, Outcome, Refusal, Seed, StepCx};
-pub use oracle::{Bounds, Counts, Form, Matrix, Oracle};
+pub use oracle::{Bounds, Counts, Form, Oracle};
 pub use run::{Finished, Run, Saved};
 pub use state::{Point, PointLayout, Slot, State};
 pub use stop::{Budget, Reason, Status, Stop};

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use ravine_linalg::Csr;
+use ravine_linalg::clarabel_adapter::ConicForm;
+use ravine_linalg::{Csr, Matrix};
 use serde::{Deserialize, Serialize};
 
 use super::method::{Class, Fault, Needs};
@@ -67,25 +68,6 @@ impl Bounds {
     }
 }
 
-/// A matrix by rows, dense or sparse.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Matrix {
-    /// Row-major.
-    Dense(ravine_linalg::Dense),
-    /// Compressed rows.
-    Sparse(Csr),
-}
-
-impl Matrix {
-    /// Rows and columns.
-    pub fn shape(&self) -> (usize, usize) {
-        match self {
-            Matrix::Dense(m) => (m.rows, m.cols),
-            Matrix::Sparse(m) => (m.rows, m.cols),
-        }
-    }
-}
-
 /// The data of a problem in canonical form.
 #[derive(Clone, Debug)]
 pub enum Form {
@@ -96,6 +78,8 @@ pub enum Form {
         /// The right side, as long as `a` has rows.
         b: Vec<f64>,
     },
+    /// `min ½ xᵀP x + qᵀx` subject to `A x + s = b`, `s` in a cone.
+    Conic(ConicForm),
 }
 
 /// A bound problem as a method sees it. The objective is minimized.

@@ -12,12 +12,13 @@ use ravine::solve::errors::Given;
 use ravine::solve::method::{OptionKind, Settings};
 use ravine::solve::run::{Options, Watch};
 use ravine::solve::{
-    Class, Counts, Fault, Finished, Method, MethodCard, Needs, Oracle, Point, Refusal, Run, Saved, Status, Stop,
-    methods,
+    Class, Counts, Fault, Finished, Form, Granularity, Method, MethodCard, Needs, Oracle, Point, Refusal, Run, Saved,
+    Status, Stop, methods,
 };
 use ravine_linalg::Csr;
+use ravine_linalg::clarabel_adapter::{Cone, ConicForm};
 
-use super::problems::{Chained, Expr, Fun, Jet, json};
+use super::problems::{ByForm, Chained, Expr, Fun, Jet, json};
 
 fn no_clock() -> f64 {
     0.0
@@ -1054,6 +1055,159 @@ fn claims_on_random_indefinite_quartics_hold() {
     }
     eprintln!("{claims:?}");
     assert!(claims["newton_tr locally optimal"] >= 295 && claims["lbfgs locally optimal"] >= 280);
+}
+
+/// A small program of a class with its solution; none for a class that has no form here.
+fn by_form(class: Class) -> Option<(ByForm, f64, Vec<f64>)> {
+    let dense = |rows: usize, cols: usize, data: &[f64]| {
+        Csr::from_dense(&ravine_linalg::Dense {
+            rows,
+            cols,
+            data: data.to_vec(),
+        })
+    };
+    let minus = dense(2, 2, &[-1.0, 0.0, 0.0, -1.0]);
+    let (p, q, a, b, cones, value, x) = match class {
+        // x + 2y on the simplex x + y = 1, x, y >= 0.
+        Class::Linear => {
+            let a = dense(3, 2, &[1.0, 1.0, -1.0, 0.0, 0.0, -1.0]);
+            let cones = vec![Cone::Zero(1), Cone::Nonneg(2)];
+            (
+                Csr::zeros(2, 2),
+                vec![1.0, 2.0],
+                a,
+                vec![1.0, 0.0, 0.0],
+                cones,
+                1.0,
+                vec![1.0, 0.0],
+            )
+        }
+        // ½ (x² + y²) − 2x + y with x, y >= 0.
+        Class::ConvexQuadratic => {
+            let cones = vec![Cone::Nonneg(2)];
+            (
+                Csr::identity(2),
+                vec![-2.0, 1.0],
+                minus,
+                vec![0.0; 2],
+                cones,
+                -2.0,
+                vec![2.0, 0.0],
+            )
+        }
+        // 3x + 4y in the unit disc.
+        Class::SecondOrderCone => {
+            let a = dense(3, 2, &[0.0, 0.0, -1.0, 0.0, 0.0, -1.0]);
+            let cones = vec![Cone::SecondOrder(3)];
+            (
+                Csr::zeros(2, 2),
+                vec![3.0, 4.0],
+                a,
+                vec![1.0, 0.0, 0.0],
+                cones,
+                -5.0,
+                vec![-0.6, -0.8],
+            )
+        }
+        // y with exp(x) <= y and x >= 1.
+        Class::Conic => {
+            let a = dense(4, 2, &[-1.0, 0.0, 0.0, 0.0, 0.0, -1.0, -1.0, 0.0]);
+            let cones = vec![Cone::Exp, Cone::Nonneg(1)];
+            let e = std::f64::consts::E;
+            (
+                Csr::zeros(2, 2),
+                vec![0.0, 1.0],
+                a,
+                vec![0.0, 1.0, 0.0, -1.0],
+                cones,
+                e,
+                vec![1.0, e],
+            )
+        }
+        _ => return None,
+    };
+    let form = Form::Conic(ConicForm { p, q, a, b, cones });
+    Some((ByForm { class, form, n: 2 }, value, x))
+}
+
+#[test]
+fn foreign_solvers_run_whole_and_say_so() {
+    let card = methods::find("clarabel").unwrap();
+    assert_eq!(card.granularity, Granularity::Whole);
+    let start = Point::plain(vec![0.0; 2]);
+    for &class in card.accepts {
+        let (mut problem, value, x) = by_form(class).expect("every class of the card has a sample");
+        let run = Run::new(methods::default(card), &mut problem, &start, options(1e-9, 10)).unwrap();
+        let saved: Saved = serde_json::from_str(&serde_json::to_string(&run.save()).unwrap()).unwrap();
+        let r = run.finish(&mut problem, &no_clock);
+        assert_eq!(r.claim, Status::Optimal, "{}", class.word());
+        assert!(r.whole && r.iterations == 1 && r.measures.gap < 1e-8);
+        assert!((r.objective - value).abs() < 1e-7, "{}: {}", class.word(), r.objective);
+        assert!(
+            r.point.values.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-5),
+            "{:?}",
+            r.point.values
+        );
+        // From its start it is resumed to the same bits; in the middle it cannot be saved.
+        let again = Run::resume(methods::default(card), &problem, saved)
+            .unwrap()
+            .finish(&mut problem, &no_clock);
+        assert!(again == r);
+        // Interrupt and clock are polled inside.
+        let mut run = Run::new(methods::default(card), &mut problem, &start, options(1e-9, 10)).unwrap();
+        let calls = std::cell::Cell::new(0.0);
+        let clock = || {
+            calls.set(calls.get() + 1.0);
+            calls.get()
+        };
+        run.extend(ravine::solve::Budget {
+            seconds: Some(5.0),
+            ..Default::default()
+        });
+        assert_eq!(
+            run.advance(&mut problem, 1, &clock).map(|r| r.status),
+            Some(Status::TimeLimit)
+        );
+        assert_eq!(run.steps(), 0);
+    }
+    // A problem without the form, and two without a solution.
+    let (mut none, ..) = by_form(Class::Linear).unwrap();
+    none.form = Form::LeastSquares {
+        a: ravine_linalg::Matrix::Sparse(Csr::identity(2)),
+        b: vec![1.0, 2.0],
+    };
+    assert!(matches!(
+        Run::new(methods::default(card), &mut none, &start, options(1e-9, 10)).err(),
+        Some(Refusal::Needs(_))
+    ));
+    for (first_row, b, q, expected) in [
+        // x + y <= −1 with x, y >= 0.
+        ([1.0, 1.0], vec![-1.0, 0.0, 0.0], vec![1.0, 1.0], Status::Infeasible),
+        // −x − y with x + y >= 0, x, y >= 0.
+        ([-1.0, -1.0], vec![0.0; 3], vec![-1.0, -1.0], Status::Unbounded),
+    ] {
+        let rows = [first_row[0], first_row[1], -1.0, 0.0, 0.0, -1.0];
+        let a = Csr::from_dense(&ravine_linalg::Dense {
+            rows: 3,
+            cols: 2,
+            data: rows.to_vec(),
+        });
+        let mut problem = ByForm {
+            class: Class::Linear,
+            form: Form::Conic(ConicForm {
+                p: Csr::zeros(2, 2),
+                q,
+                a,
+                b,
+                cones: vec![Cone::Nonneg(3)],
+            }),
+            n: 2,
+        };
+        let r = Run::new(methods::default(card), &mut problem, &start, options(1e-9, 10))
+            .unwrap()
+            .finish(&mut problem, &no_clock);
+        assert_eq!(r.claim, expected);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a method is reached through this list only; names and aliases are unique.
 
+pub mod clarabel;
 pub mod compact;
 pub mod conditions;
 pub mod curvature;
@@ -21,7 +22,7 @@ use super::errors::{self, Given};
 use super::method::{Method, MethodCard, Settings};
 
 /// All methods, in the order of the reference.
-pub const CARDS: &[&MethodCard] = &[&newton_tr::CARD, &lbfgs::CARD];
+pub const CARDS: &[&MethodCard] = &[&newton_tr::CARD, &lbfgs::CARD, &clarabel::CARD];
 
 /// The card of a method by name or alias.
 pub fn find(name: &str) -> Option<&'static MethodCard> {
