@@ -382,3 +382,135 @@ fn reference_programs_have_no_mistake_but_what_is_not_built() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// Numbers in a fixed order that look random.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        ((self.0 >> 33) as usize) % n.max(1)
+    }
+}
+
+/// Where words, numbers and signs begin and end.
+fn tokens(text: &str) -> Vec<(usize, usize)> {
+    let mut out: Vec<(usize, usize)> = vec![];
+    let word = |c: char| c == '_' || c.is_alphanumeric();
+    let mut last: Option<char> = None;
+    for (i, c) in text.char_indices() {
+        match out.last_mut() {
+            Some(t) if word(c) && last.is_some_and(word) => t.1 = i + c.len_utf8(),
+            _ if c == ' ' => {}
+            _ => out.push((i, i + c.len_utf8())),
+        }
+        last = Some(c);
+    }
+    out
+}
+
+#[test]
+fn mutated_programs_are_answered() {
+    let mut all = programs("examples");
+    all.extend(programs("../shared/design/programs"));
+    let (mut draw, mut variants, mut refused) = (Draw(7), 0, 0);
+    for (name, text) in &all {
+        let spans = tokens(text);
+        for k in 0..200 {
+            let mut t = text.clone();
+            for _ in 0..=draw.below(3) {
+                let (a, b) = spans[draw.below(spans.len())];
+                let (c, d) = spans[draw.below(spans.len())];
+                if b > t.len() || d > t.len() || !t.is_char_boundary(a) || !t.is_char_boundary(b) {
+                    continue;
+                }
+                match k % 4 {
+                    0 => t.replace_range(a..b, ""),
+                    1 => t.insert_str(a, &text[a..b].repeat(2)),
+                    2 => t.replace_range(a..b, &text[c..d]),
+                    _ => {
+                        let mut bytes = t.into_bytes();
+                        let n = bytes.len();
+                        bytes[draw.below(n)] = draw.below(256) as u8;
+                        t = String::from_utf8_lossy(&bytes).into_owned();
+                    }
+                }
+            }
+            let (_, _, found) = checked(&t);
+            variants += 1;
+            refused += usize::from(found.iter().any(Diagnostic::is_error));
+            for d in &found {
+                for l in &d.labels {
+                    let (a, b) = (l.span.start as usize, l.span.end as usize);
+                    assert!(t.get(a..b).is_some(), "{name}: {d:?} in\n{t}");
+                }
+            }
+        }
+    }
+    assert_eq!(variants, 200 * all.len());
+    // Most mutations are mistakes, and some are not: both ways are taken.
+    assert!(refused > variants / 2 && refused < variants, "{refused} of {variants}");
+}
+
+#[test]
+fn a_megabyte_is_checked() {
+    let n = 30_000;
+    let many = |f: &dyn Fn(usize) -> String| (0..n).map(f).collect::<String>();
+    let set = format!("set s = {{{}\"z\"}}\n", many(&|k| format!("\"label{k}\", ")));
+    let array = format!(
+        "param p: Real[s] = {{{}\"z\": 1}}\n",
+        many(&|k| format!("\"label{k}\": {k}, "))
+    );
+    for (what, text, errors) in [
+        ("lets", many(&|k| format!("let a{k} = {k}\n")), 0),
+        ("unknown names", many(&|k| format!("let a{k} = b{k}\n")), 100),
+        ("labels", set + &array, 0),
+        (
+            "a chain of names",
+            format!(
+                "{}let y = {}1\n",
+                many(&|k| format!("param a{k}: Int = 1\n")),
+                many(&|k| format!("a{k} + "))
+            ),
+            0,
+        ),
+        (
+            "solves",
+            format!(
+                "{}minimize a0\n{}",
+                many(&|k| format!("var a{k}: Real\n")),
+                "solve\n".repeat(n)
+            ),
+            0,
+        ),
+        (
+            "one problem",
+            format!(
+                "problem p {{\n{}minimize {}0\n}}\n",
+                many(&|k| format!("var a{k}: Real\n")),
+                many(&|k| format!("a{k} + "))
+            ),
+            0,
+        ),
+        (
+            "constraints",
+            format!(
+                "var x: Real\nminimize x\nsubject to\n{}",
+                many(&|k| format!("c{k}: x >= {k}\n"))
+            ),
+            0,
+        ),
+        ("duplicates", "let a = 1\n".repeat(n), 100),
+        (
+            "a long product",
+            format!("param a: Matrix[n, n]\nlet y = {}a\n", "a*".repeat(n)),
+            0,
+        ),
+    ] {
+        let (_, _, d) = checked(&text);
+        assert_eq!(d.len(), errors, "{what}: {:?}", d.first());
+    }
+}

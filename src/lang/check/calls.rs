@@ -94,6 +94,9 @@ impl Checker<'_> {
             let d = Diagnostic::new(Code::NotBuiltYet, format!("`{name}` is not built yet")).at(callee.span, "");
             return self.wrong(d);
         }
+        if self.diagnostics.len() >= super::MAX_MESSAGES {
+            return Ty::error();
+        }
         let functions = self.catalogue.functions.keys().map(String::as_str);
         let mine = self
             .scope

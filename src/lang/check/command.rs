@@ -118,7 +118,8 @@ impl Checker<'_> {
                 self.report(d);
                 return None;
             }
-            return Some(Rc::new(self.unnamed.clone()));
+            let unnamed = &self.unnamed;
+            return Some(self.shared.get_or_insert_with(|| Rc::new(unnamed.clone())).clone());
         };
         let name = &t.name.text;
         let Some(entry) = self.scope.get(name) else {

@@ -29,6 +29,12 @@ impl Checker<'_> {
         for s in statements {
             self.gone.clear();
             self.place = Place::Top;
+            if matches!(
+                s.kind,
+                StmtKind::Let(_) | StmtKind::Var(_) | StmtKind::Objective(_) | StmtKind::SubjectTo(_)
+            ) {
+                self.shared = None;
+            }
             match &s.kind {
                 StmtKind::Set(d) => self.set_decl(d),
                 StmtKind::Param(d) => self.param_decl(d),
@@ -112,19 +118,21 @@ impl Checker<'_> {
                     })
                     .collect();
                 if texts.len() == items.len() {
-                    for (k, i) in items.iter().enumerate() {
+                    let mut set = indexmap::IndexSet::new();
+                    for (t, i) in texts.into_iter().zip(items) {
                         self.expr(i);
-                        if let Some(first) = texts[..k].iter().position(|t| *t == texts[k]) {
-                            let m = Diagnostic::new(Code::DuplicateLabel, format!("\"{}\" is listed twice", texts[k]))
+                        if let Some(first) = set.get_index_of(&t) {
+                            let m = Diagnostic::new(Code::DuplicateLabel, format!("\"{t}\" is listed twice"))
                                 .at(i.span, "again here")
                                 .at(items[first].span, "first here")
                                 .help("an element of a set stands in it once");
                             self.report(m);
                             break;
                         }
+                        set.insert(t);
                     }
                     dim = Dim::Labels(name.text.clone());
-                    labels = Some(Rc::new(texts));
+                    labels = Some(Rc::new(set));
                 } else {
                     let ty = self.expr(&d.value);
                     match ty.kind {

@@ -347,6 +347,9 @@ impl Checker<'_> {
             return true;
         }
         let (labels, span) = (labels.clone(), *span);
+        if self.diagnostics.len() >= super::MAX_MESSAGES {
+            return false;
+        }
         let mut d = Diagnostic::new(Code::UnknownLabel, format!("\"{t}\" is not an element of `{set}`"))
             .at(e.span, "no such element")
             .at(span, format!("`{set}` is declared here"));

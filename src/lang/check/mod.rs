@@ -14,6 +14,7 @@ mod scope;
 mod types;
 
 use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 
 pub use scope::{Entry, Env, FnInfo, FormalInfo, ProblemInfo, What};
 pub use types::{Dim, Elem, Kind, Poly, Same, Ty};
@@ -50,6 +51,7 @@ pub fn check(program: &Program, env: &Env, catalogue: &Catalogue) -> (Checked, D
         catalogue,
         scope: Scope::new(env.names.clone()),
         unnamed: env.unnamed.clone(),
+        shared: None,
         types: vec![None; program.exprs as usize],
         diagnostics: vec![],
         mine: HashMap::new(),
@@ -100,6 +102,8 @@ struct Checker<'a> {
     catalogue: &'a Catalogue,
     scope: Scope,
     unnamed: ProblemInfo,
+    /// The unnamed problem as solutions share it, while it stays as it is.
+    shared: Option<Rc<ProblemInfo>>,
     types: Vec<Option<Ty>>,
     diagnostics: Diagnostics,
     /// Names declared by this text, and where: a second declaration is a mistake only within one text.
@@ -173,6 +177,10 @@ impl Checker<'_> {
 
     /// The message for a name that is not known, with the best way out there is.
     fn unknown(&mut self, name: &str, at: Span) -> Ty {
+        if self.diagnostics.len() >= MAX_MESSAGES {
+            // Nobody reads on; looking for near names takes time.
+            return Ty::error();
+        }
         if let Some((_, declared)) = self.defining.iter().find(|(n, _)| n == name) {
             let d = errors::recursion(name, at, *declared);
             return self.wrong(d);

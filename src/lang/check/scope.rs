@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use super::types::{Dim, Poly, Ty};
 use crate::base::Span;
@@ -18,7 +18,7 @@ pub enum What {
         /// What it ranges over.
         dim: Dim,
         /// The labels, if they are written out.
-        labels: Option<Rc<Vec<String>>>,
+        labels: Option<Rc<IndexSet<String>>>,
     },
     /// A size that a parameter's value binds.
     Size,

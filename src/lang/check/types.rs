@@ -46,8 +46,11 @@ impl Poly {
         }
     }
 
-    /// The sum; `None` if a coefficient overflows.
+    /// The sum; `None` if it grows beyond reason.
     pub fn plus(&self, other: &Poly) -> Option<Poly> {
+        if self.terms.len() + other.terms.len() > 64 {
+            return None;
+        }
         let mut out = self.clone();
         for (m, c) in &other.terms {
             let slot = out.terms.entry(m.clone()).or_insert(0);
