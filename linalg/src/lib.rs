@@ -4,12 +4,18 @@
 
 pub mod clarabel_adapter;
 pub mod dense;
+mod doubled;
+pub mod factor;
 pub mod fault;
 pub mod lanes;
 pub mod math;
 pub mod matrix;
+pub mod qr;
 pub mod reduce;
+mod refine;
+pub mod solve;
 pub mod sparse;
+pub mod spectrum;
 
 pub use dense::Dense;
 pub use fault::NumericalFault;

@@ -3,6 +3,8 @@
 #![allow(clippy::disallowed_methods, reason = "std's functions are test oracles here")]
 
 mod conic;
+mod exact;
 mod lanes;
 mod math;
 mod reduce;
+mod solve;
