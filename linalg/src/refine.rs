@@ -29,20 +29,22 @@ pub(crate) struct Refined {
 ///
 /// `correction(x)` is an approximate solution of the equation for the error of x; `noise(x, probe)` is a correction for
 /// residuals as wrong as doubled rounding can make them, with signs by `probe`. `shown` maps the vector refined to the
-/// one whose error is wanted (identity, a scaling, or A').
+/// one whose error is wanted (identity, a scaling, or A'). `natural` is the norm in which corrections contract: that of
+/// A d for least squares, where the first corrections may still grow in the norm of d.
 pub(crate) fn refine(
     n: usize,
     correction: &dyn Fn(&Doubled) -> Vec<f64>,
     noise: &dyn Fn(&Doubled, usize) -> Vec<f64>,
     shown: &dyn Fn(&Doubled) -> Doubled,
+    natural: &dyn Fn(&[f64]) -> f64,
 ) -> Refined {
     let mut x = Doubled::zeros(n);
     let size = |d: &[f64]| norm2(&shown(&Doubled::from_slice(d)).hi);
-    let (mut last, mut rate) = (f64::INFINITY, 0.0f64);
+    let (mut last, mut last_natural, mut rate) = (f64::INFINITY, f64::INFINITY, 0.0f64);
     let mut settled = false;
     for step in 0..STEPS {
         let d = correction(&x);
-        let length = size(&d);
+        let (length, now) = (size(&d), natural(&d));
         if !length.is_finite() {
             break;
         }
@@ -51,17 +53,16 @@ pub(crate) fn refine(
             (last, settled) = (length, true);
             break;
         }
-        if step > 0 {
-            let now = length / last;
-            if now > 0.5 {
-                // A halt after fast progress is the floor of doubled precision; from the start it is no progress.
-                settled = rate > 0.0 && rate < 0.25;
-                last = last.max(length);
-                break;
-            }
-            rate = now;
+        if step > 0 && now > 0.5 * last_natural {
+            // A halt after fast progress is the floor of doubled precision; from the start it is no progress.
+            settled = step > 1 && rate < 0.25;
+            last = last.max(length);
+            break;
         }
-        last = length;
+        if step > 0 {
+            rate = now / last_natural;
+        }
+        (last, last_natural) = (length, now);
     }
     let y = shown(&x);
     let total = norm2(&y.hi);

@@ -312,6 +312,7 @@ impl Scaled {
             &|y| solved(sum(&residual(&self.a, y, &b))),
             &|y, probe| solved(rounding(&residual_terms(&self.a, &y.hi, &self.b), probe)),
             &|y| doubled_scaled(y, &self.cols),
+            &|d| norm2(&scaled_by(d, &self.cols)),
         )
     }
 
@@ -466,6 +467,13 @@ impl TallFactor {
         Ok(condition_bound(b, inverse))
     }
 
+    /// |A d|, A the scaled matrix.
+    fn image_norm(&self, d: &[f64]) -> f64 {
+        let mut out = vec![0.0; self.a.rows()];
+        self.a.mul_vec(d, &mut out);
+        norm2(&out)
+    }
+
     fn method(&self) -> &'static str {
         match self.a {
             Matrix::Dense(_) => "column-pivoted QR",
@@ -492,6 +500,7 @@ impl TallFactor {
                 self.gram_solve(g)
             },
             &|y| doubled_scaled(y, &self.scales),
+            &|d| self.image_norm(d),
         )
     }
 
@@ -526,6 +535,7 @@ impl TallFactor {
                 self.gram_solve(r)
             },
             &image,
+            &|d| self.image_norm(d),
         );
         Refined {
             x: image(&found.x),
