@@ -9,6 +9,11 @@ use crate::ir::{Ir, Node, NodeId, Pos};
 
 /// The same scalar or array with every entry read from a [`Node::Map`] replaced by the map's body there.
 pub fn inline_maps(ir: &mut Ir, root: NodeId) -> NodeId {
+    inline_where(ir, root, |_, _, _| true)
+}
+
+/// [`inline_maps`] for those reads (a map and the positions) that `wanted` admits.
+pub fn inline_where(ir: &mut Ir, root: NodeId, wanted: impl Fn(&Ir, NodeId, &[Pos]) -> bool) -> NodeId {
     let mut done: HashMap<NodeId, NodeId> = HashMap::new();
     let mut stack = vec![(root, false)];
     while let Some((n, ready)) = stack.pop() {
@@ -58,7 +63,11 @@ pub fn inline_maps(ir: &mut Ir, root: NodeId) -> NodeId {
             }
             Node::Gather { array, at } => {
                 let a = get(array);
-                gather_inlined(ir, a, &at)
+                if wanted(ir, a, &at) {
+                    gather_inlined(ir, a, &at)
+                } else {
+                    ir.gather(a, at.to_vec())
+                }
             }
         };
         done.insert(n, new);

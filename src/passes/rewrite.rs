@@ -6,6 +6,7 @@
 mod algebra;
 mod arrays;
 mod fuse;
+mod hoist;
 mod keys;
 mod products;
 mod sums;
@@ -36,9 +37,16 @@ pub struct Rewrite {
 
 /// All rewrites in the order they are tried.
 pub fn rewrites() -> impl Iterator<Item = &'static Rewrite> {
-    [fuse::ROWS, arrays::ROWS, algebra::ROWS, sums::ROWS, products::ROWS]
-        .into_iter()
-        .flatten()
+    [
+        fuse::ROWS,
+        hoist::ROWS,
+        arrays::ROWS,
+        algebra::ROWS,
+        sums::ROWS,
+        products::ROWS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// Results are rewritten again at most this deep: far more than any chain of rows, so that a loop of rows ends.
@@ -61,6 +69,7 @@ pub struct Rewriter<'a> {
     done: HashMap<NodeId, NodeId>,
     keys: HashMap<NodeId, u128>,
     free: HashMap<NodeId, BTreeSet<IndexId>>,
+    first: HashMap<(u128, DomainId), NodeId>,
     map_domains: Vec<(Vec<IndexSet>, DomainId)>,
     depth: usize,
     /// How often each row was applied.
@@ -84,6 +93,7 @@ impl<'a> Rewriter<'a> {
             done: HashMap::new(),
             keys: HashMap::new(),
             free: HashMap::new(),
+            first: HashMap::new(),
             map_domains: vec![],
             depth: 0,
             applied: BTreeMap::new(),
@@ -106,13 +116,26 @@ impl<'a> Rewriter<'a> {
             let origin = self.ir.origins(n).first().copied();
             let previous = self.ir.set_origin(origin);
             let rebuilt = self.rebuild(n);
-            let new = self.settle(rebuilt);
+            let settled = self.settle(rebuilt);
+            let new = self.first_of_its_kind(settled);
             self.ir.set_origin(previous);
             self.done.insert(n, new);
             self.done.insert(new, new);
         }
         self.depth -= 1;
         self.done.get(&root).copied().unwrap_or(root)
+    }
+
+    /// Equal loops over different domains are one loop.
+    fn first_of_its_kind(&mut self, n: NodeId) -> NodeId {
+        if !matches!(
+            self.ir.node(n),
+            Node::Fold { .. } | Node::Map { .. } | Node::Scatter { .. }
+        ) {
+            return n;
+        }
+        let key = (self.key(n), self.ir.region(n));
+        *self.first.entry(key).or_insert(n)
     }
 
     fn get(&self, n: NodeId) -> NodeId {

@@ -39,6 +39,15 @@ impl Subst {
         s
     }
 
+    /// Moves what lives in `domains` into the region `into`, their indices replaced by positions there.
+    pub fn moved(domains: &[DomainId], at: Vec<(IndexId, Pos)>, into: DomainId) -> Subst {
+        Subst {
+            domains: domains.iter().map(|d| (*d, into)).collect(),
+            indices: at.into_iter().collect(),
+            ..Subst::default()
+        }
+    }
+
     /// Clones `domain`, whose parent encloses `under`, below `under`; returns the clone.
     pub fn nested(ir: &mut Ir, domain: DomainId, under: DomainId) -> (Subst, DomainId) {
         let mut s = Subst::default();

@@ -601,6 +601,16 @@ const PAIRS: &[(&str, &str, &str)] = &[
          out add(mean(i in 1..5) %2[i], mul(mu, sumsq(j in 1..3) w[j]))",
     ),
     (
+        "logistic on a standardized design",
+        "param X [1..5, 1..3]\nparam y [1..5]\nvar w [1..3]
+         out mean(i in 1..5) softplus(mul(y[i], sum(j in 1..3) mul(divide(sub(X[i, j], mean(k in 1..5) X[k, j]), sqrt(mean(k in 1..5) square(sub(X[k, j], mean(l in 1..5) X[l, j])))), w[j])))",
+        "param X [1..5, 1..3]\nparam y [1..5]\nvar w [1..3]
+         %1 = map(j in 1..3) mean(k in 1..5) X[k, j]
+         %2 = map(j in 1..3) sqrt(mean(k in 1..5) square(sub(X[k, j], %1[j])))
+         %3 = map(i in 1..5, j in 1..3) divide(sub(X[i, j], %1[j]), %2[j])
+         out mean(i in 1..5) softplus(mul(y[i], matmul(%3, w)[i]))",
+    ),
+    (
         "weighted least squares",
         "param A [1..4, 1..3]\nparam b [1..4]\nparam q [1..4] nonneg\nvar x [1..3]
          out sum(i in 1..4) mul(q[i], square(sub(sum(j in 1..3) mul(A[i, j], x[j]), b[i])))",
@@ -617,6 +627,29 @@ const PAIRS: &[(&str, &str, &str)] = &[
          out sum(i in 1..4) mul(%1[i], matmul(diag(q), %1)[i])",
     ),
 ];
+
+#[test]
+fn a_standardized_design_is_computed_once() {
+    let (_, index, _) = PAIRS.iter().find(|p| p.0.contains("standardized")).expect("the pair");
+    let got = rewritten(index);
+    // Means by column, deviations by column, the design, one product: nothing loops inside the loop over the samples.
+    assert_eq!(
+        got,
+        "param X [1..5, 1..3]\nparam y [1..5]\nvar w [1..3]\n\
+         %1 = map(i1 in 1..3) mean(i2 in 1..5) X[i2, i1]\n\
+         %3 = map(i3 in 1..3; %2 = mean(i4 in 1..5) X[i4, i3]) sqrt(mean(i5 in 1..5) square(sub(%2, X[i5, i3])))\n\
+         %4 = matmul(map(i6 in 1..5, i7 in 1..3) divide(sub(X[i6, i7], %1[i7]), %3[i7]), w)\n\
+         out mean(i8 in 1..5) softplus(mul(y[i8], %4[i8]))\n"
+    );
+}
+
+#[test]
+fn a_sparse_matrix_is_never_replaced_by_a_dense_one() {
+    let dense = "param A [1..3, 1..3]\nparam s [1..3]\nvar x [1..3]\nout max(i in 1..3) sum(j in 1..3) mul(sub(A[i, j], s[j]), x[j])";
+    assert!(rewritten(dense).contains("matmul(map"), "{}", rewritten(dense));
+    let sparse = dense.replace("param A", "param A sparse");
+    assert!(!rewritten(&sparse).contains("map"), "{}", rewritten(&sparse));
+}
 
 #[test]
 fn index_form_and_matrix_form_become_one_text() {

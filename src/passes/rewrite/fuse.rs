@@ -5,8 +5,8 @@
 use super::{Rewrite, Rewriter};
 use crate::atoms::rules;
 use crate::atoms::{
-    ADD, ARRAY_ADD, ARRAY_SCALE, ARRAY_SUB, DIAG, DIAGPART, DIV, MATMUL, MUL, NEG, OUTER, SQUARE, STACK, SUB, SUM,
-    TRANSPOSE,
+    ADD, ARRAY_ADD, ARRAY_SCALE, ARRAY_SUB, DIAG, DIAGPART, DIV, MATMUL, MUL, NEG, OUTER, RECIP, SQUARE, STACK, SUB,
+    SUM, TRANSPOSE,
 };
 use crate::ir::{Node, NodeId, Pos};
 use crate::passes::inline::gather_inlined;
@@ -15,7 +15,7 @@ use crate::passes::inline::gather_inlined;
 pub const ROWS: &[Rewrite] = &[
     Rewrite {
         name: "entry of a map",
-        condition: "the body is cheap, or each entry is read once",
+        condition: "the body is cheap, or holds variables and is read once an entry",
         exact: true,
         before: "var x [1..4]\n%1 = map(i in 1..4) add(x[i], 1)\nout sum(i in 1..3) mul(%1[i], %1[i + 1])",
         after: "var x [1..4]\nout sum(i1 in 1..3) mul(add(x[i1], 1), add(x[i1 + 1], 1))",
@@ -54,8 +54,13 @@ fn gather(r: &Rewriter<'_>, n: NodeId) -> Option<(NodeId, Vec<Pos>)> {
     }
 }
 
+/// One of the operations that cost less than a read.
+pub(super) fn arithmetic(r: &Rewriter<'_>, n: NodeId) -> bool {
+    matches!(r.ir.node(n), Node::Apply { atom, .. } if [ADD, SUB, MUL, DIV, NEG, SQUARE, RECIP].contains(atom))
+}
+
 /// Arithmetic on entries that is cheaper than storing and reading it.
-fn cheap(r: &Rewriter<'_>, body: NodeId) -> bool {
+pub(super) fn cheap(r: &Rewriter<'_>, body: NodeId) -> bool {
     let mut work = 0;
     let mut stack = vec![body];
     while let Some(n) = stack.pop() {
@@ -70,9 +75,7 @@ fn cheap(r: &Rewriter<'_>, body: NodeId) -> bool {
                     return false;
                 }
             }
-            Node::Apply { atom, args } if [ADD, SUB, MUL, DIV, NEG, SQUARE].contains(atom) => {
-                stack.extend(args.iter().copied());
-            }
+            Node::Apply { args, .. } if arithmetic(r, n) => stack.extend(args.iter().copied()),
             // Computed once outside the map's loop.
             _ if r.ir.region(n) == crate::ir::DomainId::ROOT => {}
             _ => return false,
@@ -101,7 +104,9 @@ fn entry_of_map(r: &mut Rewriter<'_>, n: NodeId) -> Option<NodeId> {
         return None;
     };
     let fixed = r.ir.region(n) == crate::ir::DomainId::ROOT;
-    (fixed || cheap(r, body) || read_once(r, n, &at)).then(|| gather_inlined(r.ir, array, &at))
+    // What holds no variable is computed once and read many times.
+    let once = r.has_var(body) && read_once(r, n, &at);
+    (fixed || once || cheap(r, body)).then(|| gather_inlined(r.ir, array, &at))
 }
 
 fn entry_of_arithmetic(r: &mut Rewriter<'_>, n: NodeId) -> Option<NodeId> {

@@ -129,19 +129,25 @@ impl Rewriter<'_> {
         product
     }
 
+    /// The factors and divisors for which `first` holds, and all others with the number.
+    pub(super) fn split_by(&mut self, p: &Product, first: impl Fn(&mut Self, NodeId) -> bool) -> (Product, Product) {
+        let (mut yes, mut no) = (Product::one(), Product::one());
+        (no.number, no.over) = (p.number, p.over);
+        for f in &p.factors {
+            let side = if first(self, *f) { &mut yes } else { &mut no };
+            side.factors.push(*f);
+        }
+        for f in &p.divisors {
+            let side = if first(self, *f) { &mut yes } else { &mut no };
+            side.divisors.push(*f);
+        }
+        (yes, no)
+    }
+
     /// Splits the factors that live above `domain` off a body; `None` if there are none.
     pub(super) fn split_at(&mut self, body: NodeId, domain: DomainId) -> Option<(NodeId, NodeId)> {
         let p = self.product(body);
-        let (mut out, mut rest) = (Product::one(), Product::one());
-        (out.number, out.over) = (p.number, p.over);
-        for f in p.factors {
-            let side = if self.within(f, domain) { &mut rest } else { &mut out };
-            side.factors.push(f);
-        }
-        for f in p.divisors {
-            let side = if self.within(f, domain) { &mut rest } else { &mut out };
-            side.divisors.push(f);
-        }
+        let (rest, out) = self.split_by(&p, |r, f| r.within(f, domain));
         if out.is_one() {
             return None;
         }

@@ -37,7 +37,7 @@ pub const ROWS: &[Rewrite] = &[
     },
     Rewrite {
         name: "contracted product",
-        condition: "the matrix holds no variable and is read along two full index sets; the rest depends on the one summed",
+        condition: "the matrix holds no variable and is read along two full index sets (or computed over them); the rest depends on the one summed",
         exact: false,
         before: "param A [1..2, 1..3]\nvar x [1..3]\nout max(i in 1..2) exp(sum(j in 1..3) mul(A[i, j], sin(x[j])))",
         after: "param A [1..2, 1..3]\nvar x [1..3]\n%1 = matmul(A, map(i1 in 1..3) sin(x[i1]))\nout max(i2 in 1..2) exp(%1[i2])",
@@ -137,7 +137,7 @@ fn merge(r: &mut Rewriter<'_>, n: NodeId) -> Option<NodeId> {
     let sums = atom == SUM && (inner == SUM || (alone && (inner == SUMSQ || inner == crate::atoms::NORM1)));
     let cheap = rest.factors.iter().chain(&rest.divisors).all(|f| match r.ir.node(*f) {
         Node::Input(_) | Node::Index(_) => true,
-        Node::Gather { array, .. } => matches!(r.ir.node(*array), Node::Input(_)),
+        Node::Gather { at, .. } => at.iter().all(|p| matches!(p, Pos::Affine { .. })),
         _ => false,
     });
     if !sums || !cheap || parent(r, below) != domain || !r.plain(domain) || !r.plain(below) {
@@ -180,6 +180,15 @@ fn matrix_entry(r: &mut Rewriter<'_>, n: NodeId, j: IndexId) -> Option<(NodeId, 
     }
 }
 
+/// What is summed over `j` as matrix times vector: the matrix with `j` along its columns, the index of its rows, the
+/// entries of the vector, and what stands beside.
+struct Contraction {
+    matrix: NodeId,
+    row: IndexId,
+    vector: Product,
+    rest: Product,
+}
+
 fn contract(r: &mut Rewriter<'_>, n: NodeId) -> Option<NodeId> {
     let (domain, body) = r.fold_of(n, SUM)?;
     if !r.plain(domain) {
@@ -188,44 +197,72 @@ fn contract(r: &mut Rewriter<'_>, n: NodeId) -> Option<NodeId> {
     let indices = r.ir.domain(domain).indices.clone();
     let p = r.product(body);
     for &j in indices.iter().rev() {
-        for k in 0..p.factors.len() {
-            let Some((matrix, i)) = matrix_entry(r, p.factors[k], j) else {
-                continue;
-            };
-            let (mut vector, mut rest) = (Product::one(), Product::one());
-            (rest.number, rest.over) = (p.number, p.over);
-            let mut fits = true;
-            let others = without(&p, k);
-            for (f, above) in others
-                .factors
-                .iter()
-                .map(|f| (*f, true))
-                .chain(others.divisors.iter().map(|f| (*f, false)))
-            {
-                let free = r.free(f);
-                let with_j = free.contains(&j);
-                fits &= !with_j || free.len() == 1;
-                let side = if with_j { &mut vector } else { &mut rest };
-                if above {
-                    side.factors.push(f);
-                } else {
-                    side.divisors.push(f);
-                }
-            }
-            if !fits || vector.is_one() {
-                continue;
-            }
-            let v = r.build(vector);
-            let v = r.vector_over(j, v);
-            let product = rules::matmul(r.ir, matrix, v);
-            let product = r.run(product);
-            let entry = r.ir.gather(product, vec![Pos::index(i)]);
-            let rest = r.build(rest);
-            let e = rules::mul(r.ir, rest, entry);
-            return Some(sum_over_rest(r, domain, j, e));
-        }
+        let stored = (0..p.factors.len()).find_map(|k| by_stored_matrix(r, &p, k, j));
+        let Some(c) = stored.or_else(|| by_computed_matrix(r, &p, j)) else {
+            continue;
+        };
+        let v = r.build(c.vector);
+        let v = r.vector_over(j, v);
+        let product = rules::matmul(r.ir, c.matrix, v);
+        let product = r.run(product);
+        let entry = r.ir.gather(product, vec![Pos::index(c.row)]);
+        let rest = r.build(c.rest);
+        let e = rules::mul(r.ir, rest, entry);
+        return Some(sum_over_rest(r, domain, j, e));
     }
     None
+}
+
+/// The `k`th factor is an entry of a stored matrix, and all else with `j` in it depends on `j` alone.
+fn by_stored_matrix(r: &mut Rewriter<'_>, p: &Product, k: usize, j: IndexId) -> Option<Contraction> {
+    let (matrix, row) = matrix_entry(r, p.factors[k], j)?;
+    let (vector, rest) = r.split_by(&without(p, k), |r, f| r.free(f).contains(&j));
+    let alone = parts(&vector).all(|f| r.free(f).len() == 1);
+    (alone && !vector.is_one()).then_some(Contraction {
+        matrix,
+        row,
+        vector,
+        rest,
+    })
+}
+
+/// Everything with `j` in it that holds no variable makes a matrix over `j` and one other index.
+fn by_computed_matrix(r: &mut Rewriter<'_>, p: &Product, j: IndexId) -> Option<Contraction> {
+    let (with_j, rest) = r.split_by(p, |r, f| r.free(f).contains(&j));
+    let (vector, entry) = r.split_by(&with_j, |r, f| r.has_var(f));
+    if vector.is_one() || parts(&vector).any(|f| r.free(f).len() != 1) || parts(&entry).next().is_none() {
+        return None;
+    }
+    let mut free: Vec<IndexId> = parts(&entry).flat_map(|f| r.free(f)).collect();
+    free.sort_unstable();
+    free.dedup();
+    let row = *free.iter().find(|i| **i != j)?;
+    let sparse = parts(&entry).any(|f| reads_sparse(r, f));
+    let size = r.ir.index(row).set.len().checked_mul(r.ir.index(j).set.len())?;
+    let filtered = |i: IndexId| r.ir.chain(r.ir.index(i).domain).iter().any(|d| !r.plain(*d));
+    if free.len() != 2 || sparse || size > super::hoist::LARGEST || filtered(row) || filtered(j) {
+        return None;
+    }
+    let e = r.build(entry);
+    let e = r.materialized(e)?;
+    let (matrix, row) = matrix_entry(r, e, j)?;
+    Some(Contraction {
+        matrix,
+        row,
+        vector,
+        rest,
+    })
+}
+
+fn parts(p: &Product) -> impl Iterator<Item = NodeId> {
+    p.factors.iter().chain(&p.divisors).copied()
+}
+
+/// Does the expression read an array stored sparsely, which no dense map should replace?
+fn reads_sparse(r: &Rewriter<'_>, n: NodeId) -> bool {
+    r.ir.reachable(&[n])
+        .iter()
+        .any(|m| matches!(r.ir.node(*m), Node::Input(i) if r.ir.input(*i).sparse))
 }
 
 /// `Σ` of `e`, free of `j`, over the other indices of `domain`.
