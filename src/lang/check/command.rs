@@ -182,6 +182,14 @@ impl Checker<'_> {
 
     pub(super) fn solve(&mut self, c: &Solve) {
         let problem = self.target(c.target.as_ref(), c.keyword);
+        if let Some(p) = problem
+            .as_ref()
+            .filter(|p| p.objectives.is_empty() && p.relations == 0 && !p.broken)
+        {
+            let at = c.target.as_ref().map_or(c.keyword, |t| t.span);
+            let d = errors::nothing_to_solve(&problem_words(p), at);
+            self.report(d);
+        }
         match &c.from {
             Some(Start::Values(values)) => {
                 for (name, value) in values {

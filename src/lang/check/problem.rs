@@ -76,7 +76,8 @@ impl Checker<'_> {
             }
         }
         self.defining.pop();
-        if !p.broken && !self.diagnostics[before..].iter().any(Diagnostic::is_error) {
+        let empty = p.objectives.is_empty() && p.relations == 0;
+        if !p.broken && !empty && !self.diagnostics[before..].iter().any(Diagnostic::is_error) {
             let unused: Vec<(String, Span)> = p
                 .vars
                 .iter()
@@ -226,6 +227,7 @@ impl Checker<'_> {
     pub(super) fn constraints(&mut self, p: &mut ProblemInfo, list: &[Constraint]) {
         for c in list {
             self.gone.clear();
+            p.relations += 1;
             let own = match &c.binders {
                 Some(b) => self.within_binders(&c.relation, b, |me, own| {
                     let dims = me.relation(p, &c.relation);

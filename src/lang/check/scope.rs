@@ -107,6 +107,8 @@ pub struct ProblemInfo {
     pub lets: IndexMap<String, (Ty, Span)>,
     /// Constraints: the dimensions of a family, then of the arrays compared; the number of the former.
     pub constraints: IndexMap<String, (Vec<Dim>, usize, Span)>,
+    /// Constraints, those without a name included.
+    pub relations: usize,
     /// Objectives seen, and their labels.
     pub objectives: Vec<(Option<String>, Span)>,
     /// A part of it could not be read: unknown names are no further mistakes.

@@ -215,6 +215,16 @@ pub fn strict(op: &str, at: Span) -> Diagnostic {
     .help_edit(format!("write `{op}=`"), at, format!("{op}="))
 }
 
+/// A problem without objective and constraints.
+pub fn nothing_to_solve(problem: &str, at: Span) -> Diagnostic {
+    Diagnostic::new(
+        Code::NoObjective,
+        format!("{problem} has neither an objective nor a constraint: every point is an answer"),
+    )
+    .at(at, "nothing to solve")
+    .help("say what is wanted: `minimize …`, `maximize …`, or constraints after `subject to`")
+}
+
 /// `x = 3` for something that is not a parameter.
 pub fn bare_assignment(
     name: &str,
