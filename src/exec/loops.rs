@@ -87,7 +87,7 @@ pub fn run(cx: &Ctx<'_>, lp: &Loop, outs: &mut [Vec<f64>]) -> Result<(), Fault> 
             }
         }
     }
-    let mut partials: Vec<Vec<Partial>> = vec![vec![]; lp.outs.len()];
+    let mut partials: Vec<Tree> = vec![Tree::default(); lp.outs.len()];
     let work = total.saturating_mul(lp.cost.max(1));
     if work < PARALLEL_WORK || blocks < 2 || rayon::current_num_threads() == 1 {
         let mut w = Worker::new(cx, lp);
@@ -126,14 +126,14 @@ pub fn run(cx: &Ctx<'_>, lp: &Loop, outs: &mut [Vec<f64>]) -> Result<(), Fault> 
                 )
                 .collect();
             for sink in done {
-                sink?.merge(outs, &mut partials);
+                sink?.merge(lp, outs, &mut partials);
             }
             wave = end;
         }
     }
     for (k, o) in lp.outs.iter().enumerate() {
         if let OutKind::Scalar(r) = o.kind {
-            outs[k][0] = (r.finish)(tree(&r, &partials[k]), total);
+            outs[k][0] = (r.finish)(partials[k].finish(&r), total);
         }
     }
     Ok(())
@@ -171,15 +171,34 @@ fn block_size(cost: usize) -> usize {
         .min(LANES)
 }
 
-/// Combines partials by a tree whose shape depends on their number only.
-fn tree(r: &Reduce, p: &[Partial]) -> Partial {
-    match p {
-        [] => r.empty,
-        [one] => *one,
-        _ => {
-            let half = p.len().next_power_of_two() / 2;
-            (r.combine)(tree(r, &p[..half]), tree(r, &p[half..]))
+/// Partials of consecutive blocks, combined by a tree whose shape depends on their number only. Holds one partial for
+/// each bit of that number.
+#[derive(Clone, Default)]
+struct Tree {
+    /// Subtrees, largest first, with their heights.
+    parts: Vec<(u32, Partial)>,
+}
+
+impl Tree {
+    fn push(&mut self, r: &Reduce, p: Partial) {
+        let (mut height, mut p) = (0, p);
+        while let Some(&(h, left)) = self.parts.last() {
+            if h != height {
+                break;
+            }
+            self.parts.pop();
+            p = (r.combine)(left, p);
+            height += 1;
         }
+        self.parts.push((height, p));
+    }
+    fn finish(&self, r: &Reduce) -> Partial {
+        let mut all = self.parts.iter().rev().map(|p| p.1);
+        let Some(mut acc) = all.next() else { return r.empty };
+        for left in all {
+            acc = (r.combine)(left, acc);
+        }
+        acc
     }
 }
 
@@ -192,7 +211,7 @@ impl Sink<'_> {
             partials: vec![vec![]; lp.outs.len()],
         }
     }
-    fn merge(self, outs: &mut [Vec<f64>], all: &mut [Vec<Partial>]) {
+    fn merge(self, lp: &Loop, outs: &mut [Vec<f64>], all: &mut [Tree]) {
         let Sink::Buffered {
             first,
             maps,
@@ -219,7 +238,9 @@ impl Sink<'_> {
                 }
                 v += n;
             }
-            all[k].extend_from_slice(&partials[k]);
+            if let OutKind::Scalar(r) = lp.outs[k].kind {
+                partials[k].iter().for_each(|p| all[k].push(&r, *p));
+            }
         }
     }
 }
@@ -403,7 +424,7 @@ impl Worker {
                     if let OutKind::Scalar(r) = lp.outs[*out].kind {
                         let p = (r.block)(&self.levels[level].regs[*src as usize][..n]);
                         match sink {
-                            Sink::Direct { partials, .. } => partials[*out].push(p),
+                            Sink::Direct { partials, .. } => partials[*out].push(&r, p),
                             Sink::Buffered { partials, .. } => partials[*out].push(p),
                             Sink::Keep { .. } => {}
                         }
@@ -547,12 +568,12 @@ impl Worker {
             None => (first + lane) * per,
         };
         let mut lane = 0;
-        let mut long: Vec<Vec<Partial>> = vec![];
+        let mut long: Vec<Tree> = vec![];
         while lane < lanes {
             let (s, e) = (start_of(lane), start_of(lane + 1));
             if e - s > LANES {
                 long.clear();
-                long.resize(folds.len(), vec![]);
+                long.resize(folds.len(), Tree::default());
                 let mut at = s;
                 while at < e {
                     let n = (e - at).min(LANES);
@@ -565,12 +586,12 @@ impl Worker {
                         return;
                     }
                     for (f, p) in folds.iter().zip(long.iter_mut()) {
-                        p.push((f.reduce.block)(&self.levels[child].regs[f.body as usize][..n]));
+                        p.push(&f.reduce, (f.reduce.block)(&self.levels[child].regs[f.body as usize][..n]));
                     }
                     at += n;
                 }
                 for (f, p) in folds.iter().zip(&long) {
-                    let v = (f.reduce.finish)(tree(&f.reduce, p), e - s);
+                    let v = (f.reduce.finish)(p.finish(&f.reduce), e - s);
                     self.levels[parent].regs[f.dst as usize][lane] = v;
                 }
                 lane += 1;

@@ -5,7 +5,6 @@
 
 mod bind;
 mod evaluate;
-pub mod explain;
 pub mod files;
 mod inspect;
 mod look;

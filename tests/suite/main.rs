@@ -5,17 +5,23 @@
     reason = "tests read files and start the binary"
 )]
 
+mod architecture;
 mod atoms;
+mod book;
 mod check;
 mod cli;
 mod diagnostics;
 mod exec;
+mod harness;
+mod hostile;
 mod interp;
 mod io;
 mod methods;
+mod pages;
 mod parse;
 mod passes;
 mod peers;
 mod problems;
+mod programs;
 mod render;
 mod session;
