@@ -59,7 +59,7 @@ enum Sink<'a> {
     /// Straight into the outputs.
     Direct {
         arrays: &'a mut [Vec<f64>],
-        partials: &'a mut [Vec<Partial>],
+        partials: &'a mut [Tree],
     },
     /// Into buffers of a task whose first outermost instance is given.
     Buffered {
