@@ -81,6 +81,7 @@ pub fn run(cx: &Ctx<'_>, lp: &Loop, outs: &mut [Vec<f64>]) -> Result<(), Fault> 
         match o.kind {
             OutKind::Scalar(_) => out.resize(1, 0.0),
             OutKind::Map { len } => out.resize(len, 0.0),
+            OutKind::List => out.clear(),
             OutKind::Scatter { len } => {
                 out.clear();
                 out.resize(len, 0.0);
@@ -222,7 +223,9 @@ impl Sink<'_> {
             return;
         };
         for (k, out) in outs.iter_mut().enumerate() {
-            if !maps[k].is_empty() {
+            if matches!(lp.outs[k].kind, OutKind::List) {
+                out.extend_from_slice(&maps[k]);
+            } else if !maps[k].is_empty() {
                 out[first..first + maps[k].len()].copy_from_slice(&maps[k]);
             }
             let a = &adds[k];
@@ -416,6 +419,14 @@ impl Worker {
                     let v = &st.regs[*src as usize][..n];
                     match sink {
                         Sink::Direct { arrays, .. } => arrays[*out][st.first..st.first + n].copy_from_slice(v),
+                        Sink::Buffered { maps, .. } => maps[*out].extend_from_slice(v),
+                        Sink::Keep { .. } => {}
+                    }
+                }
+                Instr::Collect { src, out } => {
+                    let v = &self.levels[level].regs[*src as usize][..n];
+                    match sink {
+                        Sink::Direct { arrays, .. } => arrays[*out].extend_from_slice(v),
                         Sink::Buffered { maps, .. } => maps[*out].extend_from_slice(v),
                         Sink::Keep { .. } => {}
                     }

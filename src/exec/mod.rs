@@ -264,6 +264,56 @@ impl Machine {
             (k, shape.indices.iter().copied().zip(positions).collect())
         })
     }
+    /// List `k`, one value for each instance of its domain.
+    pub fn list(&self, k: usize) -> &[f64] {
+        self.slots[self.plan.lists[k].0 as usize].entries().unwrap_or(&[])
+    }
+    /// Number of flattened instances of a domain under the current binding.
+    pub fn instance_count(&self, d: DomainId) -> usize {
+        self.domains[d.index()].total
+    }
+    /// For each instance of `d`, the flattened instance of the enclosing domain `up` that it belongs to.
+    pub fn ancestors(&self, d: DomainId, up: DomainId) -> Vec<usize> {
+        let mut at: Vec<usize> = (0..self.domains[d.index()].total).collect();
+        let mut from = d;
+        while from != up {
+            let shape = &self.plan.domains[from.index()];
+            let Some(parent) = shape.parent else { break };
+            match &self.domains[from.index()].starts {
+                Some(starts) => {
+                    for a in at.iter_mut() {
+                        *a = starts.partition_point(|s| s <= a).saturating_sub(1);
+                    }
+                }
+                None => {
+                    let per: usize = shape.lens.iter().product::<usize>().max(1);
+                    for a in at.iter_mut() {
+                        *a /= per;
+                    }
+                }
+            }
+            from = parent;
+        }
+        at
+    }
+    /// The position of an index of `d` or an enclosing domain at each instance of `d`.
+    pub fn index_positions(&self, d: DomainId, index: IndexId) -> Vec<usize> {
+        let mut home = d;
+        while !self.plan.domains[home.index()].indices.contains(&index) {
+            match self.plan.domains[home.index()].parent {
+                Some(p) => home = p,
+                None => return vec![0; self.domains[d.index()].total],
+            }
+        }
+        let shape = &self.plan.domains[home.index()];
+        let dim = shape.indices.iter().position(|i| *i == index).unwrap_or_default();
+        let below: usize = shape.lens[dim + 1..].iter().product::<usize>().max(1);
+        let own = |k: usize| match &self.domains[home.index()].columns {
+            Some(c) => c[dim][k] as usize,
+            None => k / below % shape.lens[dim].max(1),
+        };
+        self.ancestors(d, home).into_iter().map(own).collect()
+    }
     /// Output `k` as a number.
     pub fn scalar(&self, k: usize) -> f64 {
         self.slots[self.plan.outputs[k].0 as usize].scalar()

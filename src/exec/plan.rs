@@ -71,6 +71,8 @@ pub enum Instr {
     Store { src: Reg, out: usize },
     /// Reduces `src` into an output scalar.
     Total { src: Reg, out: usize },
+    /// Appends `src` to an output list.
+    Collect { src: Reg, out: usize },
     /// Collects the truth values of a filter.
     Keep { src: Reg },
 }
@@ -116,6 +118,8 @@ pub enum OutKind {
     Map { len: usize },
     /// An array summed into.
     Scatter { len: usize },
+    /// The values of all instances of a domain, in order.
+    List,
 }
 
 /// An output of a loop.
@@ -209,6 +213,8 @@ pub struct Plan {
     pub nodes: Vec<(NodeId, SlotId)>,
     /// Slots of the outputs, in the order asked for.
     pub outputs: Vec<SlotId>,
+    /// Slots of the lists, in the order asked for.
+    pub lists: Vec<SlotId>,
 }
 
 impl Plan {
@@ -222,7 +228,7 @@ impl Plan {
                     .iter()
                     .map(|o| match o.kind {
                         OutKind::Map { len } | OutKind::Scatter { len } => len.saturating_mul(8),
-                        OutKind::Scalar(_) => 8,
+                        OutKind::Scalar(_) | OutKind::List => 8,
                     })
                     .fold(0usize, usize::saturating_add),
                 Step::Array { out, .. } => self.shapes[out.0 as usize]
@@ -235,7 +241,12 @@ impl Plan {
 
     /// Compiles the nodes that `outputs` (root nodes) need.
     pub fn compile(ir: &Ir, outputs: &[NodeId]) -> Plan {
-        Compiler::new(ir).run(outputs)
+        Compiler::new(ir).run(outputs, &[])
+    }
+
+    /// Also lists a scalar at every instance of a domain (of that region or above), for each `(domain, scalar)`.
+    pub fn compile_lists(ir: &Ir, outputs: &[NodeId], lists: &[(DomainId, NodeId)]) -> Plan {
+        Compiler::new(ir).run(outputs, lists)
     }
 }
 
@@ -278,6 +289,11 @@ enum Terminal {
         at: Vec<Pos>,
         out: usize,
     },
+    Collect {
+        domain: DomainId,
+        body: NodeId,
+        out: usize,
+    },
     Keep {
         domain: DomainId,
         body: NodeId,
@@ -291,6 +307,7 @@ impl Terminal {
             | Terminal::Store { body, .. }
             | Terminal::Total { body, .. }
             | Terminal::Scatter { body, .. }
+            | Terminal::Collect { body, .. }
             | Terminal::Keep { body, .. } => *body,
         }
     }
@@ -324,9 +341,14 @@ impl<'a> Compiler<'a> {
         s
     }
 
-    fn run(mut self, outputs: &[NodeId]) -> Plan {
+    fn run(mut self, outputs: &[NodeId], lists: &[(DomainId, NodeId)]) -> Plan {
         let ir = self.ir;
-        let order = ir.reachable(outputs);
+        let mut roots = outputs.to_vec();
+        for (d, n) in lists {
+            roots.push(*n);
+            roots.extend(ir.chain(*d).into_iter().filter_map(|d| ir.domain(d).filter));
+        }
+        let order = ir.reachable(&roots);
         self.dynamic = vec![false; ir.len()];
         let mut depth = vec![0usize; ir.len()];
         for &n in &order {
@@ -425,6 +447,7 @@ impl<'a> Compiler<'a> {
                 });
             }
         }
+        let lists = self.lists(lists);
         let outputs = outputs.iter().map(|o| self.slot(*o)).collect();
         let mut nodes: Vec<(NodeId, SlotId)> = self.slots.iter().map(|(n, s)| (*n, *s)).collect();
         nodes.sort();
@@ -451,7 +474,37 @@ impl<'a> Compiler<'a> {
                 .map(|i| ir.index(IndexId(i)).clone())
                 .collect(),
             outputs,
+            lists,
         }
+    }
+
+    /// Plans the lists, fused by outermost domain; a list at the root is the scalar itself.
+    fn lists(&mut self, lists: &[(DomainId, NodeId)]) -> Vec<SlotId> {
+        let mut slots = vec![];
+        let mut groups: BTreeMap<(bool, DomainId), (Vec<Out>, Vec<Terminal>, NodeId)> = BTreeMap::new();
+        for &(domain, body) in lists {
+            let Some(&top) = self.ir.chain(domain).first() else {
+                slots.push(self.slot(body));
+                continue;
+            };
+            for d in self.ir.chain(domain) {
+                self.bind_domain(d);
+            }
+            let slot = SlotId(self.shapes.len() as u32);
+            self.shapes.push(vec![]);
+            slots.push(slot);
+            let group = groups.entry((self.dynamic[body.index()], top)).or_insert((vec![], vec![], body));
+            group.1.push(Terminal::Collect { domain, body, out: group.0.len() });
+            group.0.push(Out { slot, kind: OutKind::List });
+        }
+        for ((dynamic, top), (outs, terminals, node)) in groups {
+            let mut builder = LoopBuilder { c: self, levels: vec![] };
+            builder.level(top, None, terminals);
+            let levels = builder.levels;
+            let cost = self.cost(&levels, 0);
+            self.plan_steps.push(Planned { step: Step::Loop(Box::new(Loop { levels, outs, cost })), dynamic, node });
+        }
+        slots
     }
 
     /// Plans the evaluation of a domain's filter, once.
@@ -681,7 +734,7 @@ impl LoopBuilder<'_, '_> {
             next: 0,
         };
         let own = |t: &Terminal| match t {
-            Terminal::Scatter { domain: d, .. } | Terminal::Keep { domain: d, .. } => *d == domain,
+            Terminal::Scatter { domain: d, .. } | Terminal::Collect { domain: d, .. } | Terminal::Keep { domain: d, .. } => *d == domain,
             _ => true,
         };
         // Everything this level must know: nodes of this region, and what deeper terminals read of it.
@@ -772,7 +825,7 @@ impl LoopBuilder<'_, '_> {
         for t in &terminals {
             if !own(t) {
                 let d = match t {
-                    Terminal::Scatter { domain: d, .. } | Terminal::Keep { domain: d, .. } => *d,
+                    Terminal::Scatter { domain: d, .. } | Terminal::Collect { domain: d, .. } | Terminal::Keep { domain: d, .. } => *d,
                     _ => domain,
                 };
                 let chain = ir.chain(d);
@@ -788,6 +841,7 @@ impl LoopBuilder<'_, '_> {
                 Terminal::Fold { .. } => continue,
                 Terminal::Store { out, .. } => Instr::Store { src, out: *out },
                 Terminal::Total { out, .. } => Instr::Total { src, out: *out },
+                Terminal::Collect { out, .. } => Instr::Collect { src, out: *out },
                 Terminal::Keep { .. } => Instr::Keep { src },
                 Terminal::Scatter {
                     array_shape, at, out, ..

@@ -1,0 +1,456 @@
+//! Conic form: linear, quadratic and second-order cone programs (and exponential cones) by the atoms' graph column.
+//!
+//! Invariant: index structure is kept (an auxiliary variable stands for a whole domain); squares of affine expressions
+//! become squares of auxiliary variables, so no product `A'A` is ever formed.
+//! Source: Grant, Boyd, Ye, Disciplined convex programming, 2006 (composition and graph implementations).
+
+use std::collections::BTreeMap;
+
+use crate::atoms;
+use crate::atoms::rules;
+use crate::base::value::IndexSet;
+use crate::ir::atom::{ArgFacts, Graph, MonoRule};
+use crate::ir::facts::Sign;
+use crate::ir::{AtomKind, DomainId, Input, InputId, InputKind, Ir, Mono, Node, NodeId, Pos};
+use crate::passes::analysis::curvature::{FactsTable, degree};
+use crate::passes::derive::Depends;
+
+/// Why a problem has no conic form.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NotConic {
+    /// The innermost node that has none.
+    pub node: NodeId,
+    /// A clause.
+    pub why: String,
+}
+
+/// Which side of the true value the replaced one may lie on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// At or above: wanted where smaller is better.
+    Above,
+    /// At or below.
+    Below,
+}
+
+impl Side {
+    fn flipped(self) -> Side {
+        match self {
+            Side::Above => Side::Below,
+            Side::Below => Side::Above,
+        }
+    }
+}
+
+/// Affine scalars that lie in a cone at every instance of a domain.
+#[derive(Clone, Debug)]
+pub enum ConeRows {
+    /// `body = 0`.
+    Zero { domain: DomainId, body: NodeId },
+    /// `body >= 0`.
+    Nonneg { domain: DomainId, body: NodeId },
+    /// `heads[0] >= ‖(heads[1..], tail over the instances of its domain)‖`.
+    SecondOrder { domain: DomainId, heads: Vec<NodeId>, tail: Option<(DomainId, NodeId)> },
+    /// `y·exp(x/y) <= z`.
+    Exponential { domain: DomainId, xyz: [NodeId; 3] },
+}
+
+/// `weight · body²` summed over a domain; `body` is affine.
+#[derive(Clone, Debug)]
+pub struct SquareTerm {
+    /// Where.
+    pub domain: DomainId,
+    /// No variable in it.
+    pub weight: NodeId,
+    /// Affine.
+    pub body: NodeId,
+}
+
+/// `weight · x' P x` at the root; `x` an affine array, `P` without variables.
+#[derive(Clone, Debug)]
+pub struct QuadTerm {
+    /// No variable in it.
+    pub weight: NodeId,
+    /// The vector.
+    pub x: NodeId,
+    /// The matrix.
+    pub p: NodeId,
+}
+
+/// An objective taken apart.
+#[derive(Clone, Debug, Default)]
+pub struct Parts {
+    /// Squares of affine scalars.
+    pub squares: Vec<SquareTerm>,
+    /// Quadratic forms with a data matrix.
+    pub quads: Vec<QuadTerm>,
+    /// What is left: root scalars to be added up.
+    pub rest: Vec<NodeId>,
+}
+
+/// Takes a root scalar apart: squares, quadratic forms, and what is neither.
+pub fn parts(ir: &mut Ir, root: NodeId) -> Parts {
+    let mut out = Parts::default();
+    let mut depends = Depends::on_vars(ir);
+    let one = ir.constant(1.0);
+    let mut stack = vec![(DomainId::ROOT, one, root)];
+    while let Some((region, w, n)) = stack.pop() {
+        let affine = !depends.has(ir, n) || degree(ir, n) <= 1;
+        match ir.node(n).clone() {
+            _ if affine => {
+                let v = rules::mul(ir, w, n);
+                out.rest.push(summed(ir, region, v));
+            }
+            Node::Apply { atom, args } if atom == atoms::ADD => {
+                args.iter().rev().for_each(|a| stack.push((region, w, *a)));
+            }
+            Node::Apply { atom, args } if atom == atoms::SUB => {
+                let minus = rules::neg(ir, w);
+                stack.push((region, minus, args[1]));
+                stack.push((region, w, args[0]));
+            }
+            Node::Apply { atom, args } if atom == atoms::NEG => {
+                let minus = rules::neg(ir, w);
+                stack.push((region, minus, args[0]));
+            }
+            Node::Apply { atom, args } if atom == atoms::MUL && !depends.has(ir, args[0]) => {
+                let w = rules::mul(ir, w, args[0]);
+                stack.push((region, w, args[1]));
+            }
+            Node::Apply { atom, args } if atom == atoms::MUL && !depends.has(ir, args[1]) => {
+                let w = rules::mul(ir, w, args[1]);
+                stack.push((region, w, args[0]));
+            }
+            Node::Apply { atom, args } if atom == atoms::DIV && !depends.has(ir, args[1]) => {
+                let w = rules::div(ir, w, args[1]);
+                stack.push((region, w, args[0]));
+            }
+            Node::Apply { atom, args } if atom == atoms::SQUARE && degree(ir, args[0]) <= 1 => {
+                out.squares.push(SquareTerm { domain: region, weight: w, body: args[0] });
+            }
+            Node::Apply { atom, args }
+                if atom == atoms::QUAD && region == DomainId::ROOT && !depends.has(ir, args[1]) =>
+            {
+                out.quads.push(QuadTerm { weight: w, x: args[0], p: args[1] });
+            }
+            Node::Fold { atom, domain, body }
+                if (atom == atoms::SUM || atom == atoms::MEAN || atom == atoms::SUMSQ)
+                    && ir.domain(domain).parent == Some(region) =>
+            {
+                if atom == atoms::SUMSQ {
+                    if degree(ir, body) <= 1 {
+                        out.squares.push(SquareTerm { domain, weight: w, body });
+                    } else {
+                        let v = rules::mul(ir, w, n);
+                        out.rest.push(summed(ir, region, v));
+                    }
+                } else {
+                    let w = if atom == atoms::MEAN {
+                        let one = ir.constant(1.0);
+                        let count = ir.fold(atoms::SUM, domain, one);
+                        rules::div(ir, w, count)
+                    } else {
+                        w
+                    };
+                    stack.push((domain, w, body));
+                }
+            }
+            _ => {
+                let v = rules::mul(ir, w, n);
+                out.rest.push(summed(ir, region, v));
+            }
+        }
+    }
+    out
+}
+
+/// The sum of a region scalar over all instances of its region.
+fn summed(ir: &mut Ir, region: DomainId, v: NodeId) -> NodeId {
+    let mut n = v;
+    for d in ir.chain(region).into_iter().rev() {
+        n = ir.fold(atoms::SUM, d, n);
+    }
+    n
+}
+
+/// Rewrites convex problems into affine scalars in cones, adding auxiliary variables.
+pub struct Conic<'a> {
+    /// The program; it grows.
+    pub ir: &'a mut Ir,
+    facts: &'a FactsTable,
+    depends: Depends,
+    /// Auxiliary variables in order.
+    pub aux: Vec<InputId>,
+    /// Cone memberships in order.
+    pub rows: Vec<ConeRows>,
+    done: BTreeMap<NodeId, NodeId>,
+    /// Does it need an exponential cone?
+    pub exponential: bool,
+    /// Does it need a second-order cone?
+    pub second_order: bool,
+}
+
+impl<'a> Conic<'a> {
+    /// Starts with no auxiliary variable.
+    pub fn new(ir: &'a mut Ir, facts: &'a FactsTable) -> Self {
+        let depends = Depends::on_vars(ir);
+        Conic {
+            ir,
+            facts,
+            depends,
+            aux: vec![],
+            rows: vec![],
+            done: BTreeMap::new(),
+            exponential: false,
+            second_order: false,
+        }
+    }
+
+    /// A fresh variable for each instance of a region, read at that instance.
+    pub fn auxiliary(&mut self, region: DomainId, name: &str, sign: Sign) -> NodeId {
+        let indices: Vec<_> = self.ir.chain(region).iter().flat_map(|d| self.ir.domain(*d).indices.clone()).collect();
+        let dims: Vec<IndexSet> = indices.iter().map(|i| self.ir.index(*i).set.clone()).collect();
+        let input =
+            self.ir.add_input(Input { name: format!("{name}'{}", self.aux.len() + 1), kind: InputKind::Var, dims, sparse: false, sign });
+        self.aux.push(input);
+        self.depends = Depends::on_vars(self.ir);
+        let array = self.ir.read(input);
+        self.ir.gather(array, indices.into_iter().map(Pos::index).collect())
+    }
+
+    fn affine(&mut self, n: NodeId) -> bool {
+        !self.depends.has(self.ir, n) || degree(self.ir, n) <= 1
+    }
+
+    fn sign(&self, n: NodeId) -> Sign {
+        match self.ir.as_const(n) {
+            Some(v) => Sign::of(v),
+            None => self.facts.get(n).map_or(Sign::Unknown, |f| f.sign),
+        }
+    }
+
+    /// An affine scalar on the given side of `n`, tight at the optimum.
+    pub fn replace(&mut self, n: NodeId, side: Side) -> Result<NodeId, NotConic> {
+        if self.affine(n) {
+            return Ok(n);
+        }
+        let no = |why: String| Err(NotConic { node: n, why });
+        match self.ir.node(n).clone() {
+            Node::Apply { atom, args } if atom == atoms::ADD => {
+                let a = self.replace(args[0], side)?;
+                let b = self.replace(args[1], side)?;
+                Ok(rules::add(self.ir, a, b))
+            }
+            Node::Apply { atom, args } if atom == atoms::SUB => {
+                let a = self.replace(args[0], side)?;
+                let b = self.replace(args[1], side.flipped())?;
+                Ok(rules::sub(self.ir, a, b))
+            }
+            Node::Apply { atom, args } if atom == atoms::NEG => {
+                let a = self.replace(args[0], side.flipped())?;
+                Ok(rules::neg(self.ir, a))
+            }
+            Node::Apply { atom, args } if atom == atoms::MUL || atom == atoms::DIV => {
+                let (fixed, other) = if !self.depends.has(self.ir, args[1]) {
+                    (args[1], args[0])
+                } else if atom == atoms::MUL && !self.depends.has(self.ir, args[0]) {
+                    (args[0], args[1])
+                } else {
+                    return no("it is a product or quotient of variables".into());
+                };
+                let side = match self.sign(fixed) {
+                    s if s.is_nonneg() => side,
+                    s if s.is_nonpos() => side.flipped(),
+                    _ => return no("the sign of its factor is not known".into()),
+                };
+                let v = self.replace(other, side)?;
+                Ok(self.ir.apply(atom, &if fixed == args[1] { [v, fixed] } else { [fixed, v] }))
+            }
+            Node::Fold { atom, domain, body } if atom == atoms::SUM || atom == atoms::MEAN => {
+                let b = self.replace(body, side)?;
+                Ok(self.ir.fold(atom, domain, b))
+            }
+            Node::Apply { atom, args } if atom.kind == AtomKind::Scalar => {
+                let graph = atom.graph;
+                let facts: Vec<ArgFacts> = args.iter().map(|a| self.arg_facts(*a)).collect();
+                let above = !matches!(graph, Graph::MinOf(_) | Graph::Sqrt | Graph::Log);
+                if let Graph::None(why) = graph {
+                    return no(format!("`{}` has no cone: {why}", atom.name));
+                }
+                if above != (side == Side::Above) {
+                    return no(format!("`{}` bends the wrong way here", atom.name));
+                }
+                let mut replaced = vec![];
+                for (k, a) in args.iter().enumerate() {
+                    replaced.push(self.argument(*a, mono(&atom.monotone, &facts, k), &facts[k], side)?);
+                }
+                if let Some(t) = self.done.get(&n) {
+                    return Ok(*t);
+                }
+                let t = self.graph(n, graph, &replaced, None)?;
+                self.done.insert(n, t);
+                Ok(t)
+            }
+            Node::Fold { atom, domain, body } => {
+                let graph = atom.graph;
+                if let Graph::None(why) = graph {
+                    return no(format!("`{}` has no cone: {why}", atom.name));
+                }
+                let above = !matches!(graph, Graph::MinFold);
+                if above != (side == Side::Above) {
+                    return no(format!("`{}` bends the wrong way here", atom.name));
+                }
+                let facts = self.arg_facts(body);
+                let b = self.argument(body, mono(&atom.monotone, &[facts], 0), &facts, side)?;
+                if let Some(t) = self.done.get(&n) {
+                    return Ok(*t);
+                }
+                let t = self.graph(n, graph, &[], Some((domain, b)))?;
+                self.done.insert(n, t);
+                Ok(t)
+            }
+            Node::Apply { atom, .. } => no(format!("`{}` of variables has no cone here", atom.name)),
+            _ => no("it reads an array that is not affine in the variables".into()),
+        }
+    }
+
+    fn arg_facts(&self, n: NodeId) -> ArgFacts {
+        ArgFacts {
+            sign: self.sign(n),
+            curvature: self.facts.get(n).map(|f| f.curvature).unwrap_or_default(),
+            constant: self.ir.as_const(n),
+        }
+    }
+
+    fn argument(&mut self, a: NodeId, m: Mono, facts: &ArgFacts, side: Side) -> Result<NodeId, NotConic> {
+        if self.affine(a) {
+            return Ok(a);
+        }
+        match m {
+            Mono::Increasing => self.replace(a, side),
+            Mono::Decreasing => self.replace(a, side.flipped()),
+            Mono::AwayFromZero if facts.sign.is_nonneg() => self.replace(a, side),
+            Mono::AwayFromZero if facts.sign.is_nonpos() => self.replace(a, side.flipped()),
+            _ => Err(NotConic { node: a, why: "it is curved where the function around it is not monotone".into() }),
+        }
+    }
+
+    /// The auxiliary variable of an atom with affine arguments, and its cone.
+    fn graph(
+        &mut self,
+        n: NodeId,
+        graph: Graph,
+        args: &[NodeId],
+        fold: Option<(DomainId, NodeId)>,
+    ) -> Result<NodeId, NotConic> {
+        let region = self.ir.region(n);
+        let sign = self.sign(n);
+        let t = self.auxiliary(region, "t", sign);
+        let one = self.ir.constant(1.0);
+        let two = self.ir.constant(2.0);
+        match (graph, fold) {
+            (Graph::MaxOf(list) | Graph::MinOf(list), None) => {
+                for (k, factor) in list {
+                    let f = self.ir.constant(*factor);
+                    let v = rules::mul(self.ir, f, args[*k]);
+                    let body = if matches!(graph, Graph::MaxOf(_)) {
+                        rules::sub(self.ir, t, v)
+                    } else {
+                        rules::sub(self.ir, v, t)
+                    };
+                    self.rows.push(ConeRows::Nonneg { domain: region, body });
+                }
+            }
+            (Graph::MaxFold | Graph::MinFold, Some((domain, b))) => {
+                let body = if graph == Graph::MaxFold { rules::sub(self.ir, t, b) } else { rules::sub(self.ir, b, t) };
+                self.rows.push(ConeRows::Nonneg { domain, body });
+            }
+            (Graph::AbsSum, Some((domain, b))) => {
+                let s = self.auxiliary(domain, "s", Sign::Nonneg);
+                let up = rules::sub(self.ir, s, b);
+                let down = rules::add(self.ir, s, b);
+                self.rows.push(ConeRows::Nonneg { domain, body: up });
+                self.rows.push(ConeRows::Nonneg { domain, body: down });
+                let sum = self.ir.fold(atoms::SUM, domain, s);
+                let body = rules::sub(self.ir, t, sum);
+                self.rows.push(ConeRows::Nonneg { domain: region, body });
+            }
+            (Graph::AbsMax, Some((domain, b))) => {
+                let up = rules::sub(self.ir, t, b);
+                let down = rules::add(self.ir, t, b);
+                self.rows.push(ConeRows::Nonneg { domain, body: up });
+                self.rows.push(ConeRows::Nonneg { domain, body: down });
+            }
+            (Graph::Norm, Some(tail)) => {
+                self.second_order = true;
+                self.rows.push(ConeRows::SecondOrder { domain: region, heads: vec![t], tail: Some(tail) });
+            }
+            (Graph::SumSquares, Some((domain, b))) => {
+                self.second_order = true;
+                let heads = vec![rules::add(self.ir, t, one), rules::sub(self.ir, t, one)];
+                let twice = rules::mul(self.ir, two, b);
+                self.rows.push(ConeRows::SecondOrder { domain: region, heads, tail: Some((domain, twice)) });
+            }
+            (Graph::Square, None) => {
+                self.second_order = true;
+                let twice = rules::mul(self.ir, two, args[0]);
+                let heads = vec![rules::add(self.ir, t, one), rules::sub(self.ir, t, one), twice];
+                self.rows.push(ConeRows::SecondOrder { domain: region, heads, tail: None });
+            }
+            (Graph::QuadOverLin, None) => {
+                self.second_order = true;
+                let twice = rules::mul(self.ir, two, args[0]);
+                let heads = vec![rules::add(self.ir, t, args[1]), rules::sub(self.ir, t, args[1]), twice];
+                self.rows.push(ConeRows::SecondOrder { domain: region, heads, tail: None });
+            }
+            (Graph::Sqrt, None) => {
+                self.second_order = true;
+                let twice = rules::mul(self.ir, two, t);
+                let heads = vec![rules::add(self.ir, args[0], one), rules::sub(self.ir, args[0], one), twice];
+                self.rows.push(ConeRows::SecondOrder { domain: region, heads, tail: None });
+            }
+            (Graph::Inverse, None) => {
+                self.second_order = true;
+                let heads = vec![rules::add(self.ir, t, args[0]), rules::sub(self.ir, t, args[0]), two];
+                self.rows.push(ConeRows::SecondOrder { domain: region, heads, tail: None });
+            }
+            (Graph::Exp, None) => {
+                self.exponential = true;
+                self.rows.push(ConeRows::Exponential { domain: region, xyz: [args[0], one, t] });
+            }
+            (Graph::Log, None) => {
+                self.exponential = true;
+                self.rows.push(ConeRows::Exponential { domain: region, xyz: [t, one, args[0]] });
+            }
+            (Graph::LogSumExp, Some((domain, b))) => {
+                self.exponential = true;
+                let u = self.auxiliary(domain, "u", Sign::Nonneg);
+                let x = rules::sub(self.ir, b, t);
+                self.rows.push(ConeRows::Exponential { domain, xyz: [x, one, u] });
+                let sum = self.ir.fold(atoms::SUM, domain, u);
+                let body = rules::sub(self.ir, one, sum);
+                self.rows.push(ConeRows::Nonneg { domain: region, body });
+            }
+            (Graph::Softplus, None) => {
+                self.exponential = true;
+                let (u, v) = (self.auxiliary(region, "u", Sign::Nonneg), self.auxiliary(region, "u", Sign::Nonneg));
+                let x = rules::sub(self.ir, args[0], t);
+                let y = rules::neg(self.ir, t);
+                self.rows.push(ConeRows::Exponential { domain: region, xyz: [x, one, u] });
+                self.rows.push(ConeRows::Exponential { domain: region, xyz: [y, one, v] });
+                let sum = rules::add(self.ir, u, v);
+                let body = rules::sub(self.ir, one, sum);
+                self.rows.push(ConeRows::Nonneg { domain: region, body });
+            }
+            _ => return Err(NotConic { node: n, why: "its cone is not built yet".into() }),
+        }
+        Ok(t)
+    }
+}
+
+fn mono(rule: &MonoRule, facts: &[ArgFacts], k: usize) -> Mono {
+    match rule {
+        MonoRule::Always(list) => list.get(k).or(list.last()).copied().unwrap_or(Mono::Unknown),
+        MonoRule::Of(f) => f(facts, k),
+    }
+}

@@ -1,0 +1,57 @@
+//! Least squares kept as least squares: weighted squares of affine scalars as the rows of one matrix.
+//!
+//! Invariant: rows are scaled by the square root of their weight; no product `A'A` is formed.
+
+use ravine_linalg::Csr;
+
+use super::conic::SquareTerm;
+use super::rows::{List, Memo, NoRows, RowSet, RowsBuilder, RowsProgram};
+use crate::exec::Fault;
+
+/// `minimize ‖A x - b‖² + constant` as a program of the parameters.
+#[derive(Clone, Debug)]
+pub struct LeastSquares {
+    /// The rows.
+    pub rows: RowsProgram,
+    terms: Vec<(RowSet, List)>,
+}
+
+/// Bound data.
+pub struct BoundLeastSquares {
+    /// The matrix, one row for each square.
+    pub a: Csr,
+    /// The right side.
+    pub b: Vec<f64>,
+    /// A weight was negative: not a sum of squares.
+    pub negative_weight: bool,
+}
+
+impl LeastSquares {
+    /// From the squares of an objective.
+    pub fn new(mut b: RowsBuilder<'_>, squares: &[SquareTerm]) -> Result<LeastSquares, NoRows> {
+        let mut terms = vec![];
+        for t in squares {
+            let rows = b.rows(t.domain, t.body)?;
+            terms.push((rows, b.list(t.domain, t.weight)));
+        }
+        Ok(LeastSquares { rows: b.finish(), terms })
+    }
+    /// Evaluates matrix and right side for the bound parameters.
+    pub fn data(&mut self) -> Result<BoundLeastSquares, Fault> {
+        self.rows.eval(&vec![0.0; self.rows.width()])?;
+        let mut memo = Memo::default();
+        let mut a = Csr::zeros(0, self.rows.width());
+        let mut b = vec![];
+        let mut negative_weight = false;
+        for (set, weight) in &self.terms {
+            let w: Vec<f64> = self.rows.values(*weight).to_vec();
+            negative_weight |= w.iter().any(|w| *w < 0.0);
+            let s: Vec<f64> = w.iter().map(|w| w.max(0.0).sqrt()).collect();
+            let mut j = self.rows.jacobian(*set, &mut memo);
+            j.scale_rows(&s);
+            a = a.stack(&j);
+            b.extend(self.rows.body(*set).iter().zip(&s).map(|(c, s)| -c * s));
+        }
+        Ok(BoundLeastSquares { a, b, negative_weight })
+    }
+}

@@ -1,0 +1,8 @@
+//! Canonical forms: structure plus programs of the parameters, and the way back to the user's problem.
+//!
+//! Invariant: a form is compiled once; binding parameters evaluates programs, never derives or rewrites.
+
+pub mod conic;
+pub mod least_squares;
+pub mod program;
+pub mod rows;

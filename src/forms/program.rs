@@ -1,0 +1,215 @@
+//! A conic program of the parameters: rows, cones, objective, and which of them came from which constraint.
+//!
+//! Invariant: every row means `body ∈ cone` with `body = c + J x`, passed on as `A = -J`, `b = c`; duals come back in
+//! the same order and are turned into the language's sign here and nowhere else.
+
+use ravine_linalg::Csr;
+use ravine_linalg::clarabel_adapter::{Cone, ConicForm};
+
+use super::conic::{ConeRows, QuadTerm, SquareTerm};
+use super::rows::{List, Memo, NoRows, Places, Root, RowSet, RowsBuilder, RowsProgram};
+use crate::exec::Fault;
+use crate::ir::{DomainId, Node};
+
+/// A group of rows of one kind.
+#[derive(Clone, Debug)]
+enum Group {
+    Zero(RowSet),
+    Nonneg(RowSet),
+    SecondOrder { domain: DomainId, heads: Vec<RowSet>, tail: Option<(DomainId, RowSet)> },
+    Exponential([RowSet; 3]),
+}
+
+/// A conic program with structure fixed and data to be evaluated.
+#[derive(Clone, Debug)]
+pub struct ConicProgram {
+    /// Rows and lists.
+    pub rows: RowsProgram,
+    groups: Vec<Group>,
+    linear: Vec<RowSet>,
+    squares: Vec<(Places, List)>,
+    quads: Vec<(Places, Root, Root)>,
+}
+
+/// Bound data, and where each group's rows begin.
+#[derive(Clone, Debug)]
+pub struct BoundConic {
+    /// The form.
+    pub form: ConicForm,
+    /// Constant of the objective.
+    pub constant: f64,
+    /// First row and number of rows of each group, in the order the groups were given.
+    pub spans: Vec<(usize, usize)>,
+}
+
+impl ConicProgram {
+    /// From affine rows in cones and the parts of the objective. `squares`' bodies are entries of variables.
+    pub fn new(
+        mut b: RowsBuilder<'_>,
+        rows: &[ConeRows],
+        linear: &[crate::ir::NodeId],
+        squares: &[SquareTerm],
+        quads: &[QuadTerm],
+    ) -> Result<ConicProgram, NoRows> {
+        let mut groups = vec![];
+        for r in rows {
+            groups.push(match r {
+                ConeRows::Zero { domain, body } => Group::Zero(b.rows(*domain, *body)?),
+                ConeRows::Nonneg { domain, body } => Group::Nonneg(b.rows(*domain, *body)?),
+                ConeRows::SecondOrder { domain, heads, tail } => Group::SecondOrder {
+                    domain: *domain,
+                    heads: heads.iter().map(|h| b.rows(*domain, *h)).collect::<Result<_, _>>()?,
+                    tail: match tail {
+                        Some((d, n)) => Some((*d, b.rows(*d, *n)?)),
+                        None => None,
+                    },
+                },
+                ConeRows::Exponential { domain, xyz } => {
+                    let [x, y, z] = xyz;
+                    Group::Exponential([b.rows(*domain, *x)?, b.rows(*domain, *y)?, b.rows(*domain, *z)?])
+                }
+            });
+        }
+        let linear =
+            linear.iter().map(|n| b.rows(DomainId::ROOT, *n)).collect::<Result<Vec<_>, _>>()?;
+        let mut sq = vec![];
+        for t in squares {
+            let (array, at) = match b.ir.node(t.body).clone() {
+                Node::Gather { array, at } => (array, at.to_vec()),
+                _ => (t.body, vec![]),
+            };
+            let places = b.places(t.domain, array, &at)?;
+            sq.push((places, b.list(t.domain, t.weight)));
+        }
+        let mut qs = vec![];
+        for q in quads {
+            let n = b.ir.shape(q.x).to_vec();
+            let (d, ix) = crate::atoms::rules::plain_domain(b.ir, &n);
+            let at: Vec<_> = ix.iter().map(|i| crate::ir::Pos::index(*i)).collect();
+            let places = b.places(d, q.x, &at)?;
+            // The domain must be part of the program for its positions to be known.
+            let one = b.ir.constant(1.0);
+            b.list(d, one);
+            qs.push((places, b.root(q.p), b.root(q.weight)));
+        }
+        Ok(ConicProgram { rows: b.finish(), groups, linear, squares: sq, quads: qs })
+    }
+
+    /// Evaluates the data for the bound parameters; `lower` and `upper` bound the first variables.
+    pub fn data(&mut self, lower: &[f64], upper: &[f64]) -> Result<BoundConic, Fault> {
+        let n = self.rows.width();
+        self.rows.eval(&vec![0.0; n])?;
+        let mut memo = Memo::default();
+        let mut q = vec![0.0; n];
+        let mut constant = 0.0;
+        for l in &self.linear {
+            constant += self.rows.body(*l)[0];
+            let j = self.rows.jacobian(*l, &mut memo);
+            let (c, v) = j.row(0);
+            for (c, v) in c.iter().zip(v) {
+                q[*c] += v;
+            }
+        }
+        let mut p: Vec<(usize, usize, f64)> = vec![];
+        for (places, weight) in &self.squares {
+            let first = self.rows.variable(places).unwrap_or_default();
+            for (f, w) in self.rows.flat(places).iter().zip(self.rows.values(*weight)) {
+                p.push((first + f, first + f, 2.0 * w));
+            }
+        }
+        for (places, matrix, weight) in &self.quads {
+            let first = self.rows.variable(places).unwrap_or_default();
+            let flat = self.rows.flat(places);
+            let (m, w) = (self.rows.root(*matrix), self.rows.root(*weight)[0]);
+            let k = flat.len();
+            for i in 0..k {
+                for j in 0..k {
+                    let v = w * (m[i * k + j] + m[j * k + i]);
+                    if v != 0.0 {
+                        p.push((first + flat[i], first + flat[j], v));
+                    }
+                }
+            }
+        }
+        let mut a = Csr::zeros(0, n);
+        let mut b: Vec<f64> = vec![];
+        let mut cones = vec![];
+        let mut spans = vec![];
+        for g in &self.groups {
+            let first = b.len();
+            match g {
+                Group::Zero(s) | Group::Nonneg(s) => {
+                    a = a.stack(&self.rows.jacobian(*s, &mut memo));
+                    b.extend_from_slice(self.rows.body(*s));
+                    let k = b.len() - first;
+                    cones.push(if matches!(g, Group::Zero(_)) { Cone::Zero(k) } else { Cone::Nonneg(k) });
+                }
+                Group::SecondOrder { domain, heads, tail } => {
+                    let hs: Vec<Csr> = heads.iter().map(|h| self.rows.jacobian(*h, &mut memo)).collect();
+                    let t = tail.map(|(d, s)| (self.rows.jacobian(s, &mut memo), self.rows.ancestors(d, *domain), s));
+                    let mut next = 0;
+                    for r in 0..self.rows.instances(*domain) {
+                        let mut k = 0;
+                        for (h, j) in heads.iter().zip(&hs) {
+                            push_row(&mut a, j, r);
+                            b.push(self.rows.body(*h)[r]);
+                            k += 1;
+                        }
+                        if let Some((j, up, s)) = &t {
+                            while next < up.len() && up[next] == r {
+                                push_row(&mut a, j, next);
+                                b.push(self.rows.body(*s)[next]);
+                                next += 1;
+                                k += 1;
+                            }
+                        }
+                        cones.push(Cone::SecondOrder(k));
+                    }
+                }
+                Group::Exponential(xyz) => {
+                    let js: Vec<Csr> = xyz.iter().map(|s| self.rows.jacobian(*s, &mut memo)).collect();
+                    for r in 0..js[0].rows {
+                        for (s, j) in xyz.iter().zip(&js) {
+                            push_row(&mut a, j, r);
+                            b.push(self.rows.body(*s)[r]);
+                        }
+                        cones.push(Cone::Exp);
+                    }
+                }
+            }
+            spans.push((first, b.len() - first));
+        }
+        a.values.iter_mut().for_each(|v| *v = -*v);
+        // Bounds: `x - l >= 0`, `u - x >= 0`, in this order; equal bounds fix the variable.
+        let mut bound = |coordinate: usize, sign: f64, rhs: f64, cone: Cone| {
+            a.indices.push(coordinate);
+            a.values.push(-sign);
+            a.indptr.push(a.indices.len());
+            a.rows += 1;
+            b.push(rhs);
+            cones.push(cone);
+        };
+        for (k, (l, u)) in lower.iter().zip(upper).enumerate() {
+            if l == u {
+                bound(k, 1.0, -l, Cone::Zero(1));
+                continue;
+            }
+            if l.is_finite() {
+                bound(k, 1.0, -l, Cone::Nonneg(1));
+            }
+            if u.is_finite() {
+                bound(k, -1.0, *u, Cone::Nonneg(1));
+            }
+        }
+        let p = Csr::from_triplets(n, n, &p);
+        Ok(BoundConic { form: ConicForm { p, q, a, b, cones }, constant, spans })
+    }
+}
+
+fn push_row(a: &mut Csr, from: &Csr, r: usize) {
+    let (c, v) = from.row(r);
+    a.indices.extend_from_slice(c);
+    a.values.extend_from_slice(v);
+    a.indptr.push(a.indices.len());
+    a.rows += 1;
+}

@@ -1,0 +1,329 @@
+//! Smooth problems as an oracle: value, gradient, Hessian products and sparse Hessians from the rows of the table.
+//!
+//! Invariant: derivatives are programs compiled once; an evaluation that is not finite is a fault, never a number.
+
+use std::sync::Arc;
+
+use ravine_linalg::Csr;
+
+use crate::forms::rows::{Columns, List, Memo, Places, RowsBuilder, RowsProgram};
+use crate::exec::{Machine, Plan};
+use crate::ir::{Input, InputId, InputKind, Ir, NodeId};
+use crate::passes::derive::{self, NoDerivative, Second};
+use super::{Bounds, Class, Counts, Fault, Needs, Oracle};
+
+/// A block of the Hessian: `values` at (`row`, `col`), mirrored or not.
+#[derive(Clone, Debug)]
+struct Block {
+    row: Places,
+    col: Places,
+    value: List,
+    mirror: bool,
+}
+
+/// A smooth objective of flat coordinates.
+#[derive(Clone, Debug)]
+pub struct Smooth {
+    columns: Columns,
+    value: Machine,
+    gradient: Machine,
+    /// Which columns each gradient output fills.
+    parts: Vec<(usize, usize)>,
+    product: Option<Machine>,
+    product_parts: Vec<(usize, usize)>,
+    seeds: Vec<(InputId, usize, usize)>,
+    hessian: Option<(RowsProgram, Vec<Block>)>,
+    /// Why there is no sparse Hessian, if there is none.
+    pub unstructured: Option<String>,
+    pub(super) bounds: Bounds,
+    pub(super) class: Class,
+    pub(super) convex: bool,
+    pub(super) lower_bound: Option<f64>,
+    counts: Counts,
+    entries: Option<usize>,
+    /// A place the last fault came from.
+    pub last_fault: Option<crate::exec::Fault>,
+    ir: Arc<Ir>,
+    objective: NodeId,
+}
+
+impl Smooth {
+    /// Compiles the objective (to be minimized) and its derivatives.
+    pub fn new(ir: &mut Ir, objective: NodeId, columns: Columns) -> Result<Smooth, NoDerivative> {
+        let wrt: Vec<InputId> = columns.blocks.iter().map(|b| b.0).collect();
+        let value = Machine::new(Arc::new(Plan::compile(ir, &[objective])));
+        let grads = derive::gradient(ir, objective, &wrt)?;
+        let mut outs = vec![objective];
+        let mut parts = vec![];
+        for (g, b) in grads.iter().zip(&columns.blocks) {
+            if let Some(g) = g {
+                outs.push(*g);
+                parts.push((b.1, b.2));
+            }
+        }
+        let gradient = Machine::new(Arc::new(Plan::compile(ir, &outs)));
+        let mut seeds = vec![];
+        let mut seed_nodes = vec![];
+        for (input, first, len) in &columns.blocks {
+            let source = ir.input(*input).clone();
+            let s = ir.add_input(Input {
+                name: format!("{}'", source.name),
+                kind: InputKind::Seed,
+                sign: crate::ir::Sign::Unknown,
+                ..source
+            });
+            seeds.push((s, *first, *len));
+            seed_nodes.push(ir.read(s));
+        }
+        let mut product = None;
+        let mut product_parts = vec![];
+        if let Ok(h) = derive::hvp(ir, objective, &wrt, &seed_nodes) {
+            let mut outs = vec![];
+            for (p, b) in h.iter().zip(&columns.blocks) {
+                if let Some(p) = p {
+                    outs.push(*p);
+                    product_parts.push((b.1, b.2));
+                }
+            }
+            product = Some(Machine::new(Arc::new(Plan::compile(ir, &outs))));
+        }
+        let mut unstructured = None;
+        let mut hessian = None;
+        match derive::second_partials(ir, objective) {
+            Ok(Second::Blocks(blocks)) => {
+                let mut b = RowsBuilder::new(ir, columns.clone());
+                let mut specs = vec![];
+                for k in blocks {
+                    let row = b.places(k.region, k.row.array, &k.row.at);
+                    let col = b.places(k.region, k.col.array, &k.col.at);
+                    match (row, col) {
+                        (Ok(row), Ok(col)) => {
+                            let value = b.list(k.region, k.value);
+                            specs.push(Block { row, col, value, mirror: k.mirror });
+                        }
+                        (Err(e), _) | (_, Err(e)) => unstructured = Some(e.why),
+                    }
+                }
+                if unstructured.is_none() {
+                    hessian = Some((b.finish(), specs));
+                }
+            }
+            Ok(Second::Unstructured(u)) => unstructured = Some(u.why),
+            Err(e) => unstructured = Some(e.reason.into()),
+        }
+        let n = columns.len();
+        Ok(Smooth {
+            columns,
+            value,
+            gradient,
+            parts,
+            product,
+            product_parts,
+            seeds,
+            hessian,
+            unstructured,
+            bounds: Bounds { lower: vec![f64::NEG_INFINITY; n], upper: vec![f64::INFINITY; n] },
+            class: Class::Smooth,
+            convex: false,
+            lower_bound: None,
+            counts: Counts::default(),
+            entries: None,
+            last_fault: None,
+            ir: Arc::new(ir.clone()),
+            objective,
+        })
+    }
+
+    /// Binds parameters in all programs.
+    pub fn bind(&mut self, params: &[(InputId, Arc<crate::base::Tensor>)]) {
+        for (i, t) in params {
+            self.value.set(*i, t.clone());
+            self.gradient.set(*i, t.clone());
+            if let Some(p) = &mut self.product {
+                p.set(*i, t.clone());
+            }
+        }
+        if let Some((rows, _)) = &mut self.hessian {
+            rows.bind(params);
+        }
+        self.entries = None;
+    }
+
+    /// Bytes that the programs' arrays take.
+    pub fn bytes(&self) -> usize {
+        self.gradient.plan().bytes() + self.product.as_ref().map_or(0, |p| p.plan().bytes())
+    }
+
+    fn put(columns: &Columns, m: &mut Machine, x: &[f64]) {
+        for &(input, first, len) in &columns.blocks {
+            m.set_point(input, &x[first..first + len]);
+        }
+    }
+
+    fn fault(&mut self, what: &str, f: Option<crate::exec::Fault>) -> Fault {
+        let message = f.as_ref().map_or_else(String::new, |f| f.what.clone());
+        let node = f.as_ref().and_then(|f| f.node).map(|n| n.0);
+        self.last_fault = f;
+        Fault::NotFinite { what: what.into(), index: None, node, message }
+    }
+
+    /// The Hessian as a whole (both triangles).
+    fn full_hessian(&mut self, x: &[f64]) -> Result<Csr, Fault> {
+        let n = self.columns.len();
+        let Some((rows, blocks)) = &mut self.hessian else {
+            return Err(Fault::NotOffered("Hessian".into()));
+        };
+        if let Err(f) = rows.eval(x) {
+            return Err(self.fault("Hessian", Some(f)));
+        }
+        let mut memo = Memo::default();
+        let mut direct: Vec<(usize, usize, f64)> = vec![];
+        let mut total: Option<Csr> = None;
+        for b in blocks.iter() {
+            let v = rows.values(b.value);
+            match (rows.variable(&b.row), rows.variable(&b.col)) {
+                (Some(r0), Some(c0)) => {
+                    let (r, c) = (rows.flat(&b.row), rows.flat(&b.col));
+                    for ((r, c), v) in r.iter().zip(&c).zip(v) {
+                        direct.push((r0 + r, c0 + c, *v));
+                        if b.mirror {
+                            direct.push((c0 + c, r0 + r, *v));
+                        }
+                    }
+                }
+                _ => {
+                    let r = rows.place_rows(&b.row, &mut memo);
+                    let mut c = rows.place_rows(&b.col, &mut memo);
+                    c.scale_rows(v);
+                    let part = r.transpose().mul(&c);
+                    let part = if b.mirror { part.add(1.0, &part.transpose(), 1.0) } else { part };
+                    total = Some(match total {
+                        None => part,
+                        Some(t) => t.add(1.0, &part, 1.0),
+                    });
+                }
+            }
+        }
+        // The diagonal is always stored, so that a shift never changes the pattern.
+        direct.extend((0..n).map(|i| (i, i, 0.0)));
+        let direct = Csr::from_triplets(n, n, &direct);
+        let h = match total {
+            None => direct,
+            Some(t) => t.add(1.0, &direct, 1.0),
+        };
+        if h.values.iter().any(|v| !v.is_finite()) {
+            return Err(self.fault("Hessian", None));
+        }
+        Ok(h)
+    }
+
+    /// The Hessian at the origin, for problems whose second derivatives are constant.
+    pub fn constant_hessian(&mut self, x: &[f64]) -> Result<Csr, Fault> {
+        self.full_hessian(x)
+    }
+
+    /// What was not finite, traced to the user's expression, after an evaluation error at `x`.
+    pub fn trace_fault(&mut self, x: &[f64]) -> Option<crate::exec::Fault> {
+        Self::put(&self.columns, &mut self.gradient, x);
+        if let Err(f) = self.gradient.eval() {
+            return Some(f);
+        }
+        crate::exec::watch::locate(&self.ir, &self.gradient, &[self.objective])
+    }
+}
+
+impl Oracle for Smooth {
+    fn dim(&self) -> usize {
+        self.columns.len()
+    }
+    fn class(&self) -> Class {
+        self.class
+    }
+    fn offers(&self) -> Needs {
+        Needs { value: true, gradient: true, hvp: self.product.is_some(), hessian: self.hessian.is_some(), form: false }
+    }
+    fn convex(&self) -> bool {
+        self.convex
+    }
+    fn bounds(&self) -> Option<&Bounds> {
+        self.bounds.any().then_some(&self.bounds)
+    }
+    fn known_lower_bound(&self) -> Option<f64> {
+        self.lower_bound
+    }
+    fn value(&mut self, x: &[f64]) -> Result<f64, Fault> {
+        self.counts.values += 1;
+        Self::put(&self.columns, &mut self.value, x);
+        if let Err(f) = self.value.eval() {
+            return Err(self.fault("objective", Some(f)));
+        }
+        let v = self.value.scalar(0);
+        if v.is_finite() { Ok(v) } else { Err(self.fault("objective", None)) }
+    }
+    fn gradient(&mut self, x: &[f64], g: &mut [f64]) -> Result<(), Fault> {
+        self.value_gradient(x, g).map(|_| ())
+    }
+    fn value_gradient(&mut self, x: &[f64], g: &mut [f64]) -> Result<f64, Fault> {
+        self.counts.values += 1;
+        self.counts.gradients += 1;
+        Self::put(&self.columns, &mut self.gradient, x);
+        if let Err(f) = self.gradient.eval() {
+            return Err(self.fault("gradient", Some(f)));
+        }
+        g.fill(0.0);
+        for (k, (first, len)) in self.parts.iter().enumerate() {
+            if let Some(d) = self.gradient.dense(k + 1) {
+                g[*first..first + len].copy_from_slice(d);
+            }
+        }
+        let v = self.gradient.scalar(0);
+        if v.is_finite() && g.iter().all(|v| v.is_finite()) {
+            Ok(v)
+        } else {
+            Err(self.fault("objective or its gradient", None))
+        }
+    }
+    fn hvp(&mut self, x: &[f64], v: &[f64], out: &mut [f64]) -> Result<(), Fault> {
+        self.counts.products += 1;
+        let Some(m) = &mut self.product else { return Err(Fault::NotOffered("Hessian-vector products".into())) };
+        Self::put(&self.columns, m, x);
+        for (s, first, len) in &self.seeds {
+            m.set_point(*s, &v[*first..first + len]);
+        }
+        if let Err(f) = m.eval() {
+            return Err(self.fault("Hessian product", Some(f)));
+        }
+        out.fill(0.0);
+        for (k, (first, len)) in self.product_parts.iter().enumerate() {
+            if let Some(d) = m.dense(k) {
+                out[*first..first + len].copy_from_slice(d);
+            }
+        }
+        if out.iter().all(|v| v.is_finite()) { Ok(()) } else { Err(self.fault("Hessian product", None)) }
+    }
+    fn hessian(&mut self, x: &[f64], out: &mut Csr) -> Result<(), Fault> {
+        self.counts.hessians += 1;
+        let h = self.full_hessian(x)?;
+        let mut l = Csr::zeros(h.rows, h.cols);
+        for i in 0..h.rows {
+            let (c, v) = h.row(i);
+            for (j, v) in c.iter().zip(v) {
+                if *j <= i {
+                    l.indices.push(*j);
+                    l.values.push(*v);
+                }
+            }
+            l.indptr[i + 1] = l.indices.len();
+        }
+        self.entries = Some(l.nnz());
+        *out = l;
+        Ok(())
+    }
+    fn hessian_entries(&self) -> Option<usize> {
+        self.entries
+    }
+    fn counts(&self) -> Counts {
+        self.counts
+    }
+}
+

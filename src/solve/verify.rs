@@ -1,0 +1,151 @@
+//! What a point is worth: residuals recomputed from the user's model and the bound form, and the status they allow.
+//!
+//! Invariant: a status can only be weakened here; no solver's word is taken for a number.
+
+use ravine_linalg::clarabel_adapter::{Cone, ConicForm};
+
+use super::model::Rows;
+use super::stop::Status;
+
+/// Recomputed measures, each relative as the tolerance is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Residuals {
+    /// Largest violation of a constraint or bound, over `1 + |row|`.
+    pub violation: f64,
+    /// Where it is: constraint and instance.
+    pub worst: Option<(usize, usize)>,
+    /// Stationarity (dual residual) over `1 + |∇f|`.
+    pub stationarity: Option<f64>,
+    /// Duality gap over `1 + |f|`.
+    pub gap: Option<f64>,
+}
+
+/// The largest violation over all constraints and bounds.
+pub fn violation(rows: &[Rows], x: &[f64], lower: &[f64], upper: &[f64]) -> Residuals {
+    let mut r = Residuals::default();
+    for (k, c) in rows.iter().enumerate() {
+        for (i, (v, s)) in c.violation.iter().zip(&c.size).enumerate() {
+            let rel = v / (1.0 + s);
+            // A violation that is not a number is as bad as can be.
+            if rel > r.violation || rel.is_nan() {
+                r.violation = if rel.is_nan() { f64::INFINITY } else { rel };
+                r.worst = Some((k, i));
+            }
+        }
+    }
+    for ((x, l), u) in x.iter().zip(lower).zip(upper) {
+        let out = (l - x).max(x - u).max(0.0);
+        let side = if *x < *l { l.abs() } else { u.abs() };
+        let rel = if out > 0.0 { out / (1.0 + side) } else { 0.0 };
+        if rel > r.violation {
+            r.violation = rel;
+            r.worst = None;
+        }
+    }
+    r
+}
+
+/// Dual residual, dual objective and distance of the multipliers from the dual cone for `min ½x'Px + q'x + constant`.
+pub struct DualCheck {
+    /// `‖Px + q + A'z‖∞ / (1 + ‖q‖∞)`.
+    pub stationarity: f64,
+    /// `-½x'Px - b'z + constant`.
+    pub objective: f64,
+    /// Distance of `z` from the dual cone, over `1 + ‖z‖∞` (exponential cones are not checked).
+    pub outside: f64,
+}
+
+/// Checks multipliers against the form.
+pub fn dual(form: &ConicForm, constant: f64, x: &[f64], z: &[f64]) -> DualCheck {
+    let n = x.len();
+    let (mut px, mut atz) = (vec![0.0; n], vec![0.0; n]);
+    form.p.mul_vec(x, &mut px);
+    form.a.mul_vec_transposed(z, &mut atz);
+    let mut worst = 0.0f64;
+    for i in 0..n {
+        worst = worst.max((px[i] + form.q[i] + atz[i]).abs());
+    }
+    let xpx = ravine_linalg::reduce::dot(x, &px);
+    let bz = ravine_linalg::reduce::dot(&form.b, z);
+    let size = form.q.iter().chain(&px).fold(0.0f64, |m, v| m.max(v.abs()));
+    DualCheck {
+        stationarity: worst / (1.0 + size),
+        objective: -0.5 * xpx - bz + constant,
+        outside: outside_dual_cone(&form.cones, z) / (1.0 + z.iter().fold(0.0f64, |m, v| m.max(v.abs()))),
+    }
+}
+
+/// Distance of `z` from the dual of the cone (zero cones have no bound, the others are their own dual).
+fn outside_dual_cone(cones: &[Cone], z: &[f64]) -> f64 {
+    let mut at = 0;
+    let mut worst = 0.0f64;
+    for c in cones {
+        let n = c.rows();
+        let part = &z[at..at + n];
+        at += n;
+        match c {
+            Cone::Nonneg(_) => part.iter().for_each(|v| worst = worst.max(-v)),
+            Cone::SecondOrder(_) if n > 0 => {
+                worst = worst.max(ravine_linalg::reduce::norm2(&part[1..]) - part[0]);
+            }
+            _ => {}
+        }
+    }
+    worst
+}
+
+/// Does `z` prove that no point satisfies the constraints: `A'z = 0`, `b'z < 0`, `z` in the dual cone?
+pub fn proves_infeasible(form: &ConicForm, z: &[f64]) -> bool {
+    let bz = ravine_linalg::reduce::dot(&form.b, z);
+    if bz.is_nan() || bz >= 0.0 {
+        return false;
+    }
+    let mut atz = vec![0.0; form.q.len()];
+    form.a.mul_vec_transposed(z, &mut atz);
+    let scale = form.a.values.iter().fold(0.0f64, |m, v| m.max(v.abs())) * z.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    let worst = atz.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    worst <= 1e-6 * scale.min(-bz).max(1e-9 * scale) && outside_dual_cone(&form.cones, z) <= 1e-7 * -bz
+}
+
+/// Does `x` prove that the objective falls without end: `Px = 0`, `q'x < 0`, `-Ax` in the cone?
+pub fn proves_unbounded(form: &ConicForm, x: &[f64]) -> bool {
+    let qx = ravine_linalg::reduce::dot(&form.q, x);
+    if qx.is_nan() || qx >= 0.0 {
+        return false;
+    }
+    let mut px = vec![0.0; x.len()];
+    form.p.mul_vec(x, &mut px);
+    let mut s = vec![0.0; form.b.len()];
+    form.a.mul_vec(x, &mut s);
+    s.iter_mut().for_each(|v| *v = -*v);
+    let mut worst = px.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    let mut at = 0;
+    for c in &form.cones {
+        let n = c.rows();
+        if let Cone::Zero(_) = c {
+            s[at..at + n].iter().for_each(|v| worst = worst.max(v.abs()));
+        }
+        at += n;
+    }
+    worst.max(outside_dual_cone(&form.cones, &s)) <= 1e-6 * -qx
+}
+
+/// The status that recomputed residuals allow a claim of `optimal`.
+pub fn grant(claim: Status, r: &Residuals, tolerance: f64) -> (Status, String) {
+    let good = |v: Option<f64>| v.is_none_or(|v| v <= tolerance);
+    if claim != Status::Optimal {
+        return (claim, String::new());
+    }
+    if r.violation <= tolerance && good(r.stationarity) && good(r.gap) {
+        return (Status::Optimal, String::new());
+    }
+    let reached = r.violation.max(r.stationarity.unwrap_or(0.0)).max(r.gap.unwrap_or(0.0));
+    let why = format!("{reached:.1e} is what rounding lets this method reach; the tolerance is {tolerance:e}");
+    if r.violation <= tolerance.max(1e-6) && reached <= 1e-4 {
+        (claim.downgrade(Status::PrecisionLimited), why)
+    } else if r.violation <= tolerance.max(1e-6) {
+        (claim.downgrade(Status::Feasible), "the point is feasible, its optimality is not confirmed".into())
+    } else {
+        (claim.downgrade(Status::Stalled), "the constraints are not met".into())
+    }
+}
