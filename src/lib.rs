@@ -4,6 +4,7 @@ pub mod atoms;
 pub mod base;
 pub mod cli;
 pub mod exec;
+pub mod forms;
 pub mod io;
 pub mod ir;
 pub mod lang;

@@ -12,8 +12,15 @@ use crate::base::{Code, Diagnostic, Diagnostics, Span};
 use crate::ir::InputId;
 use crate::lang::lower::{self, LoweredProblem, SolutionData};
 use crate::lang::syntax::{
-    Arg, Expr, MinimizeFrom, ProblemRef, Solve, Start, Stmt, StmtKind, TypeExpr, VarDecl, show as shown,
+    Arg, Expr, MethodCall, MinimizeFrom, ProblemRef, Solve, Start, Stmt, StmtKind, TypeExpr, VarDecl, show as shown,
 };
+
+use crate::exec::Fault;
+use crate::report::{Residual, ResultEntry, SolveEntry, WarmStart};
+use crate::solve::Method;
+use crate::solve::compiled::{Answer, Ask, Compiled};
+use crate::solve::errors::Given;
+use crate::solve::methods;
 
 use super::{Def, Event, Session};
 
@@ -23,6 +30,10 @@ pub(super) struct Cached {
     version: u64,
     structural: Vec<(String, Arc<Tensor>)>,
     pub(super) lowered: LoweredProblem,
+    /// Compiled for the method's kind that was asked for (`None`: the default).
+    pub(super) forms: Vec<(Option<String>, Compiled)>,
+    /// Flat values of the last answer.
+    last: Option<Vec<f64>>,
 }
 
 type Found<T> = Result<T, Diagnostics>;
@@ -98,12 +109,13 @@ impl Session {
             .iter()
             .filter_map(|n| self.param_value(n).map(|p| (n.clone(), p.tensor.clone())))
             .collect();
-        self.compilations += 1;
         self.compiled.push(Cached {
             key,
             version: self.version,
             structural,
             lowered,
+            forms: vec![],
+            last: None,
         });
         Ok((self.compiled.len() - 1, true))
     }
@@ -116,14 +128,253 @@ impl Session {
             .collect()
     }
 
+    /// The compiled form of a cached problem for a method; compiles it if need be.
+    fn form_of(&mut self, at: usize, method: Option<&str>) -> Found<usize> {
+        let key = method.map(str::to_string);
+        if let Some(k) = self.compiled[at].forms.iter().position(|f| f.0 == key) {
+            return Ok(k);
+        }
+        let params = self.param_inputs(&self.compiled[at].lowered.params);
+        let problem = self.compiled[at].lowered.problem.clone();
+        let form = Compiled::new(problem, &params, method).map_err(one)?;
+        if form.bytes() as u64 > self.settings.memory {
+            let span = self.compiled[at].lowered.problem.vars.first().map(|v| v.span);
+            let name = self.compiled[at].lowered.problem.name.clone();
+            let span = span.unwrap_or(Span::new(crate::base::SourceId(0), 0, 0));
+            return Err(one(self.too_large(&name, form.bytes() as u64, span)));
+        }
+        self.compilations += 1;
+        self.compiled[at].forms.push((key, form));
+        Ok(self.compiled[at].forms.len() - 1)
+    }
+
+    /// Class and proof of a problem, for `inspect`.
+    pub(super) fn class_of(&mut self, at: usize) -> Found<&Compiled> {
+        let k = self.form_of(at, None)?;
+        Ok(&self.compiled[at].forms[k].1)
+    }
+
     /// `[s =] solve P …`.
     pub(super) fn solve(&mut self, c: &Solve, span: Span, sink: &mut dyn FnMut(Event)) -> Found<()> {
         let started = (self.settings.now)();
         let (at, _) = self.compiled(c.target.as_ref(), span)?;
-        let _ = (started, at, sink);
+        let method = match &c.method {
+            Some(m) => Some(self.method(m)?),
+            None => None,
+        };
+        let named = c.method.as_ref().map(|m| m.name.text.as_str());
+        let form = self.form_of(at, named)?;
+        let start = self.starts(c.from.as_ref(), at)?;
+        let tolerance = match &c.to {
+            Some(e) => self.positive(e, "a tolerance")?,
+            None => 1e-8,
+        };
+        let seconds = match &c.within {
+            Some((e, unit)) => Some(self.positive(e, "a time limit")? * unit.seconds()),
+            None => None,
+        };
+        let seed = match &c.seed {
+            Some(e) => self.number(e).map_err(one)? as u64,
+            None => self.seed,
+        };
+        let params = self.param_inputs(&self.compiled[at].lowered.params);
+        let previous = if c.cold { None } else { self.compiled[at].last.clone() };
+        let solving = (self.settings.now)();
+        let interrupt = self.interrupt.clone();
+        let now = self.settings.now;
+        let ask = Ask {
+            params: &params,
+            tolerance,
+            seconds,
+            seed,
+            start: start.into_iter().collect(),
+            previous,
+            method: method.flatten(),
+            interrupt: &interrupt,
+            now: &now,
+        };
+        let compiled = &mut self.compiled[at].forms[form].1;
+        let answer = compiled.solve(&ask);
+        let ended = (self.settings.now)();
+        let answer = match answer {
+            Ok(a) => a,
+            Err(f) => return Err(vec![self.solve_fault(at, form, &f, span)]),
+        };
+        if !answer.x.is_empty() && answer.status.is_success() {
+            self.compiled[at].last = Some(answer.x.clone());
+        }
+        let entry = self.entry(at, form, &answer, tolerance, (solving - started, ended - solving));
+        let data = self.solution(at, &answer, &entry);
+        self.keep(c.bind.as_ref().map(|b| b.text.as_str()), data);
+        let trouble = answer.fault.as_ref().map(|f| self.solve_fault(at, form, f, span));
+        sink(Event::Solved(Box::new(entry.clone())));
+        self.report.results.push(ResultEntry::Solve(Box::new(entry)));
+        if let Some(d) = trouble {
+            let d = Diagnostic { level: crate::base::Level::Warning, ..d };
+            self.tell(d, sink);
+        }
+        Ok(())
+    }
+
+    fn positive(&self, e: &Expr, what: &str) -> Found<f64> {
+        let v = self.number(e).map_err(one)?;
+        if v > 0.0 && v.is_finite() {
+            return Ok(v);
+        }
         Err(vec![
-            Diagnostic::new(Code::NoMethodForClass, "solving is not linked yet").at(span, "here"),
+            Diagnostic::new(Code::BadOption, format!("{what} is a positive number, found {}", super::show::number(v)))
+                .at(e.span, "here"),
         ])
+    }
+
+    /// The method of a `with` clause; `None` inside for those that follow from the class (`interior`, `direct`).
+    fn method(&self, m: &MethodCall) -> Found<Option<Arc<dyn Method>>> {
+        let mut options = vec![];
+        for a in &m.args {
+            let Some(name) = &a.name else {
+                return Err(vec![
+                    Diagnostic::new(Code::BadOption, format!("options of `{}` are given by name", m.name.text))
+                        .at(a.value.span, "without a name")
+                        .help("such as `lbfgs(memory: 20)`"),
+                ]);
+            };
+            let given = match self.evaluate(&a.value) {
+                Ok(Value::Array { tensor, elem: crate::base::value::Elem::Bool }) => {
+                    Given::Truth(tensor.as_scalar() == Some(1.0))
+                }
+                Ok(Value::Array { tensor, .. }) if tensor.dims.is_empty() => {
+                    Given::Number(tensor.as_scalar().unwrap_or(f64::NAN))
+                }
+                Ok(_) | Err(_) => Given::Word(shown(&a.value)),
+            };
+            options.push((name.text.clone(), given, a.value.span));
+        }
+        if matches!(m.name.text.as_str(), "interior" | "clarabel") && options.is_empty() {
+            return Ok(None);
+        }
+        methods::build(&m.name.text, m.name.span, &options).map(Some)
+    }
+
+    /// A fault while solving, at the expression it came from.
+    fn solve_fault(&self, at: usize, form: usize, f: &Fault, span: Span) -> Diagnostic {
+        let ir = &self.compiled[at].forms[form].1.problem.ir;
+        let place = f.node.and_then(|n| (n.index() < ir.len()).then(|| ir.origins(n).first().copied()).flatten());
+        let mut d = Diagnostic::new(Code::NotFinite, f.what.clone()).at(place.unwrap_or(span), "while solving");
+        if !f.at.is_empty() {
+            let at: Vec<String> = f.at.iter().map(|(i, v)| format!("{i} = {v}")).collect();
+            d = d.note(format!("at {}", at.join(", ")));
+        }
+        d.help("bound the variables to where every function is defined, or start elsewhere with `from`")
+    }
+
+    /// The report's entry of a solve.
+    fn entry(&self, at: usize, form: usize, a: &Answer, tolerance: f64, time: (f64, f64)) -> SolveEntry {
+        let c = &self.compiled[at].forms[form].1;
+        let variables = c
+            .problem
+            .vars
+            .iter()
+            .zip(&c.columns.blocks)
+            .filter_map(|(v, (_, first, len))| {
+                let data = a.x.get(*first..first + len)?.to_vec();
+                Some((v.name.clone(), Value::tensor(Tensor::dense(v.dims.clone(), data)?)))
+            })
+            .collect();
+        let family = |k: usize, data: &[f64]| -> Option<Value> {
+            let dims = &c.problem.constraints[k].dims;
+            match Tensor::dense(dims.clone(), data.to_vec()) {
+                Some(t) => Some(Value::tensor(t)),
+                // A filtered family has a value for each instance that there is.
+                None => Some(Value::tensor(Tensor::vector(data.to_vec()))),
+            }
+        };
+        let duals = a
+            .duals
+            .iter()
+            .enumerate()
+            .filter_map(|(k, d)| Some((c.problem.constraints[k].name.clone(), family(k, d)?)))
+            .collect();
+        let mut reason = a.reason.clone();
+        if let (Some((k, i)), false) = (a.worst, a.status.is_success()) {
+            let con = &c.problem.constraints[k];
+            let at = super::instance_name(&con.dims, i);
+            let name = if at.is_empty() { con.name.clone() } else { format!("{}[{at}]", con.name) };
+            reason = if reason.is_empty() { format!("worst: {name}") } else { format!("{reason}; worst: {name}") };
+        }
+        SolveEntry {
+            problem: c.problem.name.clone(),
+            class: c.class.word().into(),
+            class_why: c.proof.join("; "),
+            method: a.method.clone(),
+            method_why: a.method_why.clone(),
+            status: a.status,
+            reason,
+            objective: a.objective,
+            variables,
+            duals,
+            residuals: a.residuals.iter().map(|(n, v)| Residual { name: n.clone(), value: *v }).collect(),
+            tolerance,
+            error: a.error,
+            condition: a.condition,
+            iterations: a.iterations,
+            warm_start: WarmStart { used: a.warm.0, why: a.warm.1.clone() },
+            time_compile: time.0,
+            time_solve: time.1,
+            certificate: if a.certificate.is_empty() {
+                vec![]
+            } else {
+                vec![("multipliers".into(), Value::tensor(Tensor::vector(a.certificate.clone())))]
+            },
+            not_reproducible: !a.reproducible,
+            log: if self.settings.verbose { a.log.clone() } else { vec![] },
+        }
+    }
+
+    /// The solution as programs see it.
+    fn solution(&self, at: usize, a: &Answer, e: &SolveEntry) -> SolutionData {
+        let mut s = SolutionData {
+            problem: e.problem.clone(),
+            status: a.status.word().into(),
+            method: a.method.clone(),
+            ..SolutionData::default()
+        };
+        let arc = |v: &Value| match v {
+            Value::Array { tensor, .. } => tensor.clone(),
+            _ => Arc::new(Tensor::scalar(f64::NAN)),
+        };
+        for (n, v) in &e.variables {
+            s.fields.insert(n.clone(), arc(v));
+        }
+        let mut number = |n: &str, v: Option<f64>| {
+            // A variable of that name is what the user means.
+            if !s.fields.contains_key(n) {
+                s.fields.insert(n.into(), Arc::new(Tensor::scalar(v.unwrap_or(f64::NAN))));
+            }
+        };
+        number("objective", a.objective);
+        number("error", a.error);
+        number("condition", a.condition);
+        number("iterations", a.iterations.map(|i| i as f64));
+        number("time", Some(e.time_compile + e.time_solve));
+        for (n, v) in &e.duals {
+            s.duals.insert(n.clone(), arc(v));
+        }
+        let p = &self.compiled[at].lowered.problem;
+        for (c, slack) in p.constraints.iter().zip(&a.slacks) {
+            let t = Tensor::dense(c.dims.clone(), slack.clone()).unwrap_or_else(|| Tensor::vector(slack.clone()));
+            s.slacks.insert(c.name.clone(), Arc::new(t));
+        }
+        if let Some(r) = &a.reduced {
+            let mut first = 0;
+            for v in &p.vars {
+                let n: usize = v.dims.iter().map(IndexSet::len).product();
+                if let Some(t) = r.get(first..first + n).and_then(|d| Tensor::dense(v.dims.clone(), d.to_vec())) {
+                    s.reduced.insert(v.name.clone(), Arc::new(t));
+                }
+                first += n;
+            }
+        }
+        s
     }
 
     /// Starts given by `from`: values by variable.

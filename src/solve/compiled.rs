@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ravine_linalg::clarabel_adapter::{ConicSettings, ConicStatus, solve_conic};
 use ravine_linalg::{Csr, Dense};
 
+use super::Bounds;
 use super::choose::{DENSE_VARIABLES, HESSIAN_ENTRIES_PER_VARIABLE, choose};
 use super::method::{Class, Method, Seed};
 use super::methods;
@@ -629,8 +630,7 @@ impl Compiled {
         let bounded = l.iter().any(|v| v.is_finite()) || u.iter().any(|v| v.is_finite());
         let Kind::Smooth(s) = &mut self.kind else { return Ok(a) };
         s.bind(ask.params);
-        s.bounds.lower.copy_from_slice(l);
-        s.bounds.upper.copy_from_slice(u);
+        s.bounds = Arc::new(Bounds { lower: l.to_vec(), upper: u.to_vec() });
         s.class = if bounded { Class::SmoothBounds } else { Class::Smooth };
         let method: Arc<dyn Method> = match &ask.method {
             Some(m) => {

@@ -9,9 +9,9 @@ pub use ravine_linalg::least_squares::Solved;
 /// `min ‖A x - b‖`.
 pub fn least_squares(a: &Csr, b: &[f64], dense: bool) -> Result<Solved, ravine_linalg::NumericalFault> {
     if dense {
-        ravine_linalg::least_squares::least_squares(ravine_linalg::Matrix::Dense(&a.to_dense()), b)
+        ravine_linalg::least_squares::least_squares(&ravine_linalg::Matrix::Dense(a.to_dense()), b)
     } else {
-        ravine_linalg::least_squares::least_squares(ravine_linalg::Matrix::Sparse(a), b)
+        ravine_linalg::least_squares::least_squares(&ravine_linalg::Matrix::Sparse(a.clone()), b)
     }
 }
 

@@ -3,6 +3,12 @@
 //! Invariant: a method proposes, the run commits; no clock below the budget, no terminal, no syntax tree.
 
 pub mod bits;
+pub mod choose;
+pub mod compiled;
+pub mod direct;
+pub mod model;
+pub mod smooth;
+pub mod verify;
 pub mod errors;
 pub mod method;
 pub mod methods;

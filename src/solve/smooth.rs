@@ -35,7 +35,7 @@ pub struct Smooth {
     hessian: Option<(RowsProgram, Vec<Block>)>,
     /// Why there is no sparse Hessian, if there is none.
     pub unstructured: Option<String>,
-    pub(super) bounds: Bounds,
+    pub(super) bounds: Arc<Bounds>,
     pub(super) class: Class,
     pub(super) convex: bool,
     pub(super) lower_bound: Option<f64>,
@@ -122,7 +122,7 @@ impl Smooth {
             seeds,
             hessian,
             unstructured,
-            bounds: Bounds { lower: vec![f64::NEG_INFINITY; n], upper: vec![f64::INFINITY; n] },
+            bounds: Arc::new(Bounds { lower: vec![f64::NEG_INFINITY; n], upper: vec![f64::INFINITY; n] }),
             class: Class::Smooth,
             convex: false,
             lower_bound: None,
@@ -245,8 +245,8 @@ impl Oracle for Smooth {
     fn convex(&self) -> bool {
         self.convex
     }
-    fn bounds(&self) -> Option<&Bounds> {
-        self.bounds.any().then_some(&self.bounds)
+    fn bounds(&self) -> Option<Arc<Bounds>> {
+        self.bounds.any().then(|| self.bounds.clone())
     }
     fn known_lower_bound(&self) -> Option<f64> {
         self.lower_bound

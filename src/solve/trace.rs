@@ -89,6 +89,23 @@ impl Trace {
             cells.truncate(kept * w);
         }
     }
+    /// The rows as lines of a log.
+    pub fn lines(&self) -> Vec<String> {
+        (0..self.len())
+            .map(|k| {
+                let r = self.row(k);
+                let cell = |name: &str| self.columns.iter().position(|c| c == name).map_or(f64::NAN, |c| r[c]);
+                format!(
+                    "{:4}  objective {:15.8e}  stationarity {:8.1e}  change {:8.1e}  evaluations {}",
+                    cell("step"),
+                    cell("objective"),
+                    cell("stationarity"),
+                    cell("change"),
+                    cell("evaluations")
+                )
+            })
+            .collect()
+    }
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.cells.len() / self.columns.len() + usize::from(!self.last.is_empty())
