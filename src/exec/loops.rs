@@ -597,7 +597,10 @@ impl Worker {
                         return;
                     }
                     for (f, p) in folds.iter().zip(long.iter_mut()) {
-                        p.push(&f.reduce, (f.reduce.block)(&self.levels[child].regs[f.body as usize][..n]));
+                        p.push(
+                            &f.reduce,
+                            (f.reduce.block)(&self.levels[child].regs[f.body as usize][..n]),
+                        );
                     }
                     at += n;
                 }

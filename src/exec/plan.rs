@@ -493,16 +493,32 @@ impl<'a> Compiler<'a> {
             let slot = SlotId(self.shapes.len() as u32);
             self.shapes.push(vec![]);
             slots.push(slot);
-            let group = groups.entry((self.dynamic[body.index()], top)).or_insert((vec![], vec![], body));
-            group.1.push(Terminal::Collect { domain, body, out: group.0.len() });
-            group.0.push(Out { slot, kind: OutKind::List });
+            let group = groups
+                .entry((self.dynamic[body.index()], top))
+                .or_insert((vec![], vec![], body));
+            group.1.push(Terminal::Collect {
+                domain,
+                body,
+                out: group.0.len(),
+            });
+            group.0.push(Out {
+                slot,
+                kind: OutKind::List,
+            });
         }
         for ((dynamic, top), (outs, terminals, node)) in groups {
-            let mut builder = LoopBuilder { c: self, levels: vec![] };
+            let mut builder = LoopBuilder {
+                c: self,
+                levels: vec![],
+            };
             builder.level(top, None, terminals);
             let levels = builder.levels;
             let cost = self.cost(&levels, 0);
-            self.plan_steps.push(Planned { step: Step::Loop(Box::new(Loop { levels, outs, cost })), dynamic, node });
+            self.plan_steps.push(Planned {
+                step: Step::Loop(Box::new(Loop { levels, outs, cost })),
+                dynamic,
+                node,
+            });
         }
         slots
     }
@@ -734,7 +750,9 @@ impl LoopBuilder<'_, '_> {
             next: 0,
         };
         let own = |t: &Terminal| match t {
-            Terminal::Scatter { domain: d, .. } | Terminal::Collect { domain: d, .. } | Terminal::Keep { domain: d, .. } => *d == domain,
+            Terminal::Scatter { domain: d, .. }
+            | Terminal::Collect { domain: d, .. }
+            | Terminal::Keep { domain: d, .. } => *d == domain,
             _ => true,
         };
         // Everything this level must know: nodes of this region, and what deeper terminals read of it.
@@ -825,7 +843,9 @@ impl LoopBuilder<'_, '_> {
         for t in &terminals {
             if !own(t) {
                 let d = match t {
-                    Terminal::Scatter { domain: d, .. } | Terminal::Collect { domain: d, .. } | Terminal::Keep { domain: d, .. } => *d,
+                    Terminal::Scatter { domain: d, .. }
+                    | Terminal::Collect { domain: d, .. }
+                    | Terminal::Keep { domain: d, .. } => *d,
                     _ => domain,
                 };
                 let chain = ir.chain(d);

@@ -50,7 +50,11 @@ pub enum ConeRows {
     /// `body >= 0`.
     Nonneg { domain: DomainId, body: NodeId },
     /// `heads[0] >= ‖(heads[1..], tail over the instances of its domain)‖`.
-    SecondOrder { domain: DomainId, heads: Vec<NodeId>, tail: Option<(DomainId, NodeId)> },
+    SecondOrder {
+        domain: DomainId,
+        heads: Vec<NodeId>,
+        tail: Option<(DomainId, NodeId)>,
+    },
     /// `y·exp(x/y) <= z`.
     Exponential { domain: DomainId, xyz: [NodeId; 3] },
 }
@@ -126,12 +130,20 @@ pub fn parts(ir: &mut Ir, root: NodeId) -> Parts {
                 stack.push((region, w, args[0]));
             }
             Node::Apply { atom, args } if atom == atoms::SQUARE && degree(ir, args[0]) <= 1 => {
-                out.squares.push(SquareTerm { domain: region, weight: w, body: args[0] });
+                out.squares.push(SquareTerm {
+                    domain: region,
+                    weight: w,
+                    body: args[0],
+                });
             }
             Node::Apply { atom, args }
                 if atom == atoms::QUAD && region == DomainId::ROOT && !depends.has(ir, args[1]) =>
             {
-                out.quads.push(QuadTerm { weight: w, x: args[0], p: args[1] });
+                out.quads.push(QuadTerm {
+                    weight: w,
+                    x: args[0],
+                    p: args[1],
+                });
             }
             Node::Fold { atom, domain, body }
                 if (atom == atoms::SUM || atom == atoms::MEAN || atom == atoms::SUMSQ)
@@ -139,7 +151,11 @@ pub fn parts(ir: &mut Ir, root: NodeId) -> Parts {
             {
                 if atom == atoms::SUMSQ {
                     if degree(ir, body) <= 1 {
-                        out.squares.push(SquareTerm { domain, weight: w, body });
+                        out.squares.push(SquareTerm {
+                            domain,
+                            weight: w,
+                            body,
+                        });
                     } else {
                         let v = rules::mul(ir, w, n);
                         out.rest.push(summed(ir, region, v));
@@ -208,10 +224,20 @@ impl<'a> Conic<'a> {
 
     /// A fresh variable for each instance of a region, read at that instance.
     pub fn auxiliary(&mut self, region: DomainId, name: &str, sign: Sign) -> NodeId {
-        let indices: Vec<_> = self.ir.chain(region).iter().flat_map(|d| self.ir.domain(*d).indices.clone()).collect();
+        let indices: Vec<_> = self
+            .ir
+            .chain(region)
+            .iter()
+            .flat_map(|d| self.ir.domain(*d).indices.clone())
+            .collect();
         let dims: Vec<IndexSet> = indices.iter().map(|i| self.ir.index(*i).set.clone()).collect();
-        let input =
-            self.ir.add_input(Input { name: format!("{name}'{}", self.aux.len() + 1), kind: InputKind::Var, dims, sparse: false, sign });
+        let input = self.ir.add_input(Input {
+            name: format!("{name}'{}", self.aux.len() + 1),
+            kind: InputKind::Var,
+            dims,
+            sparse: false,
+            sign,
+        });
         self.aux.push(input);
         self.depends = Depends::on_vars(self.ir);
         let array = self.ir.read(input);
@@ -264,7 +290,9 @@ impl<'a> Conic<'a> {
                     _ => return no("the sign of its factor is not known".into()),
                 };
                 let v = self.replace(other, side)?;
-                Ok(self.ir.apply(atom, &if fixed == args[1] { [v, fixed] } else { [fixed, v] }))
+                Ok(self
+                    .ir
+                    .apply(atom, &if fixed == args[1] { [v, fixed] } else { [fixed, v] }))
             }
             Node::Fold { atom, domain, body } if atom == atoms::SUM || atom == atoms::MEAN => {
                 let b = self.replace(body, side)?;
@@ -331,7 +359,10 @@ impl<'a> Conic<'a> {
             Mono::Decreasing => self.replace(a, side.flipped()),
             Mono::AwayFromZero if facts.sign.is_nonneg() => self.replace(a, side),
             Mono::AwayFromZero if facts.sign.is_nonpos() => self.replace(a, side.flipped()),
-            _ => Err(NotConic { node: a, why: "it is curved where the function around it is not monotone".into() }),
+            _ => Err(NotConic {
+                node: a,
+                why: "it is curved where the function around it is not monotone".into(),
+            }),
         }
     }
 
@@ -362,7 +393,11 @@ impl<'a> Conic<'a> {
                 }
             }
             (Graph::MaxFold | Graph::MinFold, Some((domain, b))) => {
-                let body = if graph == Graph::MaxFold { rules::sub(self.ir, t, b) } else { rules::sub(self.ir, b, t) };
+                let body = if graph == Graph::MaxFold {
+                    rules::sub(self.ir, t, b)
+                } else {
+                    rules::sub(self.ir, b, t)
+                };
                 self.rows.push(ConeRows::Nonneg { domain, body });
             }
             (Graph::AbsSum, Some((domain, b))) => {
@@ -383,66 +418,117 @@ impl<'a> Conic<'a> {
             }
             (Graph::Norm, Some(tail)) => {
                 self.second_order = true;
-                self.rows.push(ConeRows::SecondOrder { domain: region, heads: vec![t], tail: Some(tail) });
+                self.rows.push(ConeRows::SecondOrder {
+                    domain: region,
+                    heads: vec![t],
+                    tail: Some(tail),
+                });
             }
             (Graph::SumSquares, Some((domain, b))) => {
                 self.second_order = true;
                 let heads = vec![rules::add(self.ir, t, one), rules::sub(self.ir, t, one)];
                 let twice = rules::mul(self.ir, two, b);
-                self.rows.push(ConeRows::SecondOrder { domain: region, heads, tail: Some((domain, twice)) });
+                self.rows.push(ConeRows::SecondOrder {
+                    domain: region,
+                    heads,
+                    tail: Some((domain, twice)),
+                });
             }
             (Graph::Square, None) => {
                 self.second_order = true;
                 let twice = rules::mul(self.ir, two, args[0]);
                 let heads = vec![rules::add(self.ir, t, one), rules::sub(self.ir, t, one), twice];
-                self.rows.push(ConeRows::SecondOrder { domain: region, heads, tail: None });
+                self.rows.push(ConeRows::SecondOrder {
+                    domain: region,
+                    heads,
+                    tail: None,
+                });
             }
             (Graph::QuadOverLin, None) => {
                 self.second_order = true;
                 let twice = rules::mul(self.ir, two, args[0]);
                 let heads = vec![rules::add(self.ir, t, args[1]), rules::sub(self.ir, t, args[1]), twice];
-                self.rows.push(ConeRows::SecondOrder { domain: region, heads, tail: None });
+                self.rows.push(ConeRows::SecondOrder {
+                    domain: region,
+                    heads,
+                    tail: None,
+                });
             }
             (Graph::Sqrt, None) => {
                 self.second_order = true;
                 let twice = rules::mul(self.ir, two, t);
-                let heads = vec![rules::add(self.ir, args[0], one), rules::sub(self.ir, args[0], one), twice];
-                self.rows.push(ConeRows::SecondOrder { domain: region, heads, tail: None });
+                let heads = vec![
+                    rules::add(self.ir, args[0], one),
+                    rules::sub(self.ir, args[0], one),
+                    twice,
+                ];
+                self.rows.push(ConeRows::SecondOrder {
+                    domain: region,
+                    heads,
+                    tail: None,
+                });
             }
             (Graph::Inverse, None) => {
                 self.second_order = true;
                 let heads = vec![rules::add(self.ir, t, args[0]), rules::sub(self.ir, t, args[0]), two];
-                self.rows.push(ConeRows::SecondOrder { domain: region, heads, tail: None });
+                self.rows.push(ConeRows::SecondOrder {
+                    domain: region,
+                    heads,
+                    tail: None,
+                });
             }
             (Graph::Exp, None) => {
                 self.exponential = true;
-                self.rows.push(ConeRows::Exponential { domain: region, xyz: [args[0], one, t] });
+                self.rows.push(ConeRows::Exponential {
+                    domain: region,
+                    xyz: [args[0], one, t],
+                });
             }
             (Graph::Log, None) => {
                 self.exponential = true;
-                self.rows.push(ConeRows::Exponential { domain: region, xyz: [t, one, args[0]] });
+                self.rows.push(ConeRows::Exponential {
+                    domain: region,
+                    xyz: [t, one, args[0]],
+                });
             }
             (Graph::LogSumExp, Some((domain, b))) => {
                 self.exponential = true;
                 let u = self.auxiliary(domain, "u", Sign::Nonneg);
                 let x = rules::sub(self.ir, b, t);
-                self.rows.push(ConeRows::Exponential { domain, xyz: [x, one, u] });
+                self.rows.push(ConeRows::Exponential {
+                    domain,
+                    xyz: [x, one, u],
+                });
                 let sum = self.ir.fold(atoms::SUM, domain, u);
                 let body = rules::sub(self.ir, one, sum);
                 self.rows.push(ConeRows::Nonneg { domain: region, body });
             }
             (Graph::Softplus, None) => {
                 self.exponential = true;
-                let (u, v) = (self.auxiliary(region, "u", Sign::Nonneg), self.auxiliary(region, "u", Sign::Nonneg));
+                let (u, v) = (
+                    self.auxiliary(region, "u", Sign::Nonneg),
+                    self.auxiliary(region, "u", Sign::Nonneg),
+                );
                 let x = rules::sub(self.ir, args[0], t);
                 let y = rules::neg(self.ir, t);
-                self.rows.push(ConeRows::Exponential { domain: region, xyz: [x, one, u] });
-                self.rows.push(ConeRows::Exponential { domain: region, xyz: [y, one, v] });
+                self.rows.push(ConeRows::Exponential {
+                    domain: region,
+                    xyz: [x, one, u],
+                });
+                self.rows.push(ConeRows::Exponential {
+                    domain: region,
+                    xyz: [y, one, v],
+                });
                 let sum = rules::add(self.ir, u, v);
                 let body = rules::sub(self.ir, one, sum);
                 self.rows.push(ConeRows::Nonneg { domain: region, body });
             }
-            _ => return Err(NotConic { node: n, why: "its cone is not built yet".into() }),
+            _ => {
+                return Err(NotConic {
+                    node: n,
+                    why: "its cone is not built yet".into(),
+                });
+            }
         }
         Ok(t)
     }

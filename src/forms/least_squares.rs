@@ -34,7 +34,10 @@ impl LeastSquares {
             let rows = b.rows(t.domain, t.body)?;
             terms.push((rows, b.list(t.domain, t.weight)));
         }
-        Ok(LeastSquares { rows: b.finish(), terms })
+        Ok(LeastSquares {
+            rows: b.finish(),
+            terms,
+        })
     }
     /// Evaluates matrix and right side for the bound parameters.
     pub fn data(&mut self) -> Result<BoundLeastSquares, Fault> {

@@ -16,7 +16,11 @@ use crate::ir::{DomainId, Node};
 enum Group {
     Zero(RowSet),
     Nonneg(RowSet),
-    SecondOrder { domain: DomainId, heads: Vec<RowSet>, tail: Option<(DomainId, RowSet)> },
+    SecondOrder {
+        domain: DomainId,
+        heads: Vec<RowSet>,
+        tail: Option<(DomainId, RowSet)>,
+    },
     Exponential([RowSet; 3]),
 }
 
@@ -70,8 +74,10 @@ impl ConicProgram {
                 }
             });
         }
-        let linear =
-            linear.iter().map(|n| b.rows(DomainId::ROOT, *n)).collect::<Result<Vec<_>, _>>()?;
+        let linear = linear
+            .iter()
+            .map(|n| b.rows(DomainId::ROOT, *n))
+            .collect::<Result<Vec<_>, _>>()?;
         let mut sq = vec![];
         for t in squares {
             let (array, at) = match b.ir.node(t.body).clone() {
@@ -92,7 +98,13 @@ impl ConicProgram {
             b.list(d, one);
             qs.push((places, b.root(q.p), b.root(q.weight)));
         }
-        Ok(ConicProgram { rows: b.finish(), groups, linear, squares: sq, quads: qs })
+        Ok(ConicProgram {
+            rows: b.finish(),
+            groups,
+            linear,
+            squares: sq,
+            quads: qs,
+        })
     }
 
     /// Evaluates the data for the bound parameters; `lower` and `upper` bound the first variables.
@@ -142,7 +154,11 @@ impl ConicProgram {
                     a = a.stack(&self.rows.jacobian(*s, &mut memo));
                     b.extend_from_slice(self.rows.body(*s));
                     let k = b.len() - first;
-                    cones.push(if matches!(g, Group::Zero(_)) { Cone::Zero(k) } else { Cone::Nonneg(k) });
+                    cones.push(if matches!(g, Group::Zero(_)) {
+                        Cone::Zero(k)
+                    } else {
+                        Cone::Nonneg(k)
+                    });
                 }
                 Group::SecondOrder { domain, heads, tail } => {
                     let hs: Vec<Csr> = heads.iter().map(|h| self.rows.jacobian(*h, &mut memo)).collect();
@@ -202,7 +218,11 @@ impl ConicProgram {
             }
         }
         let p = Csr::from_triplets(n, n, &p);
-        Ok(BoundConic { form: ConicForm { p, q, a, b, cones }, constant, spans })
+        Ok(BoundConic {
+            form: ConicForm { p, q, a, b, cones },
+            constant,
+            spans,
+        })
     }
 }
 

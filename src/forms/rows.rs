@@ -24,7 +24,10 @@ pub struct NoRows {
 
 impl From<NoDerivative> for NoRows {
     fn from(n: NoDerivative) -> Self {
-        NoRows { node: n.node, why: format!("`{}` has no derivative: {}", n.atom, n.reason) }
+        NoRows {
+            node: n.node,
+            why: format!("`{}` has no derivative: {}", n.atom, n.reason),
+        }
     }
 }
 
@@ -47,7 +50,12 @@ impl Columns {
     /// Adds a variable; its first column.
     pub fn push(&mut self, ir: &Ir, input: InputId) -> usize {
         let first = self.len();
-        let n = ir.input(input).dims.iter().map(crate::base::value::IndexSet::len).product();
+        let n = ir
+            .input(input)
+            .dims
+            .iter()
+            .map(crate::base::value::IndexSet::len)
+            .product();
         self.blocks.push((input, first, n));
         first
     }
@@ -79,7 +87,10 @@ pub struct Places {
 
 #[derive(Clone, Debug)]
 enum PosSpec {
-    Affine { terms: Vec<(crate::ir::IndexId, i64)>, offset: i64 },
+    Affine {
+        terms: Vec<(crate::ir::IndexId, i64)>,
+        offset: i64,
+    },
     List(usize),
 }
 
@@ -99,21 +110,63 @@ struct RowSpec {
 /// The Jacobian of an array, from those of its parts.
 #[derive(Clone, Debug)]
 enum ArraySpec {
-    Var { first: usize, len: usize },
+    Var {
+        first: usize,
+        len: usize,
+    },
     /// `A X`, `A` without variables: `m × n` times `n × k`.
-    Left { a: usize, x: usize, n: usize, k: usize },
+    Left {
+        a: usize,
+        x: usize,
+        n: usize,
+        k: usize,
+    },
     /// `X B`, `B` without variables.
-    Right { x: usize, b: usize, m: usize, n: usize, k: usize },
-    Transpose { x: usize, rows: usize, cols: usize },
-    Sum { parts: Vec<usize>, len: usize },
-    Scale { by: usize, x: usize },
+    Right {
+        x: usize,
+        b: usize,
+        m: usize,
+        n: usize,
+        k: usize,
+    },
+    Transpose {
+        x: usize,
+        rows: usize,
+        cols: usize,
+    },
+    Sum {
+        parts: Vec<usize>,
+        len: usize,
+    },
+    Scale {
+        by: usize,
+        x: usize,
+    },
     /// `s · A` with a variable scalar and a fixed array.
-    Spread { s: usize, a: usize, len: usize },
-    Diagonal { x: usize, n: usize },
-    DiagonalPart { x: usize, n: usize },
+    Spread {
+        s: usize,
+        a: usize,
+        len: usize,
+    },
+    Diagonal {
+        x: usize,
+        n: usize,
+    },
+    DiagonalPart {
+        x: usize,
+        n: usize,
+    },
     /// Rows of other row sets, below one another.
-    Rows { sets: Vec<usize> },
-    Outer { x: usize, fixed: usize, fixed_left: bool, m: usize, n: usize },
+    Rows {
+        sets: Vec<usize>,
+    },
+    Outer {
+        x: usize,
+        fixed: usize,
+        fixed_left: bool,
+        m: usize,
+        n: usize,
+    },
 }
 
 /// Collects row sets, lists and root values, then becomes a program.
@@ -162,12 +215,22 @@ impl<'a> RowsBuilder<'a> {
         let leaves = partials(self.ir, body, domain)?;
         let value = self.list(domain, body).0;
         let mut specs = vec![];
-        for Leaf { region, array, at, value } in leaves {
+        for Leaf {
+            region,
+            array,
+            at,
+            value,
+        } in leaves
+        {
             let places = self.places(region, array, &at)?;
             let value = self.list(region, value).0;
             specs.push(LeafSpec { places, value });
         }
-        self.sets.push(RowSpec { domain, value, leaves: specs });
+        self.sets.push(RowSpec {
+            domain,
+            value,
+            leaves: specs,
+        });
         Ok(RowSet(self.sets.len() - 1))
     }
     /// Entries of an array at the instances of a region.
@@ -177,11 +240,19 @@ impl<'a> RowsBuilder<'a> {
         let at = at
             .iter()
             .map(|p| match p {
-                Pos::Affine { terms, offset } => PosSpec::Affine { terms: terms.clone(), offset: *offset },
+                Pos::Affine { terms, offset } => PosSpec::Affine {
+                    terms: terms.clone(),
+                    offset: *offset,
+                },
                 Pos::Node(n) => PosSpec::List(self.list(region, *n).0),
             })
             .collect();
-        Ok(Places { region, array, shape, at })
+        Ok(Places {
+            region,
+            array,
+            shape,
+            at,
+        })
     }
 
     fn array(&mut self, node: NodeId) -> Result<usize, NoRows> {
@@ -216,17 +287,32 @@ impl<'a> RowsBuilder<'a> {
                     match (var[0], var[1]) {
                         (false, true) => {
                             let a = self.root(args[0]).0;
-                            Ok(ArraySpec::Left { a, x: self.array(args[1])?, n, k })
+                            Ok(ArraySpec::Left {
+                                a,
+                                x: self.array(args[1])?,
+                                n,
+                                k,
+                            })
                         }
                         (true, false) => {
                             let b = self.root(args[1]).0;
-                            Ok(ArraySpec::Right { x: self.array(args[0])?, b, m, n, k })
+                            Ok(ArraySpec::Right {
+                                x: self.array(args[0])?,
+                                b,
+                                m,
+                                n,
+                                k,
+                            })
                         }
                         _ => no("it is a product of variables"),
                     }
                 } else if atom == atoms::TRANSPOSE {
                     let s = shape(self, 0);
-                    Ok(ArraySpec::Transpose { x: self.array(args[0])?, rows: s[0], cols: s[1] })
+                    Ok(ArraySpec::Transpose {
+                        x: self.array(args[0])?,
+                        rows: s[0],
+                        cols: s[1],
+                    })
                 } else if atom == atoms::ARRAY_ADD {
                     let mut parts = vec![];
                     for (a, v) in args.iter().zip(&var) {
@@ -239,7 +325,10 @@ impl<'a> RowsBuilder<'a> {
                     match (var[0], var[1]) {
                         (false, true) => {
                             let by = self.root(args[0]).0;
-                            Ok(ArraySpec::Scale { by, x: self.array(args[1])? })
+                            Ok(ArraySpec::Scale {
+                                by,
+                                x: self.array(args[1])?,
+                            })
                         }
                         (true, false) => {
                             let a = self.root(args[1]).0;
@@ -249,9 +338,15 @@ impl<'a> RowsBuilder<'a> {
                         _ => no("it is a product of variables"),
                     }
                 } else if atom == atoms::DIAG {
-                    Ok(ArraySpec::Diagonal { x: self.array(args[0])?, n: shape(self, 0)[0] })
+                    Ok(ArraySpec::Diagonal {
+                        x: self.array(args[0])?,
+                        n: shape(self, 0)[0],
+                    })
                 } else if atom == atoms::DIAGPART {
-                    Ok(ArraySpec::DiagonalPart { x: self.array(args[0])?, n: shape(self, 0)[0] })
+                    Ok(ArraySpec::DiagonalPart {
+                        x: self.array(args[0])?,
+                        n: shape(self, 0)[0],
+                    })
                 } else if atom == atoms::STACK {
                     let mut sets = vec![];
                     for a in args.iter() {
@@ -262,7 +357,13 @@ impl<'a> RowsBuilder<'a> {
                     let (m, n) = (shape(self, 0)[0], shape(self, 1)[0]);
                     let (v, f) = if var[0] { (args[0], args[1]) } else { (args[1], args[0]) };
                     let fixed = self.root(f).0;
-                    Ok(ArraySpec::Outer { x: self.array(v)?, fixed, fixed_left: var[1], m, n })
+                    Ok(ArraySpec::Outer {
+                        x: self.array(v)?,
+                        fixed,
+                        fixed_left: var[1],
+                        m,
+                        n,
+                    })
                 } else {
                     no(&format!("`{}` of variables has no rows", atom.name))
                 }
@@ -342,7 +443,10 @@ impl RowsProgram {
     }
     /// A root value as a dense array.
     pub fn root(&self, r: Root) -> Vec<f64> {
-        let dims = self.root_shapes[r.0].iter().map(|n| crate::base::value::IndexSet::upto(*n)).collect();
+        let dims = self.root_shapes[r.0]
+            .iter()
+            .map(|n| crate::base::value::IndexSet::upto(*n))
+            .collect();
         self.machine.tensor(r.0, dims).to_dense()
     }
     fn root_csr(&self, r: usize) -> Csr {
@@ -352,9 +456,7 @@ impl RowsProgram {
         let (rows, cols) = (shape.first().copied().unwrap_or(1), shape.get(1).copied().unwrap_or(1));
         match t.storage {
             crate::base::value::Storage::Sparse(s) => s,
-            crate::base::value::Storage::Dense(data) => {
-                Csr::from_dense(&ravine_linalg::Dense { rows, cols, data })
-            }
+            crate::base::value::Storage::Dense(data) => Csr::from_dense(&ravine_linalg::Dense { rows, cols, data }),
         }
     }
 
@@ -423,8 +525,12 @@ impl RowsProgram {
                 continue;
             }
             let len: usize = leaf.places.shape.iter().product();
-            let picks: Vec<(usize, usize, f64)> =
-                up.iter().zip(&flat).zip(values).map(|((r, f), v)| (*r, *f, *v)).collect();
+            let picks: Vec<(usize, usize, f64)> = up
+                .iter()
+                .zip(&flat)
+                .zip(values)
+                .map(|((r, f), v)| (*r, *f, *v))
+                .collect();
             let part = Csr::from_triplets(rows, len, &picks).mul(&self.array_jacobian(leaf.places.array, memo));
             total = Some(match total {
                 None => part,
@@ -504,9 +610,7 @@ impl RowsProgram {
                 }
                 Csr::from_triplets(n * n, width, &t)
             }
-            ArraySpec::DiagonalPart { x, n } => {
-                pick(&self.array_jacobian(*x, memo), (0..*n).map(|i| i * n + i), 1.0)
-            }
+            ArraySpec::DiagonalPart { x, n } => pick(&self.array_jacobian(*x, memo), (0..*n).map(|i| i * n + i), 1.0),
             ArraySpec::Rows { sets } => {
                 let mut acc: Option<Csr> = None;
                 for s in sets {
@@ -518,7 +622,13 @@ impl RowsProgram {
                 }
                 acc.unwrap_or_else(|| Csr::zeros(0, width))
             }
-            ArraySpec::Outer { x, fixed, fixed_left, m, n } => {
+            ArraySpec::Outer {
+                x,
+                fixed,
+                fixed_left,
+                m,
+                n,
+            } => {
                 let j = self.array_jacobian(*x, memo);
                 let f = self.root(Root(*fixed));
                 let mut t = vec![];

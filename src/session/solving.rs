@@ -210,7 +210,10 @@ impl Session {
         sink(Event::Solved(Box::new(entry.clone())));
         self.report.results.push(ResultEntry::Solve(Box::new(entry)));
         if let Some(d) = trouble {
-            let d = Diagnostic { level: crate::base::Level::Warning, ..d };
+            let d = Diagnostic {
+                level: crate::base::Level::Warning,
+                ..d
+            };
             self.tell(d, sink);
         }
         Ok(())
@@ -222,8 +225,11 @@ impl Session {
             return Ok(v);
         }
         Err(vec![
-            Diagnostic::new(Code::BadOption, format!("{what} is a positive number, found {}", super::show::number(v)))
-                .at(e.span, "here"),
+            Diagnostic::new(
+                Code::BadOption,
+                format!("{what} is a positive number, found {}", super::show::number(v)),
+            )
+            .at(e.span, "here"),
         ])
     }
 
@@ -233,15 +239,19 @@ impl Session {
         for a in &m.args {
             let Some(name) = &a.name else {
                 return Err(vec![
-                    Diagnostic::new(Code::BadOption, format!("options of `{}` are given by name", m.name.text))
-                        .at(a.value.span, "without a name")
-                        .help("such as `lbfgs(memory: 20)`"),
+                    Diagnostic::new(
+                        Code::BadOption,
+                        format!("options of `{}` are given by name", m.name.text),
+                    )
+                    .at(a.value.span, "without a name")
+                    .help("such as `lbfgs(memory: 20)`"),
                 ]);
             };
             let given = match self.evaluate(&a.value) {
-                Ok(Value::Array { tensor, elem: crate::base::value::Elem::Bool }) => {
-                    Given::Truth(tensor.as_scalar() == Some(1.0))
-                }
+                Ok(Value::Array {
+                    tensor,
+                    elem: crate::base::value::Elem::Bool,
+                }) => Given::Truth(tensor.as_scalar() == Some(1.0)),
                 Ok(Value::Array { tensor, .. }) if tensor.dims.is_empty() => {
                     Given::Number(tensor.as_scalar().unwrap_or(f64::NAN))
                 }
@@ -258,7 +268,9 @@ impl Session {
     /// A fault while solving, at the expression it came from.
     fn solve_fault(&self, at: usize, form: usize, f: &Fault, span: Span) -> Diagnostic {
         let ir = &self.compiled[at].forms[form].1.problem.ir;
-        let place = f.node.and_then(|n| (n.index() < ir.len()).then(|| ir.origins(n).first().copied()).flatten());
+        let place = f
+            .node
+            .and_then(|n| (n.index() < ir.len()).then(|| ir.origins(n).first().copied()).flatten());
         let mut d = Diagnostic::new(Code::NotFinite, f.what.clone()).at(place.unwrap_or(span), "while solving");
         if !f.at.is_empty() {
             let at: Vec<String> = f.at.iter().map(|(i, v)| format!("{i} = {v}")).collect();
@@ -298,8 +310,16 @@ impl Session {
         if let (Some((k, i)), false) = (a.worst, a.status.is_success()) {
             let con = &c.problem.constraints[k];
             let at = super::instance_name(&con.dims, i);
-            let name = if at.is_empty() { con.name.clone() } else { format!("{}[{at}]", con.name) };
-            reason = if reason.is_empty() { format!("worst: {name}") } else { format!("{reason}; worst: {name}") };
+            let name = if at.is_empty() {
+                con.name.clone()
+            } else {
+                format!("{}[{at}]", con.name)
+            };
+            reason = if reason.is_empty() {
+                format!("worst: {name}")
+            } else {
+                format!("{reason}; worst: {name}")
+            };
         }
         SolveEntry {
             problem: c.problem.name.clone(),
@@ -312,18 +332,31 @@ impl Session {
             objective: a.objective,
             variables,
             duals,
-            residuals: a.residuals.iter().map(|(n, v)| Residual { name: n.clone(), value: *v }).collect(),
+            residuals: a
+                .residuals
+                .iter()
+                .map(|(n, v)| Residual {
+                    name: n.clone(),
+                    value: *v,
+                })
+                .collect(),
             tolerance,
             error: a.error,
             condition: a.condition,
             iterations: a.iterations,
-            warm_start: WarmStart { used: a.warm.0, why: a.warm.1.clone() },
+            warm_start: WarmStart {
+                used: a.warm.0,
+                why: a.warm.1.clone(),
+            },
             time_compile: time.0,
             time_solve: time.1,
             certificate: if a.certificate.is_empty() {
                 vec![]
             } else {
-                vec![("multipliers".into(), Value::tensor(Tensor::vector(a.certificate.clone())))]
+                vec![(
+                    "multipliers".into(),
+                    Value::tensor(Tensor::vector(a.certificate.clone())),
+                )]
             },
             not_reproducible: !a.reproducible,
             log: if self.settings.verbose { a.log.clone() } else { vec![] },
@@ -348,7 +381,8 @@ impl Session {
         let mut number = |n: &str, v: Option<f64>| {
             // A variable of that name is what the user means.
             if !s.fields.contains_key(n) {
-                s.fields.insert(n.into(), Arc::new(Tensor::scalar(v.unwrap_or(f64::NAN))));
+                s.fields
+                    .insert(n.into(), Arc::new(Tensor::scalar(v.unwrap_or(f64::NAN))));
             }
         };
         number("objective", a.objective);
@@ -368,7 +402,10 @@ impl Session {
             let mut first = 0;
             for v in &p.vars {
                 let n: usize = v.dims.iter().map(IndexSet::len).product();
-                if let Some(t) = r.get(first..first + n).and_then(|d| Tensor::dense(v.dims.clone(), d.to_vec())) {
+                if let Some(t) = r
+                    .get(first..first + n)
+                    .and_then(|d| Tensor::dense(v.dims.clone(), d.to_vec()))
+                {
                     s.reduced.insert(v.name.clone(), Arc::new(t));
                 }
                 first += n;

@@ -31,10 +31,26 @@ pub const CHOICES: &[Choice] = &[
         method: "direct",
         why: "least squares: orthogonal factorization with refinement, never A'A",
     },
-    Choice { class: Class::Linear, method: "interior point (Clarabel)", why: "a linear program" },
-    Choice { class: Class::ConvexQuadratic, method: "interior point (Clarabel)", why: "convex and quadratic" },
-    Choice { class: Class::SecondOrderCone, method: "interior point (Clarabel)", why: "convex, with second-order cones" },
-    Choice { class: Class::Conic, method: "interior point (Clarabel)", why: "convex, with exponential cones" },
+    Choice {
+        class: Class::Linear,
+        method: "interior point (Clarabel)",
+        why: "a linear program",
+    },
+    Choice {
+        class: Class::ConvexQuadratic,
+        method: "interior point (Clarabel)",
+        why: "convex and quadratic",
+    },
+    Choice {
+        class: Class::SecondOrderCone,
+        method: "interior point (Clarabel)",
+        why: "convex, with second-order cones",
+    },
+    Choice {
+        class: Class::Conic,
+        method: "interior point (Clarabel)",
+        why: "convex, with exponential cones",
+    },
     Choice {
         class: Class::Smooth,
         method: "trust-region Newton",

@@ -22,7 +22,7 @@ use super::verify;
 use crate::atoms::rules;
 use crate::base::{Code, Diagnostic, Tensor};
 use crate::exec::{Fault, Machine, Plan};
-use crate::forms::conic::{Conic, ConeRows, NotConic, Parts, Side, SquareTerm, parts};
+use crate::forms::conic::{ConeRows, Conic, NotConic, Parts, Side, SquareTerm, parts};
 use crate::forms::least_squares::LeastSquares;
 use crate::forms::program::ConicProgram;
 use crate::forms::rows::{Columns, RowsBuilder};
@@ -144,25 +144,13 @@ impl Compiled {
         for v in &problem.vars {
             columns.push(&problem.ir, v.input);
         }
-        if let Some(o) = &mut problem.objective {
-            o.node = inline_maps(&mut problem.ir, o.node);
-        }
+        crate::passes::canonical(&mut problem);
         let maximize = problem.objective.as_ref().is_some_and(|o| o.sense == Sense::Maximize);
         let root = match &problem.objective {
             Some(o) if maximize => rules::neg(&mut problem.ir, o.node),
             Some(o) => o.node,
             None => problem.ir.constant(0.0),
         };
-        for c in &mut problem.constraints {
-            let ir = &mut problem.ir;
-            let mut f = |n: NodeId| inline_maps(ir, n);
-            c.sides = match c.sides {
-                Sides::Le(a, b) => Sides::Le(f(a), f(b)),
-                Sides::Ge(a, b) => Sides::Ge(f(a), f(b)),
-                Sides::Eq(a, b) => Sides::Eq(f(a), f(b)),
-                Sides::Between(a, b, d) => Sides::Between(f(a), f(b), f(d)),
-            };
-        }
         let mut outputs = vec![root];
         for c in &problem.constraints {
             for (a, b, ..) in comparisons(&c.sides) {
@@ -211,13 +199,18 @@ impl Compiled {
                 });
             }
         }
-        let prefers_smooth = free && smooth && !(convex && quadratic && (bounded || !rest_constant || !taken.quads.is_empty()));
+        let prefers_smooth =
+            free && smooth && !(convex && quadratic && (bounded || !rest_constant || !taken.quads.is_empty()));
         if (prefers_smooth && !conic_wanted) || (smooth_wanted && free) {
             match Smooth::new(&mut problem.ir, root, columns.clone()) {
                 Ok(mut s) => {
                     s.convex = convex;
                     s.class = if bounded { Class::SmoothBounds } else { Class::Smooth };
-                    proof.push(if convex { "smooth and convex".into() } else { "smooth".to_string() });
+                    proof.push(if convex {
+                        "smooth and convex".into()
+                    } else {
+                        "smooth".to_string()
+                    });
                     return Ok(Compiled {
                         class: s.class,
                         kind: Kind::Smooth(Box::new(s)),
@@ -244,11 +237,18 @@ impl Compiled {
             }
         }
         if smooth_wanted {
-            let what = if free { "its objective has kinks" } else { "it has constraints" };
+            let what = if free {
+                "its objective has kinks"
+            } else {
+                "it has constraints"
+            };
             return Err(Box::new(
                 Diagnostic::new(
                     Code::MethodCannotTake,
-                    format!("`{}` needs a smooth problem with at most bounds; {what}", wanted.unwrap_or_default()),
+                    format!(
+                        "`{}` needs a smooth problem with at most bounds; {what}",
+                        wanted.unwrap_or_default()
+                    ),
                 )
                 .at(problem_span(&problem), "this problem")
                 .help("leave the choice to `solve`"),
@@ -262,7 +262,9 @@ impl Compiled {
                     Class::ConvexQuadratic if checked => {
                         "the objective is quadratic and convex (checked on the data), the constraints are affine".into()
                     }
-                    Class::ConvexQuadratic => "the objective is quadratic and convex, the constraints are affine".into(),
+                    Class::ConvexQuadratic => {
+                        "the objective is quadratic and convex, the constraints are affine".into()
+                    }
                     Class::SecondOrderCone => "convex by the rules of composition, in second-order cones".into(),
                     _ => "convex by the rules of composition, in exponential cones".to_string(),
                 });
@@ -282,16 +284,25 @@ impl Compiled {
             Err(e) => {
                 let mut d = Diagnostic::new(
                     Code::NoMethodForClass,
-                    format!("no method is built yet for this problem: it is not proved convex, since {}", e.why),
+                    format!(
+                        "no method is built yet for this problem: it is not proved convex, since {}",
+                        e.why
+                    ),
                 )
                 .at(origin(&problem, e.node), "here");
                 d = if free {
-                    d.note("a smooth objective without constraints beyond bounds need not be convex; this one has kinks")
+                    d.note(
+                        "a smooth objective without constraints beyond bounds need not be convex; this one has kinks",
+                    )
                 } else {
                     d.note("smooth problems with constraints that are not convex are a later part of Ravine")
                 };
                 d = d.help("`inspect … why` shows how far the proof goes");
-                if wanted.is_none() || conic_wanted { Err(Box::new(d)) } else { Err(Box::new(d)) }
+                if wanted.is_none() || conic_wanted {
+                    Err(Box::new(d))
+                } else {
+                    Err(Box::new(d))
+                }
             }
         }
     }
@@ -300,7 +311,11 @@ impl Compiled {
     fn start(&self, ask: &Ask<'_>) -> (Vec<f64>, bool) {
         let mut x = self.model.start();
         let mut used = false;
-        if let Some(p) = ask.previous.as_ref().filter(|p| p.len() == x.len() && ask.start.is_empty()) {
+        if let Some(p) = ask
+            .previous
+            .as_ref()
+            .filter(|p| p.len() == x.len() && ask.start.is_empty())
+        {
             x.copy_from_slice(p);
             used = true;
         }
@@ -413,7 +428,9 @@ impl Compiled {
         let row = choose(self.class);
         let mut a = self.blank(row.map_or("direct", |c| c.method), row.map_or("", |c| c.why));
         a.warm = (false, "a factorization starts from nothing".into());
-        let Kind::LeastSquares(ls) = &mut self.kind else { return Ok(a) };
+        let Kind::LeastSquares(ls) = &mut self.kind else {
+            return Ok(a);
+        };
         ls.rows.bind(ask.params);
         let data = ls.data()?;
         if data.negative_weight {
@@ -426,25 +443,36 @@ impl Compiled {
         let solved = super::direct::least_squares(&data.a, &data.b, dense);
         match solved {
             Ok(s) => {
-                a.log.push(format!("{m} rows, {n} columns, {}; rank {}", s.method, s.rank));
+                a.log
+                    .push(format!("{m} rows, {n} columns, {}; rank {}", s.method, s.rank));
                 // Stationarity recomputed: A'(Ax - b), relative to the sizes that enter it.
                 let mut r = vec![0.0; m];
                 data.a.mul_vec(&s.x, &mut r);
                 r.iter_mut().zip(&data.b).for_each(|(r, b)| *r -= b);
                 let mut g = vec![0.0; n];
                 data.a.mul_vec_transposed(&r, &mut g);
-                let absolute = Csr { values: data.a.values.iter().map(|v| v.abs()).collect(), ..data.a.clone() };
+                let absolute = Csr {
+                    values: data.a.values.iter().map(|v| v.abs()).collect(),
+                    ..data.a.clone()
+                };
                 let mut size = vec![0.0; n];
                 let x_abs: Vec<f64> = s.x.iter().map(|v| v.abs()).collect();
                 let mut ax = vec![0.0; m];
                 absolute.mul_vec(&x_abs, &mut ax);
                 ax.iter_mut().zip(&data.b).for_each(|(v, b)| *v += b.abs());
                 absolute.mul_vec_transposed(&ax, &mut size);
-                let worst = g.iter().zip(&size).fold(0.0f64, |w, (g, s)| w.max(g.abs() / (1e-300 + s)));
+                let worst = g
+                    .iter()
+                    .zip(&size)
+                    .fold(0.0f64, |w, (g, s)| w.max(g.abs() / (1e-300 + s)));
                 a.residuals.push(("stationarity".into(), worst));
-                a.error = Some(s.error.value);
-                a.condition = Some(s.condition.value);
-                a.status = if worst <= ask.tolerance.max(1e-12) { Status::Optimal } else { Status::PrecisionLimited };
+                a.error = Some(s.error);
+                a.condition = Some(s.condition);
+                a.status = if worst <= ask.tolerance.max(1e-12) {
+                    Status::Optimal
+                } else {
+                    Status::PrecisionLimited
+                };
                 if s.rank < n {
                     a.reason = format!("rank {} of {n}: among many minimizers the shortest", s.rank);
                 }
@@ -463,7 +491,9 @@ impl Compiled {
         let mut a = self.blank(row.map_or("interior point", |c| c.method), row.map_or("", |c| c.why));
         a.warm = (false, "an interior-point method starts from its own point".into());
         let n = self.columns.len();
-        let Kind::Conic(program) = &mut self.kind else { return Ok(a) };
+        let Kind::Conic(program) = &mut self.kind else {
+            return Ok(a);
+        };
         program.rows.bind(ask.params);
         let bound = program.data(l, u)?;
         let started = (ask.now)();
@@ -475,7 +505,11 @@ impl Compiled {
         for tol in [ask.tolerance * 1e-1, ask.tolerance * 1e-2] {
             let tol = tol.clamp(1e-12, 1e-4);
             let left = ask.seconds.map(|s| s - ((ask.now)() - started));
-            let settings = ConicSettings { tol, max_iter: 200, time_limit: left.unwrap_or(f64::INFINITY).max(0.0) };
+            let settings = ConicSettings {
+                tol,
+                max_iter: 200,
+                time_limit: left.unwrap_or(f64::INFINITY).max(0.0),
+            };
             let mut record = |i: &ravine_linalg::clarabel_adapter::ConicIteration| {
                 log.push(format!(
                     "{:3}  primal {:13.6e}  dual {:13.6e}  gap {:8.1e}  feas {:8.1e} {:8.1e}",
@@ -497,9 +531,14 @@ impl Compiled {
                 && gap(&bound.form, bound.constant, &s.x, &d) <= ask.tolerance;
             let over = matches!(
                 s.status,
-                ConicStatus::PrimalInfeasible | ConicStatus::DualInfeasible | ConicStatus::Interrupted | ConicStatus::MaxTime
+                ConicStatus::PrimalInfeasible
+                    | ConicStatus::DualInfeasible
+                    | ConicStatus::Interrupted
+                    | ConicStatus::MaxTime
             );
-            let better = best.as_ref().is_none_or(|(_, b)| d.stationarity.is_finite() && d.stationarity < b.stationarity);
+            let better = best
+                .as_ref()
+                .is_none_or(|(_, b)| d.stationarity.is_finite() && d.stationarity < b.stationarity);
             if better || over || good {
                 best = Some((s, d));
             }
@@ -522,7 +561,11 @@ impl Compiled {
                 let mut feasibility = bound.form.clone();
                 feasibility.q.iter_mut().for_each(|v| *v = 0.0);
                 feasibility.p = Csr::zeros(feasibility.p.rows, feasibility.p.cols);
-                let settings = ConicSettings { tol: 1e-9, max_iter: 200, time_limit: ask.seconds.unwrap_or(f64::INFINITY) };
+                let settings = ConicSettings {
+                    tol: 1e-9,
+                    max_iter: 200,
+                    time_limit: ask.seconds.unwrap_or(f64::INFINITY),
+                };
                 let mut stop = interrupted;
                 let found = solve_conic(&feasibility, &settings, &mut stop, &mut |_| {});
                 a.certificate = s.x[..n].to_vec();
@@ -568,7 +611,11 @@ impl Compiled {
         self.model.eval(&x[..n])?;
         let rows = self.model.rows();
         let mut r = verify::violation(&rows, &x[..n], l, u);
-        let f = if self.maximize { -self.model.objective() } else { self.model.objective() };
+        let f = if self.maximize {
+            -self.model.objective()
+        } else {
+            self.model.objective()
+        };
         r.stationarity = Some(d.stationarity.max(d.outside));
         r.gap = Some((f - d.objective).abs() / (1.0 + f.abs()));
         let (status, why) = verify::grant(a.status, &r, ask.tolerance);
@@ -577,7 +624,8 @@ impl Compiled {
             a.reason = why;
         }
         a.residuals.push(("violation".into(), r.violation));
-        a.residuals.push(("stationarity".into(), r.stationarity.unwrap_or(f64::NAN)));
+        a.residuals
+            .push(("stationarity".into(), r.stationarity.unwrap_or(f64::NAN)));
         a.residuals.push(("gap".into(), r.gap.unwrap_or(f64::NAN)));
         a.worst = r.worst;
         // Multipliers to duals, in one place.
@@ -630,7 +678,10 @@ impl Compiled {
         let bounded = l.iter().any(|v| v.is_finite()) || u.iter().any(|v| v.is_finite());
         let Kind::Smooth(s) = &mut self.kind else { return Ok(a) };
         s.bind(ask.params);
-        s.bounds = Arc::new(Bounds { lower: l.to_vec(), upper: u.to_vec() });
+        s.bounds = Arc::new(Bounds {
+            lower: l.to_vec(),
+            upper: u.to_vec(),
+        });
         s.class = if bounded { Class::SmoothBounds } else { Class::Smooth };
         let method: Arc<dyn Method> = match &ask.method {
             Some(m) => {
@@ -639,7 +690,8 @@ impl Compiled {
             }
             None => {
                 let sparse = s.unstructured.is_none()
-                    && s.constant_hessian(&start).is_ok_and(|h| h.nnz() <= HESSIAN_ENTRIES_PER_VARIABLE * n.max(1));
+                    && s.constant_hessian(&start)
+                        .is_ok_and(|h| h.nnz() <= HESSIAN_ENTRIES_PER_VARIABLE * n.max(1));
                 if sparse || n <= DENSE_VARIABLES {
                     methods::default(&methods::newton_tr::CARD)
                 } else {
@@ -651,7 +703,10 @@ impl Compiled {
         a.method = method.card().name.into();
         let options = Options {
             tolerance: ask.tolerance,
-            budget: Budget { seconds: ask.seconds, ..Budget::default() },
+            budget: Budget {
+                seconds: ask.seconds,
+                ..Budget::default()
+            },
             seed: Seed(ask.seed),
             ..Options::default()
         };
@@ -720,7 +775,11 @@ fn problem_span(p: &Problem) -> crate::base::Span {
         .as_ref()
         .map(|o| o.span)
         .or_else(|| p.vars.first().map(|v| v.span))
-        .unwrap_or(crate::base::Span { source: crate::base::SourceId(0), start: 0, end: 0 })
+        .unwrap_or(crate::base::Span {
+            source: crate::base::SourceId(0),
+            start: 0,
+            end: 0,
+        })
 }
 
 fn origin(p: &Problem, n: NodeId) -> crate::base::Span {
@@ -739,8 +798,15 @@ fn definite(ir: &Ir, matrices: &[NodeId], params: &[(InputId, Arc<Tensor>)]) -> 
     }
     for (k, node) in matrices.iter().enumerate() {
         let n = ir.shape(*node)[0];
-        let dims = vec![crate::base::value::IndexSet::upto(n), crate::base::value::IndexSet::upto(n)];
-        let mut d = Dense { rows: n, cols: n, data: m.tensor(k, dims).to_dense() };
+        let dims = vec![
+            crate::base::value::IndexSet::upto(n),
+            crate::base::value::IndexSet::upto(n),
+        ];
+        let mut d = Dense {
+            rows: n,
+            cols: n,
+            data: m.tensor(k, dims).to_dense(),
+        };
         if super::direct::semidefinite(&d) {
             given.psd.insert(*node);
         } else {
@@ -768,7 +834,10 @@ fn conic(
     let convex = facts.get(root).is_none_or(|f| f.curvature.is_convex());
     if !convex {
         let node = facts.get(root).and_then(|f| f.rule.culprit).unwrap_or(root);
-        return Err(NotConic { node, why: "the objective is not convex by the rules".into() });
+        return Err(NotConic {
+            node,
+            why: "the objective is not convex by the rules".into(),
+        });
     }
     let mut linear = vec![];
     for n in &taken.rest {
@@ -777,7 +846,8 @@ fn conic(
     let mut rows: Vec<ConeRows> = vec![];
     let mut squares = vec![];
     for t in &taken.squares {
-        let plain = matches!(c.ir.node(t.body), Node::Gather { array, .. } if c.ir.is_var(*array)) || c.ir.is_var(t.body);
+        let plain =
+            matches!(c.ir.node(t.body), Node::Gather { array, .. } if c.ir.is_var(*array)) || c.ir.is_var(t.body);
         if plain {
             squares.push(t.clone());
             continue;
@@ -786,7 +856,11 @@ fn conic(
         let r = c.auxiliary(t.domain, "r", crate::ir::Sign::Unknown);
         let body = rules::sub(c.ir, r, t.body);
         rows.push(ConeRows::Zero { domain: t.domain, body });
-        squares.push(SquareTerm { domain: t.domain, weight: t.weight, body: r });
+        squares.push(SquareTerm {
+            domain: t.domain,
+            weight: t.weight,
+            body: r,
+        });
     }
     let mut quads = vec![];
     for q in &taken.quads {
@@ -805,7 +879,11 @@ fn conic(
             Node::Gather { array, .. } => *array,
             _ => y,
         };
-        quads.push(crate::forms::conic::QuadTerm { weight: q.weight, x: array, p: q.p });
+        quads.push(crate::forms::conic::QuadTerm {
+            weight: q.weight,
+            x: array,
+            p: q.p,
+        });
     }
     let mut origins = vec![];
     for (k, con) in constraints.iter().enumerate() {
@@ -813,7 +891,10 @@ fn conic(
             let (s, l) = if equation {
                 for n in [small, large] {
                     if crate::passes::analysis::curvature::degree(c.ir, n) > 1 {
-                        return Err(NotConic { node: n, why: "an equation is not affine".into() });
+                        return Err(NotConic {
+                            node: n,
+                            why: "an equation is not affine".into(),
+                        });
                     }
                 }
                 (small, large)
@@ -823,9 +904,15 @@ fn conic(
             let body = rules::sub(c.ir, l, s);
             origins.push((rows.len(), k, sign));
             rows.push(if equation {
-                ConeRows::Zero { domain: con.domain, body }
+                ConeRows::Zero {
+                    domain: con.domain,
+                    body,
+                }
             } else {
-                ConeRows::Nonneg { domain: con.domain, body }
+                ConeRows::Nonneg {
+                    domain: con.domain,
+                    body,
+                }
             });
         }
     }
@@ -846,7 +933,9 @@ fn conic(
     // Rows with parameters only still need their domain, hence the root.
     let _ = DomainId::ROOT;
     let b = RowsBuilder::new(&mut problem.ir, all);
-    let program = ConicProgram::new(b, &rows, &linear, &squares, &quads)
-        .map_err(|e| NotConic { node: e.node, why: e.why })?;
+    let program = ConicProgram::new(b, &rows, &linear, &squares, &quads).map_err(|e| NotConic {
+        node: e.node,
+        why: e.why,
+    })?;
     Ok((program, class, origins))
 }

@@ -80,7 +80,14 @@ impl Model {
             }));
         }
         let data = Machine::new(Arc::new(Plan::compile(&p.ir, &outs)));
-        Model { machine, columns, has_objective: !objective.is_empty(), sides, data, declared }
+        Model {
+            machine,
+            columns,
+            has_objective: !objective.is_empty(),
+            sides,
+            data,
+            declared,
+        }
     }
 
     /// Binds parameters.
@@ -110,7 +117,11 @@ impl Model {
     /// The declared start; 0 where none is, moved into the bounds.
     pub fn start(&self) -> Vec<f64> {
         let (l, u) = self.bounds();
-        self.declared(2, 0.0).into_iter().zip(l.iter().zip(&u)).map(|(v, (l, u))| v.max(*l).min(*u)).collect()
+        self.declared(2, 0.0)
+            .into_iter()
+            .zip(l.iter().zip(&u))
+            .map(|(v, (l, u))| v.max(*l).min(*u))
+            .collect()
     }
     /// Evaluates everything at a point.
     pub fn eval(&mut self, x: &[f64]) -> Result<(), Fault> {
@@ -121,7 +132,11 @@ impl Model {
     }
     /// The objective in the user's own sense, after `eval`.
     pub fn objective(&self) -> f64 {
-        if self.has_objective { self.machine.scalar(0) } else { 0.0 }
+        if self.has_objective {
+            self.machine.scalar(0)
+        } else {
+            0.0
+        }
     }
     /// Each constraint, after `eval`.
     pub fn rows(&self) -> Vec<Rows> {
@@ -147,7 +162,11 @@ impl Model {
                         for ((l, e), u) in list(k).iter().zip(list(k + 1)).zip(list(k + 2)) {
                             let gap = (e - l).min(u - e);
                             r.violation.push((-gap).max(0.0));
-                            r.size.push(if e - l < u - e { e.abs().max(l.abs()) } else { e.abs().max(u.abs()) });
+                            r.size.push(if e - l < u - e {
+                                e.abs().max(l.abs())
+                            } else {
+                                e.abs().max(u.abs())
+                            });
                             r.slack.push(gap);
                         }
                     }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use ravine_linalg::Csr;
 
-use crate::forms::rows::{Columns, List, Memo, Places, RowsBuilder, RowsProgram};
+use super::{Bounds, Class, Counts, Fault, Needs, Oracle};
 use crate::exec::{Machine, Plan};
+use crate::forms::rows::{Columns, List, Memo, Places, RowsBuilder, RowsProgram};
 use crate::ir::{Input, InputId, InputKind, Ir, NodeId};
 use crate::passes::derive::{self, NoDerivative, Second};
-use super::{Bounds, Class, Counts, Fault, Needs, Oracle};
 
 /// A block of the Hessian: `values` at (`row`, `col`), mirrored or not.
 #[derive(Clone, Debug)]
@@ -99,7 +99,12 @@ impl Smooth {
                     match (row, col) {
                         (Ok(row), Ok(col)) => {
                             let value = b.list(k.region, k.value);
-                            specs.push(Block { row, col, value, mirror: k.mirror });
+                            specs.push(Block {
+                                row,
+                                col,
+                                value,
+                                mirror: k.mirror,
+                            });
                         }
                         (Err(e), _) | (_, Err(e)) => unstructured = Some(e.why),
                     }
@@ -122,7 +127,10 @@ impl Smooth {
             seeds,
             hessian,
             unstructured,
-            bounds: Arc::new(Bounds { lower: vec![f64::NEG_INFINITY; n], upper: vec![f64::INFINITY; n] }),
+            bounds: Arc::new(Bounds {
+                lower: vec![f64::NEG_INFINITY; n],
+                upper: vec![f64::INFINITY; n],
+            }),
             class: Class::Smooth,
             convex: false,
             lower_bound: None,
@@ -164,7 +172,12 @@ impl Smooth {
         let message = f.as_ref().map_or_else(String::new, |f| f.what.clone());
         let node = f.as_ref().and_then(|f| f.node).map(|n| n.0);
         self.last_fault = f;
-        Fault::NotFinite { what: what.into(), index: None, node, message }
+        Fault::NotFinite {
+            what: what.into(),
+            index: None,
+            node,
+            message,
+        }
     }
 
     /// The Hessian as a whole (both triangles).
@@ -196,7 +209,11 @@ impl Smooth {
                     let mut c = rows.place_rows(&b.col, &mut memo);
                     c.scale_rows(v);
                     let part = r.transpose().mul(&c);
-                    let part = if b.mirror { part.add(1.0, &part.transpose(), 1.0) } else { part };
+                    let part = if b.mirror {
+                        part.add(1.0, &part.transpose(), 1.0)
+                    } else {
+                        part
+                    };
                     total = Some(match total {
                         None => part,
                         Some(t) => t.add(1.0, &part, 1.0),
@@ -240,7 +257,13 @@ impl Oracle for Smooth {
         self.class
     }
     fn offers(&self) -> Needs {
-        Needs { value: true, gradient: true, hvp: self.product.is_some(), hessian: self.hessian.is_some(), form: false }
+        Needs {
+            value: true,
+            gradient: true,
+            hvp: self.product.is_some(),
+            hessian: self.hessian.is_some(),
+            form: false,
+        }
     }
     fn convex(&self) -> bool {
         self.convex
@@ -258,7 +281,11 @@ impl Oracle for Smooth {
             return Err(self.fault("objective", Some(f)));
         }
         let v = self.value.scalar(0);
-        if v.is_finite() { Ok(v) } else { Err(self.fault("objective", None)) }
+        if v.is_finite() {
+            Ok(v)
+        } else {
+            Err(self.fault("objective", None))
+        }
     }
     fn gradient(&mut self, x: &[f64], g: &mut [f64]) -> Result<(), Fault> {
         self.value_gradient(x, g).map(|_| ())
@@ -285,7 +312,9 @@ impl Oracle for Smooth {
     }
     fn hvp(&mut self, x: &[f64], v: &[f64], out: &mut [f64]) -> Result<(), Fault> {
         self.counts.products += 1;
-        let Some(m) = &mut self.product else { return Err(Fault::NotOffered("Hessian-vector products".into())) };
+        let Some(m) = &mut self.product else {
+            return Err(Fault::NotOffered("Hessian-vector products".into()));
+        };
         Self::put(&self.columns, m, x);
         for (s, first, len) in &self.seeds {
             m.set_point(*s, &v[*first..first + len]);
@@ -299,7 +328,11 @@ impl Oracle for Smooth {
                 out[*first..first + len].copy_from_slice(d);
             }
         }
-        if out.iter().all(|v| v.is_finite()) { Ok(()) } else { Err(self.fault("Hessian product", None)) }
+        if out.iter().all(|v| v.is_finite()) {
+            Ok(())
+        } else {
+            Err(self.fault("Hessian product", None))
+        }
     }
     fn hessian(&mut self, x: &[f64], out: &mut Csr) -> Result<(), Fault> {
         self.counts.hessians += 1;
@@ -326,4 +359,3 @@ impl Oracle for Smooth {
         self.counts
     }
 }
-

@@ -144,7 +144,10 @@ pub fn grant(claim: Status, r: &Residuals, tolerance: f64) -> (Status, String) {
     if r.violation <= tolerance.max(1e-6) && reached <= 1e-4 {
         (claim.downgrade(Status::PrecisionLimited), why)
     } else if r.violation <= tolerance.max(1e-6) {
-        (claim.downgrade(Status::Feasible), "the point is feasible, its optimality is not confirmed".into())
+        (
+            claim.downgrade(Status::Feasible),
+            "the point is feasible, its optimality is not confirmed".into(),
+        )
     } else {
         (claim.downgrade(Status::Stalled), "the constraints are not met".into())
     }
