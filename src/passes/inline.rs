@@ -7,9 +7,12 @@ use std::collections::HashMap;
 use super::subst::Subst;
 use crate::ir::{Ir, Node, NodeId, Pos};
 
-/// The same scalar or array with every entry read from a [`Node::Map`] replaced by the map's body there.
+/// The same scalar or array with every entry read from a [`Node::Map`] of variables replaced by the map's body there.
+/// Maps of data alone stay: they are computed once per binding.
 pub fn inline_maps(ir: &mut Ir, root: NodeId) -> NodeId {
-    inline_where(ir, root, |_, _, _| true)
+    inline_where(ir, root, |ir, array, _| {
+        matches!(ir.node(array), Node::Map { .. }) && ir.reachable(&[array]).into_iter().any(|n| ir.is_var(n))
+    })
 }
 
 /// [`inline_maps`] for those reads (a map and the positions) that `wanted` admits.

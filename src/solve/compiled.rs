@@ -466,13 +466,16 @@ impl Compiled {
                     .zip(&size)
                     .fold(0.0f64, |w, (g, s)| w.max(g.abs() / (1e-300 + s)));
                 a.residuals.push(("stationarity".into(), worst));
-                a.error = Some(s.error);
-                a.condition = Some(s.condition);
+                a.error = Some(s.error.value);
+                a.condition = Some(s.condition.value);
                 a.status = if worst <= ask.tolerance.max(1e-12) {
                     Status::Optimal
                 } else {
                     Status::PrecisionLimited
                 };
+                if let Some(note) = s.note.clone() {
+                    a.log.push(note);
+                }
                 if s.rank < n {
                     a.reason = format!("rank {} of {n}: among many minimizers the shortest", s.rank);
                 }

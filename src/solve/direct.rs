@@ -2,61 +2,31 @@
 //!
 //! Invariant: the only place that decides between dense and sparse factorization.
 
-use ravine_linalg::{Csr, Dense};
+use ravine_linalg::{Csr, Dense, Matrix};
 
-/// A solution of least squares.
-pub struct Solved {
-    /// The shortest minimizer.
-    pub x: Vec<f64>,
-    /// Numerical rank.
-    pub rank: usize,
-    /// 2-norm condition.
-    pub condition: f64,
-    /// Estimate of the relative error of `x`.
-    pub error: f64,
-    /// The factorization.
-    pub method: &'static str,
-}
+pub use ravine_linalg::solve::Solved;
 
-/// `min ‖A x - b‖`.
+/// `min ‖A x - b‖`, or `A x = b` for a square matrix.
 pub fn least_squares(a: &Csr, b: &[f64], dense: bool) -> Result<Solved, ravine_linalg::NumericalFault> {
-    let _ = (a, b, dense);
-    Err(ravine_linalg::NumericalFault::new(
-        "least squares",
-        "is not linked yet",
-        0.0,
-    ))
+    let m = if dense {
+        Matrix::Dense(a.to_dense())
+    } else {
+        Matrix::Sparse(a.clone())
+    };
+    if a.rows == a.cols {
+        ravine_linalg::solve::solve_linear(&m, b)
+    } else {
+        ravine_linalg::solve::least_squares(&m, b)
+    }
 }
 
-/// Is the symmetric part positive semidefinite, up to rounding (`n·ε` of the largest diagonal entry)?
+/// Is the symmetric part positive semidefinite, up to rounding?
 pub fn semidefinite(m: &Dense) -> bool {
-    let n = m.rows;
-    let mut l = Dense::zeros(n, n);
-    let scale = (0..n).fold(0.0f64, |s, i| s.max(m.at(i, i).abs()));
-    let shift = 1e-13 * (n as f64) * scale;
-    for i in 0..n {
-        for j in 0..=i {
-            let mut v = 0.5 * (m.at(i, j) + m.at(j, i));
-            if i == j {
-                v += shift;
-            }
-            v -= ravine_linalg::reduce::dot(&l.row(i)[..j], &l.row(j)[..j]);
-            if i == j {
-                if v.is_nan() || v < 0.0 {
-                    return false;
-                }
-                l.data[i * n + i] = v.sqrt();
-            } else {
-                let d = l.at(j, j);
-                l.data[i * n + j] = if d > 0.0 {
-                    v / d
-                } else if v.abs() <= shift.max(1e-300) {
-                    0.0
-                } else {
-                    return false;
-                };
-            }
+    let mut s = m.clone();
+    for i in 0..m.rows {
+        for j in 0..m.cols {
+            s.data[i * m.cols + j] = 0.5 * (m.at(i, j) + m.at(j, i));
         }
     }
-    true
+    ravine_linalg::spectrum::is_psd(&Matrix::Dense(s), 1e-12).is_ok_and(|r| r.0)
 }
