@@ -186,6 +186,12 @@ impl Lu {
         }
     }
 
+    /// The determinant: the product of the pivots and the sign of the permutation; may over- or underflow.
+    pub fn det(&self) -> f64 {
+        let (sign, _) = self.log_det();
+        sign * (0..self.order()).map(|i| self.lu[(i, i)].abs()).product::<f64>()
+    }
+
     /// Sign and logarithm of the absolute value of the determinant.
     pub fn log_det(&self) -> (f64, f64) {
         let n = self.order();

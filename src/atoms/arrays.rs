@@ -1,4 +1,4 @@
-//! Kernels of the array rows: products, structure and factorizations on dense and compressed-row arguments.
+//! Kernels of the array rows: products and structure on dense and compressed-row arguments.
 //!
 //! Invariant: a transposed argument is read through its flag, never copied first where an adjoint product exists; a
 //! sparse argument is expanded only where the result is dense in it anyway.
@@ -12,12 +12,8 @@ use crate::ir::atom::{ArrayData, ArrayOut, ArrayRef, KernelFault};
 
 type Out = Result<ArrayOut, KernelFault>;
 
-fn fault(what: impl Into<String>) -> KernelFault {
-    KernelFault { what: what.into() }
-}
-
 /// Dense entries as seen, borrowed where they lie that way already.
-fn dense<'a>(a: &ArrayRef<'a>) -> Cow<'a, [f64]> {
+pub fn dense<'a>(a: &ArrayRef<'a>) -> Cow<'a, [f64]> {
     match a.data {
         ArrayData::Dense(d) if !a.transposed => d.into(),
         _ => a.to_dense().data.into(),
@@ -38,7 +34,7 @@ fn size(a: &ArrayRef<'_>) -> (usize, usize) {
 }
 
 /// Compressed rows as seen, borrowed where they lie that way already; `None` for dense storage.
-fn sparse<'a>(a: &ArrayRef<'a>) -> Option<Cow<'a, Csr>> {
+pub fn sparse<'a>(a: &ArrayRef<'a>) -> Option<Cow<'a, Csr>> {
     match a.data {
         ArrayData::Sparse(s) if a.transposed => Some(Cow::Owned(s.transpose())),
         ArrayData::Sparse(s) => Some(Cow::Borrowed(s)),
@@ -90,7 +86,8 @@ fn times_vector(a: &ArrayRef<'_>, x: &[f64]) -> Vec<f64> {
     y
 }
 
-fn as_dense(a: &ArrayRef<'_>) -> Dense {
+/// A matrix as seen, dense.
+pub fn as_dense(a: &ArrayRef<'_>) -> Dense {
     let (rows, cols) = size(a);
     Dense {
         rows,
@@ -259,9 +256,4 @@ pub fn kron(args: &[ArrayRef<'_>]) -> Out {
         }
     }
     Ok(ArrayOut::Dense(c))
-}
-
-/// Factorizations come from `linalg`.
-pub fn not_linked(_: &[ArrayRef<'_>]) -> Out {
-    Err(fault("not linked yet"))
 }

@@ -7,7 +7,7 @@ use super::rules::{
     add, always, arg_of, args_of, entry, inner, matmul, minus, mul, negated, num, outer, plain_domain, scale, solve,
     square, sum_opt, transpose,
 };
-use super::{SUM, SUMSQ, arrays, shape};
+use super::{SUM, SUMSQ, arrays, factors, shape};
 use crate::ir::atom::{
     AtomKind, Complex, CurvatureRule, DegreeRule, Derivative, DomainOf, Eval, Graph, Identity, MonoRule, Prox, SignRule,
 };
@@ -64,8 +64,8 @@ fn matmul_vjp(ir: &mut Ir, a: &[NodeId], _: NodeId, ct: NodeId, wanted: &[bool])
     vec![by_a, by_b]
 }
 
-/// `x = A \ b`. Square: `A dx = db - dA x`. Full rank otherwise, with `r = b - A x`:
-/// `dx = A⁺(db - dA x) + A⁺A⁺' dA' r` for tall `A` (Golub & Pereyra, SIAM J. Numer. Anal. 10, 1973).
+/// `x = A \ b` for `A` of full rank: `dx = A⁺(db - dA x)`, and where `A` is tall, with `r = b - A x`, `+ A⁺A⁺' dA' r`;
+/// where it is wide, with `w = A⁺' x`, `+ (I - A⁺A) dA' w` (Golub & Pereyra, SIAM J. Numer. Anal. 10, 1973).
 fn solve_jvp(ir: &mut Ir, a: &[NodeId], t: &[Option<NodeId>], x: NodeId) -> Option<NodeId> {
     let shift = t[0].map(|da| {
         let m = matmul(ir, da, x);
@@ -73,17 +73,25 @@ fn solve_jvp(ir: &mut Ir, a: &[NodeId], t: &[Option<NodeId>], x: NodeId) -> Opti
     });
     let rhs = sum_opt(ir, t[1], shift)?;
     let dx = solve(ir, a[0], rhs);
-    let (Some(da), false) = (t[0], is_square(ir, a[0])) else {
+    let Some(da) = t[0] else { return Some(dx) };
+    let (rows, cols) = rows_and_columns(ir, a[0]);
+    let extra = if rows == cols {
         return Some(dx);
+    } else if rows > cols {
+        let r = residual(ir, a, x);
+        let dat = transpose(ir, da);
+        let g = matmul(ir, dat, r);
+        // The least-norm solution of the wide system is A⁺' g.
+        let at = transpose(ir, a[0]);
+        let back = solve(ir, at, g);
+        solve(ir, a[0], back)
+    } else {
+        let at = transpose(ir, a[0]);
+        let w = solve(ir, at, x);
+        let dat = transpose(ir, da);
+        let z = matmul(ir, dat, w);
+        off_rows(ir, a[0], z)
     };
-    let fitted = matmul(ir, a[0], x);
-    let r = minus(ir, a[1], fitted);
-    let dat = transpose(ir, da);
-    let g = matmul(ir, dat, r);
-    let at = transpose(ir, a[0]);
-    // Least-norm solution of the wide system: A⁺' g.
-    let back = solve(ir, at, g);
-    let extra = solve(ir, a[0], back);
     sum_opt(ir, Some(dx), Some(extra))
 }
 
@@ -93,16 +101,34 @@ fn solve_vjp(ir: &mut Ir, a: &[NodeId], x: NodeId, ct: NodeId, wanted: &[bool]) 
     let by_a = wanted[0].then(|| {
         let product = outer_or_product(ir, w, x);
         let first = negated(ir, product);
-        if is_square(ir, a[0]) {
+        let (rows, cols) = rows_and_columns(ir, a[0]);
+        let second = if rows == cols {
             return first;
-        }
-        let fitted = matmul(ir, a[0], x);
-        let r = minus(ir, a[1], fitted);
-        let v = solve(ir, a[0], w);
-        let second = outer_or_product(ir, r, v);
+        } else if rows > cols {
+            let r = residual(ir, a, x);
+            let v = solve(ir, a[0], w);
+            outer_or_product(ir, r, v)
+        } else {
+            let v = solve(ir, at, x);
+            let c = off_rows(ir, a[0], ct);
+            outer_or_product(ir, v, c)
+        };
         super::rules::plus(ir, first, second)
     });
     vec![by_a, wanted[1].then_some(w)]
+}
+
+/// `b - A x`.
+fn residual(ir: &mut Ir, a: &[NodeId], x: NodeId) -> NodeId {
+    let fitted = matmul(ir, a[0], x);
+    minus(ir, a[1], fitted)
+}
+
+/// `(I - A⁺A) z`: what of `z` is orthogonal to the rows of a wide matrix.
+fn off_rows(ir: &mut Ir, a: NodeId, z: NodeId) -> NodeId {
+    let seen = matmul(ir, a, z);
+    let back = solve(ir, a, seen);
+    minus(ir, z, back)
 }
 
 /// `u v'` for vectors, `U V'` for matrices of right-hand sides.
@@ -114,8 +140,11 @@ fn outer_or_product(ir: &mut Ir, u: NodeId, v: NodeId) -> NodeId {
     matmul(ir, u, vt)
 }
 
-fn is_square(ir: &Ir, a: NodeId) -> bool {
-    matches!(ir.shape(a), [m, n] if m == n)
+fn rows_and_columns(ir: &Ir, a: NodeId) -> (usize, usize) {
+    match ir.shape(a) {
+        [m, n] => (*m, *n),
+        _ => (0, 0),
+    }
 }
 
 /// Is `b` the transpose of `a`?
@@ -413,7 +442,7 @@ atoms! {
         curvature: CurvatureRule::Of(|f| if f[0].curvature == Curvature::Constant { Curvature::Affine } else { Curvature::Unknown }),
         smooth: Smooth::Analytic, degree: DegreeRule::Of(|d, _| if d[0] == 0 { d[1] } else { 3 }),
         derivative: Derivative::Rule { jvp: solve_jvp, vjp: solve_vjp },
-        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::not_linked), complex: ARRAYS, simplify: &[],
+        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(factors::solve), complex: ARRAYS, simplify: &[],
         latex: r"#1^{-1} #2", examples: &[("[2, 0; 0, 4] \\ [2, 2]", "[1, 0.5]")],
         source: "Golub & Pereyra, SIAM Journal on Numerical Analysis 10, 1973 (derivative of least squares)",
     }
@@ -438,7 +467,7 @@ atoms! {
                 vec![Some(negated(ir, both))]
             },
         },
-        graph: SMOOTH_ONLY, prox: NO_PROX, eval: Eval::Array(arrays::not_linked), complex: ARRAYS, simplify: &[],
+        graph: SMOOTH_ONLY, prox: NO_PROX, eval: Eval::Array(factors::inv), complex: ARRAYS, simplify: &[],
         latex: r"#1^{-1}", examples: &[("inv([2, 0; 0, 4])", "[0.5, 0; 0, 0.25]")], source: "",
     }
 
@@ -463,7 +492,7 @@ atoms! {
             },
         },
         graph: Graph::None("neither convex nor concave"), prox: NO_PROX,
-        eval: Eval::Array(arrays::not_linked), complex: ARRAYS, simplify: &[],
+        eval: Eval::Array(factors::det), complex: ARRAYS, simplify: &[],
         latex: r"\det #1", examples: &[("det([2, 0; 0, 4])", "8")], source: "",
     }
 
@@ -485,7 +514,7 @@ atoms! {
                 vec![Some(scale(ir, ct, t))]
             },
         },
-        graph: SMOOTH_ONLY, prox: NO_PROX, eval: Eval::Array(arrays::not_linked), complex: ARRAYS, simplify: &[],
+        graph: SMOOTH_ONLY, prox: NO_PROX, eval: Eval::Array(factors::logdet), complex: ARRAYS, simplify: &[],
         latex: r"\log\det #1", examples: &[("logdet([2, 0; 0, 4])", "2.0794")],
         source: "Boyd & Vandenberghe, Convex Optimization, 2004, §3.1.5",
     }

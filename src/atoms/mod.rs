@@ -26,6 +26,7 @@ mod arithmetic;
 mod arrays;
 mod complex;
 mod elementwise;
+mod factors;
 mod kernels;
 mod logic;
 mod matrix;
@@ -113,9 +114,4 @@ pub fn arity(atom: &Atom) -> Option<usize> {
     let first = atom.signature.first()?;
     let inside = first.split(") ->").next()?;
     (!inside.contains("...")).then(|| inside.matches(": ").count())
-}
-
-/// Is the row's kernel there? Factorizations wait for `linalg`'s.
-pub fn is_linked(atom: &Atom) -> bool {
-    !matches!(atom.eval, crate::ir::atom::Eval::Array(f) if std::ptr::fn_addr_eq(f, arrays::not_linked as crate::ir::atom::ArrayKernel))
 }

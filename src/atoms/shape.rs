@@ -94,6 +94,11 @@ pub fn matrix_to_number(shapes: &[&[usize]]) -> Rule {
     }
 }
 
+/// Any matrix to a matrix of its shape.
+pub fn matrix(shapes: &[&[usize]]) -> Rule {
+    matrix_to_number(shapes).map(|_| shapes[0].to_vec())
+}
+
 /// Vector to the square matrix with it on the diagonal.
 pub fn diagonal(shapes: &[&[usize]]) -> Rule {
     count(shapes, 1)?;

@@ -1,66 +1,96 @@
 //! Eigenvalues and singular values of whole matrices.
 //!
-//! Invariant: eigenvalue functions read the symmetric part; a derivative is a subgradient where an extreme value repeats.
+//! Invariant: eigenvalue functions read the symmetric part; a gradient is one of the subgradients where the extreme
+//! value repeats (Lewis, SIAM Journal on Optimization 6, 1996).
 
-use super::{arrays, shape};
+use super::rules::{inner, scale};
+use super::{factors, shape};
 use crate::ir::atom::{
     AtomKind, Complex, CurvatureRule, DegreeRule, Derivative, DomainOf, Eval, Graph, MonoRule, Prox, SignRule,
 };
-use crate::ir::{Curvature, Mono, Sign, Smooth};
+use crate::ir::{AtomRef, Curvature, Ir, Mono, NodeId, Sign, Smooth};
 
 const ARRAYS: Complex = Complex::None("whole arrays");
 const NO_PROX: Prox = Prox::None("whole arrays");
-const NO_CONE: Graph = Graph::None("needs the semidefinite cone");
 const UNKNOWN_MONO: MonoRule = MonoRule::Always(&[Mono::Unknown]);
-const NO_VECTORS: Derivative = Derivative::None("singular and eigenvectors have no row");
 
-atoms! {
-    family SPECTRAL;
+/// A function of a matrix whose gradient is the row `slope`.
+fn by_slope(ir: &mut Ir, a: &[NodeId], t: &[Option<NodeId>], slope: AtomRef) -> Option<NodeId> {
+    let d = t[0]?;
+    let g = ir.apply(slope, &[a[0]]);
+    Some(inner(ir, g, d))
+}
 
+fn times_slope(ir: &mut Ir, a: &[NodeId], ct: NodeId, slope: AtomRef) -> Vec<Option<NodeId>> {
+    let g = ir.apply(slope, &[a[0]]);
+    vec![Some(scale(ir, ct, g))]
+}
+
+/// A spectral function and the row of its gradient.
+macro_rules! spectral {
+    ($($(#[doc = $doc:literal])+ $atom:ident $name:literal $ty:literal $shape:ident $sign:ident $curvature:ident $kernel:ident
+        $latex:literal $example:literal $shown:literal $source:literal;
+        $(#[doc = $slope_doc:literal])+ $slope:ident $slope_name:literal $slope_ty:literal $slope_shape:ident $slope_kernel:ident
+        $slope_example:literal $slope_shown:literal;)*) => {
+        atoms! {
+            family SPECTRAL;
+            $(
+                $(#[doc = $doc])+
+                $atom {
+                    name: $name, symbol: None, kind: AtomKind::Array,
+                    signature: &[$ty], shape: shape::$shape, domain: &[DomainOf::Reals],
+                    sign: SignRule::Always(Sign::$sign), monotone: UNKNOWN_MONO,
+                    curvature: CurvatureRule::Always(Curvature::$curvature),
+                    smooth: Smooth::Kinks, degree: DegreeRule::NotPolynomial,
+                    derivative: Derivative::Rule {
+                        jvp: |ir, a, t, _| by_slope(ir, a, t, $slope),
+                        vjp: |ir, a, _, ct, _| times_slope(ir, a, ct, $slope),
+                    },
+                    graph: Graph::None("needs the semidefinite cone"), prox: NO_PROX,
+                    eval: Eval::Array(factors::$kernel), complex: ARRAYS, simplify: &[],
+                    latex: $latex, examples: &[($example, $shown)], source: $source,
+                }
+
+                $(#[doc = $slope_doc])+
+                $slope {
+                    name: $slope_name, symbol: None, kind: AtomKind::Array,
+                    signature: &[$slope_ty], shape: shape::$slope_shape, domain: &[DomainOf::Reals],
+                    sign: SignRule::Always(Sign::Unknown), monotone: UNKNOWN_MONO,
+                    curvature: CurvatureRule::Always(Curvature::Unknown),
+                    smooth: Smooth::Discontinuous, degree: DegreeRule::NotPolynomial,
+                    derivative: Derivative::None("second derivatives of spectral functions have no row"),
+                    graph: Graph::None("a gradient"), prox: NO_PROX,
+                    eval: Eval::Array(factors::$slope_kernel), complex: ARRAYS, simplify: &[],
+                    latex: concat!(r"\nabla ", $latex), examples: &[($slope_example, $slope_shown)], source: "",
+                }
+            )*
+        }
+    };
+}
+
+spectral! {
     /// Largest eigenvalue of a symmetric matrix, convex.
-    LAMBDA_MAX {
-        name: "lambda_max", symbol: None, kind: AtomKind::Array,
-        signature: &["(a: Symmetric[n]) -> Real"], shape: shape::square_to_number, domain: &[DomainOf::Reals],
-        sign: SignRule::Always(Sign::Unknown), monotone: UNKNOWN_MONO,
-        curvature: CurvatureRule::Always(Curvature::Convex), smooth: Smooth::Kinks, degree: DegreeRule::NotPolynomial,
-        derivative: NO_VECTORS, graph: NO_CONE, prox: NO_PROX,
-        eval: Eval::Array(arrays::not_linked), complex: ARRAYS, simplify: &[],
-        latex: r"\lambda_{\max}\left(#1\right)", examples: &[("lambda_max([2, 1; 1, 2])", "3")],
-        source: "Boyd & Vandenberghe, Convex Optimization, 2004, §3.1.5",
-    }
-
+    LAMBDA_MAX "lambda_max" "(a: Symmetric[n]) -> Real" square_to_number Unknown Convex lambda_max
+        r"\lambda_{\max}\left(#1\right)" "lambda_max([2, 1; 1, 2])" "3" "Boyd & Vandenberghe, Convex Optimization, 2004, §3.1.5";
+    /// Gradient of `lambda_max`: `v*v'` of its unit eigenvector.
+    LAMBDA_MAX_SLOPE "lambda_max_slope" "(a: Symmetric[n]) -> Matrix[n, n]" square lambda_max_slope
+        "lambda_max_slope([2, 0; 0, 1])" "[1, 0; 0, 0]";
     /// Smallest eigenvalue of a symmetric matrix, concave.
-    LAMBDA_MIN {
-        name: "lambda_min", symbol: None, kind: AtomKind::Array,
-        signature: &["(a: Symmetric[n]) -> Real"], shape: shape::square_to_number, domain: &[DomainOf::Reals],
-        sign: SignRule::Always(Sign::Unknown), monotone: UNKNOWN_MONO,
-        curvature: CurvatureRule::Always(Curvature::Concave), smooth: Smooth::Kinks, degree: DegreeRule::NotPolynomial,
-        derivative: NO_VECTORS, graph: NO_CONE, prox: NO_PROX,
-        eval: Eval::Array(arrays::not_linked), complex: ARRAYS, simplify: &[],
-        latex: r"\lambda_{\min}\left(#1\right)", examples: &[("lambda_min([2, 1; 1, 2])", "1")],
-        source: "Boyd & Vandenberghe, Convex Optimization, 2004, §3.1.5",
-    }
-
+    LAMBDA_MIN "lambda_min" "(a: Symmetric[n]) -> Real" square_to_number Unknown Concave lambda_min
+        r"\lambda_{\min}\left(#1\right)" "lambda_min([2, 1; 1, 2])" "1" "Boyd & Vandenberghe, Convex Optimization, 2004, §3.1.5";
+    /// Gradient of `lambda_min`: `v*v'` of its unit eigenvector.
+    LAMBDA_MIN_SLOPE "lambda_min_slope" "(a: Symmetric[n]) -> Matrix[n, n]" square lambda_min_slope
+        "lambda_min_slope([2, 0; 0, 1])" "[0, 0; 0, 1]";
     /// Largest singular value (the spectral norm), convex.
-    SIGMA_MAX {
-        name: "sigma_max", symbol: None, kind: AtomKind::Array,
-        signature: &["(a: Matrix[m, n]) -> Real"], shape: shape::matrix_to_number, domain: &[DomainOf::Reals],
-        sign: SignRule::Always(Sign::Nonneg), monotone: UNKNOWN_MONO,
-        curvature: CurvatureRule::Always(Curvature::Convex), smooth: Smooth::Kinks, degree: DegreeRule::NotPolynomial,
-        derivative: NO_VECTORS, graph: NO_CONE, prox: NO_PROX,
-        eval: Eval::Array(arrays::not_linked), complex: ARRAYS, simplify: &[],
-        latex: r"\sigma_{\max}\left(#1\right)", examples: &[("sigma_max([3, 0; 0, 4])", "4")],
-        source: "",
-    }
-
+    SIGMA_MAX "sigma_max" "(a: Matrix[m, n]) -> Real" matrix_to_number Nonneg Convex sigma_max
+        r"\sigma_{\max}\left(#1\right)" "sigma_max([3, 0; 0, 4])" "4" "";
+    /// Gradient of `sigma_max`: `u*v'` of its unit singular vectors.
+    SIGMA_MAX_SLOPE "sigma_max_slope" "(a: Matrix[m, n]) -> Matrix[m, n]" matrix sigma_max_slope
+        "sigma_max_slope([3, 0; 0, 4])" "[0, 0; 0, 1]";
     /// Sum of the singular values (the nuclear norm), convex.
-    NUCLEAR {
-        name: "nuclear", symbol: None, kind: AtomKind::Array,
-        signature: &["(a: Matrix[m, n]) -> Real"], shape: shape::matrix_to_number, domain: &[DomainOf::Reals],
-        sign: SignRule::Always(Sign::Nonneg), monotone: UNKNOWN_MONO,
-        curvature: CurvatureRule::Always(Curvature::Convex), smooth: Smooth::Kinks, degree: DegreeRule::NotPolynomial,
-        derivative: NO_VECTORS, graph: NO_CONE, prox: NO_PROX,
-        eval: Eval::Array(arrays::not_linked), complex: ARRAYS, simplify: &[],
-        latex: r"\left\| #1 \right\|_*", examples: &[("nuclear([3, 0; 0, 4])", "7")], source: "",
-    }
+    NUCLEAR "nuclear" "(a: Matrix[m, n]) -> Real" matrix_to_number Nonneg Convex nuclear
+        r"\left\| #1 \right\|_*" "nuclear([3, 0; 0, 4])" "7" "";
+    /// Gradient of `nuclear`: `U*V'` of its singular vectors.
+    NUCLEAR_SLOPE "nuclear_slope" "(a: Matrix[m, n]) -> Matrix[m, n]" matrix nuclear_slope
+        "nuclear_slope([3, 0; 0, 4])" "[1, 0; 0, 1]";
 }

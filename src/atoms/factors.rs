@@ -1,0 +1,206 @@
+//! Kernels of linear systems, determinants, eigenvalues and singular values, by `linalg`'s factorizations.
+//!
+//! Invariant: eigenvalues are those of the symmetric part; a matrix that cannot be factored is a fault with its reason.
+
+use ravine_linalg::factor::{Cholesky, Factor, Lu, SparseLu};
+use ravine_linalg::solve::{least_squares, solve_linear};
+use ravine_linalg::spectrum::{singular_values, svd, symmetric_eigen, symmetric_eigenvalues};
+use ravine_linalg::{Dense, Matrix, NumericalFault, reduce};
+
+use super::arrays::{as_dense, dense, sparse};
+use crate::ir::atom::{ArrayOut, ArrayRef, KernelFault};
+
+type Out = Result<ArrayOut, KernelFault>;
+
+impl From<NumericalFault> for KernelFault {
+    fn from(f: NumericalFault) -> Self {
+        KernelFault { what: f.what }
+    }
+}
+
+fn fault(what: &str) -> KernelFault {
+    KernelFault { what: what.into() }
+}
+
+fn number(v: f64) -> Out {
+    Ok(ArrayOut::Dense(vec![v]))
+}
+
+fn matrix(a: &ArrayRef<'_>) -> Matrix {
+    match sparse(a) {
+        Some(s) => Matrix::Sparse(s.into_owned()),
+        None => Matrix::Dense(as_dense(a)),
+    }
+}
+
+/// `A \ b` for a vector or for each column of a matrix.
+pub fn solve(args: &[ArrayRef<'_>]) -> Out {
+    let a = matrix(&args[0]);
+    if args[1].shape.len() == 1 {
+        return Ok(ArrayOut::Dense(one(&a, &dense(&args[1]))?));
+    }
+    let b = as_dense(&args[1]);
+    let columns = columns(&a, &b)?;
+    Ok(ArrayOut::Dense(by_columns(a.cols(), &columns).data))
+}
+
+fn one(a: &Matrix, b: &[f64]) -> Result<Vec<f64>, NumericalFault> {
+    let solved = if a.rows() == a.cols() {
+        solve_linear(a, b)?
+    } else {
+        least_squares(a, b)?
+    };
+    Ok(solved.x)
+}
+
+/// Solutions for all columns of `b`: one factorization and a step of refinement for a regular square matrix, else
+/// column by column.
+fn columns(a: &Matrix, b: &Dense) -> Result<Vec<Vec<f64>>, NumericalFault> {
+    let right = |j: usize| -> Vec<f64> { (0..b.rows).map(|i| b.data[i * b.cols + j]).collect() };
+    let factor: Option<Box<dyn Factor>> = match a {
+        _ if a.rows() != a.cols() || b.cols < 2 => None,
+        Matrix::Dense(d) => Lu::new(d).ok().map(|f| Box::new(f) as Box<dyn Factor>),
+        Matrix::Sparse(s) => SparseLu::new(s).ok().map(|f| Box::new(f) as Box<dyn Factor>),
+    };
+    let Some(factor) = factor else {
+        return (0..b.cols).map(|j| one(a, &right(j))).collect();
+    };
+    Ok((0..b.cols)
+        .map(|j| {
+            let b = right(j);
+            let mut x = b.clone();
+            factor.solve(&mut x);
+            let mut r = vec![0.0; b.len()];
+            a.mul_vec(&x, &mut r);
+            r.iter_mut().zip(&b).for_each(|(r, b)| *r = b - *r);
+            factor.solve(&mut r);
+            x.iter_mut().zip(&r).for_each(|(x, d)| *x += d);
+            x
+        })
+        .collect())
+}
+
+fn by_columns(rows: usize, columns: &[Vec<f64>]) -> Dense {
+    let mut d = Dense::zeros(rows, columns.len());
+    for (j, c) in columns.iter().enumerate() {
+        for (i, v) in c.iter().enumerate() {
+            d.data[i * columns.len() + j] = *v;
+        }
+    }
+    d
+}
+
+/// Inverse of a square matrix.
+pub fn inv(args: &[ArrayRef<'_>]) -> Out {
+    let a = as_dense(&args[0]);
+    let n = a.rows;
+    // A singular matrix has solutions of least norm, but no inverse.
+    Lu::new(&a)?;
+    let mut unit = Dense::zeros(n, n);
+    (0..n).for_each(|i| unit.data[i * n + i] = 1.0);
+    let columns = columns(&Matrix::Dense(a), &unit)?;
+    Ok(ArrayOut::Dense(by_columns(n, &columns).data))
+}
+
+/// Determinant; 0 for a matrix that is singular to the last bit.
+pub fn det(args: &[ArrayRef<'_>]) -> Out {
+    match Lu::new(&as_dense(&args[0])) {
+        Ok(lu) => number(lu.det()),
+        Err(f) if f.measure == 0.0 => number(0.0),
+        Err(f) => Err(f.into()),
+    }
+}
+
+/// Logarithm of the determinant of a symmetric positive definite matrix.
+pub fn logdet(args: &[ArrayRef<'_>]) -> Out {
+    let a = as_dense(&args[0]);
+    if a.asymmetry() > 1e-10 * a.norm_1() {
+        return Err(fault("the matrix is not symmetric"));
+    }
+    number(Cholesky::new(&a, 0.0)?.log_det())
+}
+
+fn symmetric_part(a: &ArrayRef<'_>) -> Result<Dense, KernelFault> {
+    let mut d = as_dense(a);
+    let n = d.rows;
+    if n == 0 {
+        return Err(fault("an empty matrix has no eigenvalue"));
+    }
+    for i in 0..n {
+        for j in 0..i {
+            let m = 0.5 * (d.data[i * n + j] + d.data[j * n + i]);
+            d.data[i * n + j] = m;
+            d.data[j * n + i] = m;
+        }
+    }
+    Ok(d)
+}
+
+/// Largest eigenvalue.
+pub fn lambda_max(args: &[ArrayRef<'_>]) -> Out {
+    let values = symmetric_eigenvalues(&symmetric_part(&args[0])?)?;
+    number(values.last().copied().unwrap_or(f64::NAN))
+}
+
+/// Smallest eigenvalue.
+pub fn lambda_min(args: &[ArrayRef<'_>]) -> Out {
+    let values = symmetric_eigenvalues(&symmetric_part(&args[0])?)?;
+    number(values.first().copied().unwrap_or(f64::NAN))
+}
+
+/// `v v'` for the eigenvector in column `k` (from the end if `last`).
+fn eigen_slope(a: &ArrayRef<'_>, last: bool) -> Out {
+    let (values, q) = symmetric_eigen(&symmetric_part(a)?)?;
+    let n = values.len();
+    let k = if last { n - 1 } else { 0 };
+    let v: Vec<f64> = (0..n).map(|i| q.data[i * n + k]).collect();
+    Ok(ArrayOut::Dense(outer(&v, &v)))
+}
+
+fn outer(u: &[f64], v: &[f64]) -> Vec<f64> {
+    u.iter().flat_map(|a| v.iter().map(move |b| a * b)).collect()
+}
+
+/// Gradient of the largest eigenvalue.
+pub fn lambda_max_slope(args: &[ArrayRef<'_>]) -> Out {
+    eigen_slope(&args[0], true)
+}
+
+/// Gradient of the smallest eigenvalue.
+pub fn lambda_min_slope(args: &[ArrayRef<'_>]) -> Out {
+    eigen_slope(&args[0], false)
+}
+
+/// Largest singular value; 0 for an empty matrix.
+pub fn sigma_max(args: &[ArrayRef<'_>]) -> Out {
+    number(singular_values(&as_dense(&args[0]))?.first().copied().unwrap_or(0.0))
+}
+
+/// Sum of the singular values.
+pub fn nuclear(args: &[ArrayRef<'_>]) -> Out {
+    number(reduce::sum(&singular_values(&as_dense(&args[0]))?))
+}
+
+/// `Σ uₖ vₖ'` over the first `count` singular pairs, without those of singular values that are rounding.
+fn singular_slope(a: &ArrayRef<'_>, count: usize) -> Out {
+    let d = as_dense(a);
+    let f = svd(&d)?;
+    let tiny = f.s.first().copied().unwrap_or(0.0) * f64::EPSILON * d.rows.max(d.cols) as f64;
+    let mut g = vec![0.0; d.data.len()];
+    for k in (0..f.s.len().min(count)).filter(|k| f.s[*k] > tiny) {
+        let u: Vec<f64> = (0..d.rows).map(|i| f.u.data[i * f.u.cols + k]).collect();
+        let v: Vec<f64> = (0..d.cols).map(|j| f.v.data[j * f.v.cols + k]).collect();
+        g.iter_mut().zip(outer(&u, &v)).for_each(|(g, w)| *g += w);
+    }
+    Ok(ArrayOut::Dense(g))
+}
+
+/// Gradient of the largest singular value.
+pub fn sigma_max_slope(args: &[ArrayRef<'_>]) -> Out {
+    singular_slope(&args[0], 1)
+}
+
+/// Gradient of the sum of singular values.
+pub fn nuclear_slope(args: &[ArrayRef<'_>]) -> Out {
+    singular_slope(&args[0], usize::MAX)
+}
