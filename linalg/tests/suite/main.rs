@@ -2,9 +2,11 @@
 
 #![allow(clippy::disallowed_methods, reason = "std's functions are test oracles here")]
 
+mod accuracy;
 mod conic;
 mod exact;
 mod lanes;
 mod math;
 mod reduce;
 mod solve;
+mod suitesparse;
