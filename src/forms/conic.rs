@@ -46,17 +46,35 @@ impl Side {
 #[derive(Clone, Debug)]
 pub enum ConeRows {
     /// `body = 0`.
-    Zero { domain: DomainId, body: NodeId },
+    Zero {
+        /// One row for each instance.
+        domain: DomainId,
+        /// Affine.
+        body: NodeId,
+    },
     /// `body >= 0`.
-    Nonneg { domain: DomainId, body: NodeId },
+    Nonneg {
+        /// One row for each instance.
+        domain: DomainId,
+        /// Affine.
+        body: NodeId,
+    },
     /// `heads[0] >= ‖(heads[1..], tail over the instances of its domain)‖`.
     SecondOrder {
+        /// One cone for each instance.
         domain: DomainId,
+        /// Affine scalars of the domain.
         heads: Vec<NodeId>,
+        /// A domain below it and an affine scalar there.
         tail: Option<(DomainId, NodeId)>,
     },
     /// `y·exp(x/y) <= z`.
-    Exponential { domain: DomainId, xyz: [NodeId; 3] },
+    Exponential {
+        /// One cone for each instance.
+        domain: DomainId,
+        /// Affine scalars of the domain.
+        xyz: [NodeId; 3],
+    },
 }
 
 /// `weight · body²` summed over a domain; `body` is affine.

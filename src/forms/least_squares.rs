@@ -1,6 +1,7 @@
 //! Least squares kept as least squares: weighted squares of affine scalars as the rows of one matrix.
 //!
-//! Invariant: rows are scaled by the square root of their weight; no product `A'A` is formed.
+//! Invariant: rows are scaled by the square root of their weight over the first one, so that equal weights (the usual
+//! case) leave every entry as it is; no product `A'A` is formed.
 
 use ravine_linalg::Csr;
 
@@ -24,6 +25,8 @@ pub struct BoundLeastSquares {
     pub b: Vec<f64>,
     /// A weight was negative: not a sum of squares.
     pub negative_weight: bool,
+    /// Weights differ, so that entries were rounded when rows were scaled.
+    pub rounded: bool,
 }
 
 impl LeastSquares {
@@ -46,15 +49,26 @@ impl LeastSquares {
         let mut a = Csr::zeros(0, self.rows.width());
         let mut b = vec![];
         let mut negative_weight = false;
+        let mut rounded = false;
+        let mut unit: Option<f64> = None;
         for (set, weight) in &self.terms {
             let w: Vec<f64> = self.rows.values(*weight).to_vec();
             negative_weight |= w.iter().any(|w| *w < 0.0);
-            let s: Vec<f64> = w.iter().map(|w| w.max(0.0).sqrt()).collect();
+            let unit = *unit.get_or_insert(w.iter().copied().find(|w| *w > 0.0).unwrap_or(1.0));
+            let s: Vec<f64> = w.iter().map(|w| (w.max(0.0) / unit).sqrt()).collect();
             let mut j = self.rows.jacobian(*set, &mut memo);
-            j.scale_rows(&s);
+            if s.iter().any(|s| *s != 1.0) {
+                rounded = true;
+                j.scale_rows(&s);
+            }
             a = a.stack(&j);
             b.extend(self.rows.body(*set).iter().zip(&s).map(|(c, s)| -c * s));
         }
-        Ok(BoundLeastSquares { a, b, negative_weight })
+        Ok(BoundLeastSquares {
+            a,
+            b,
+            negative_weight,
+            rounded,
+        })
     }
 }

@@ -88,6 +88,15 @@ impl Session {
                 _ => value.sign,
             };
         }
+        // Where the checks promise nothing the data may still have one sign: it is looked at again at each rebinding, and
+        // a change of it counts as a change of definition.
+        if value.sign == Sign::Unknown {
+            value.sign = value
+                .tensor
+                .to_dense()
+                .iter()
+                .fold(Sign::Zero, |s, v| s.join(Sign::of(*v)));
+        }
         for (n, k) in sizes {
             self.define(&n, Def::Size(k));
         }

@@ -1,10 +1,14 @@
 //! `inspect`: what a problem is, before it is solved.
 //!
-//! Invariant: shows facts that the compiler has already derived; derives none of its own.
+//! Invariant: shows facts that the compiler derives anyway; derives none of its own.
 
-use crate::base::view::View;
-use crate::base::{Diagnostics, Span};
+use crate::base::value::IndexSet;
+use crate::base::view::{Cell, Role, View};
+use crate::base::{Diagnostic, Diagnostics, Span};
+use crate::ir::{NodeId, Problem, Sense, Sides};
+use crate::lang::lower::describe_dims;
 use crate::lang::syntax::{Aspect, ProblemRef};
+use crate::passes::analysis::curvature::{analyze, why_lines};
 
 use super::Session;
 
@@ -13,11 +17,139 @@ impl Session {
     pub(super) fn inspect(
         &mut self,
         target: Option<&ProblemRef>,
-        _what: Aspect,
+        what: Aspect,
         span: Span,
     ) -> Result<(String, View), Diagnostics> {
         let (at, _) = self.compiled(target, span)?;
-        let p = &self.compiled[at].lowered.problem;
-        Ok((p.name.clone(), View::text(format!("{} variables", p.vars.len()))))
+        let mut p = self.compiled[at].lowered.problem.clone();
+        crate::passes::canonical(&mut p);
+        let name = if p.name.is_empty() {
+            "the problem".to_string()
+        } else {
+            p.name.clone()
+        };
+        let view = match what {
+            Aspect::Why => why(&p, &name),
+            Aspect::Summary => self.summary(at, &p, &name),
+        };
+        Ok((p.name.clone(), view))
     }
+
+    fn summary(&mut self, at: usize, p: &Problem, name: &str) -> View {
+        let class = match self.class_of(at) {
+            Ok(c) => {
+                let choice = crate::solve::choose::choose(c.class);
+                let method = choice.map_or("none", |m| m.method);
+                vec![
+                    (
+                        "class".to_string(),
+                        View::text(format!("{}: {}", c.class.word(), c.proof.join("; "))),
+                    ),
+                    (
+                        "method".to_string(),
+                        View::text(format!("{method}: {}", choice.map_or("", |m| m.why))),
+                    ),
+                ]
+            }
+            Err(found) => {
+                let why: Vec<String> = found.iter().map(|d: &Diagnostic| d.message.clone()).collect();
+                vec![("class".to_string(), View::text(why.join("; ")))]
+            }
+        };
+        let mut facts = class;
+        if let Some(o) = &p.objective {
+            let t = analyze(&p.ir, &[o.node]);
+            let word = match o.sense {
+                Sense::Minimize => "minimize",
+                Sense::Maximize => "maximize",
+            };
+            let label = o.label.as_deref().map_or(String::new(), |l| format!(" {l}"));
+            facts.push((
+                "objective".into(),
+                View::text(format!("{word}{label}: {}", t.curvature(o.node).word())),
+            ));
+        }
+        let size = |dims: &[IndexSet]| dims.iter().map(IndexSet::len).product::<usize>();
+        let n: usize = p.vars.iter().map(|v| size(&v.dims)).sum();
+        let rows: usize = p.constraints.iter().map(|c| size(&c.dims)).sum();
+        facts.push(("size".into(), View::text(format!("{n} variables, {rows} constraints"))));
+        let mut parts = vec![View::styled(name, Role::Strong), View::Facts(facts)];
+        let text = |s: String| Cell::Text(s);
+        let vars = p
+            .vars
+            .iter()
+            .map(|v| {
+                let side = |b: Option<NodeId>| match b.map(|b| p.ir.as_const(b)) {
+                    None => String::new(),
+                    Some(Some(c)) => super::show::number(c),
+                    Some(None) => "given".into(),
+                };
+                vec![
+                    text(v.name.clone()),
+                    text(describe_dims(&v.dims)),
+                    text(side(v.lower)),
+                    text(side(v.upper)),
+                ]
+            })
+            .collect();
+        parts.push(View::Table {
+            head: ["variable", "type", "at least", "at most"].map(String::from).to_vec(),
+            rows: vars,
+        });
+        if !p.constraints.is_empty() {
+            let outputs: Vec<NodeId> = p.constraints.iter().flat_map(|c| sides(&c.sides)).collect();
+            let t = analyze(&p.ir, &outputs);
+            let rows = p
+                .constraints
+                .iter()
+                .map(|c| {
+                    let s = sides(&c.sides);
+                    let words: Vec<&str> = s.iter().map(|n| t.curvature(*n).word()).collect();
+                    let relation = match c.sides {
+                        Sides::Le(..) | Sides::Between(..) => " <= ",
+                        Sides::Ge(..) => " >= ",
+                        Sides::Eq(..) => " == ",
+                    };
+                    vec![
+                        text(c.name.clone()),
+                        Cell::Number(size(&c.dims) as f64),
+                        text(words.join(relation)),
+                    ]
+                })
+                .collect();
+            parts.push(View::Table {
+                head: ["constraint", "rows", "form"].map(String::from).to_vec(),
+                rows,
+            });
+        }
+        View::Stack(parts)
+    }
+}
+
+fn sides(s: &Sides) -> Vec<NodeId> {
+    match *s {
+        Sides::Le(a, b) | Sides::Ge(a, b) | Sides::Eq(a, b) => vec![a, b],
+        Sides::Between(a, b, c) => vec![a, b, c],
+    }
+}
+
+/// The derivation of every curvature, down to where it broke.
+fn why(p: &Problem, name: &str) -> View {
+    let mut outputs: Vec<(String, NodeId)> = vec![];
+    if let Some(o) = &p.objective {
+        outputs.push(("objective".into(), o.node));
+    }
+    for c in &p.constraints {
+        for n in sides(&c.sides) {
+            outputs.push((c.name.clone(), n));
+        }
+    }
+    let nodes: Vec<NodeId> = outputs.iter().map(|o| o.1).collect();
+    let t = analyze(&p.ir, &nodes);
+    let mut parts = vec![View::styled(format!("{name}: how curvature follows"), Role::Strong)];
+    for (label, n) in outputs {
+        parts.push(View::styled(label, Role::Name));
+        parts.push(View::Verbatim(why_lines(&p.ir, &t, n).join("\n")));
+    }
+    View::Stack(parts)
 }

@@ -19,7 +19,7 @@ use std::sync::atomic::AtomicBool;
 
 use indexmap::IndexMap;
 
-use crate::base::value::{IndexSet, Tensor, Value};
+use crate::base::value::{IndexSet, Value};
 use crate::base::view::View;
 use crate::base::{Code, Diagnostic, Diagnostics, SourceId, SourceMap, Span};
 use crate::ir::Catalogue;
@@ -116,7 +116,13 @@ impl Names for Session {
 
 impl Session {
     /// An empty session.
+    ///
+    /// A number of threads is the process's: the first session that asks for one sets it.
     pub fn new(settings: Settings) -> Session {
+        if let Some(n) = settings.threads {
+            // A pool that exists already stays; results do not depend on it.
+            let _ = rayon::ThreadPoolBuilder::new().num_threads(n).build_global();
+        }
         Session {
             settings,
             sources: SourceMap::default(),
@@ -412,11 +418,4 @@ pub(crate) fn instance_name(dims: &[IndexSet], flat: usize) -> String {
     }
     key.reverse();
     key.join(", ")
-}
-
-/// A tensor over index sets from its entries; a mistake of ours if they do not fit.
-pub(crate) fn tensor_of(dims: &[IndexSet], data: Vec<f64>, what: &str, span: Span) -> Result<Tensor, Box<Diagnostic>> {
-    Tensor::dense(dims.to_vec(), data).ok_or_else(|| {
-        Box::new(Diagnostic::new(Code::Internal, format!("`{what}` has the wrong size")).at(span, "here"))
-    })
 }

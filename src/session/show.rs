@@ -3,12 +3,19 @@
 //! Invariant: layout is `report`'s; here is only what is shown.
 
 use crate::base::value::Value;
-use crate::base::view::View;
+use crate::base::view::{Role, View};
 use crate::report::values;
 
-/// `name = value`; values of several lines stand to the right of the name.
+/// `name = value`; a value of several lines stands below its name.
 pub fn named(name: &str, v: &Value) -> View {
-    View::Facts(vec![(format!("{name} ="), values::view(v))])
+    let value = values::view(v);
+    if crate::report::layout::lines(&value).len() > 1 {
+        return View::Stack(vec![
+            View::styled(format!("{name} ="), Role::Faint),
+            View::Facts(vec![(String::new(), value)]),
+        ]);
+    }
+    View::Facts(vec![(format!("{name} ="), value)])
 }
 
 /// What a value is, for messages.

@@ -26,7 +26,7 @@ use crate::forms::conic::{ConeRows, Conic, NotConic, Parts, Side, SquareTerm, pa
 use crate::forms::least_squares::LeastSquares;
 use crate::forms::program::ConicProgram;
 use crate::forms::rows::{Columns, RowsBuilder};
-use crate::ir::{DomainId, InputId, Ir, Node, NodeId, Problem, Sense, Sides, Smooth as Smoothness};
+use crate::ir::{InputId, Ir, Node, NodeId, Problem, Sense, Sides, Smooth as Smoothness};
 use crate::passes::analysis::curvature::{Assumptions, FactsTable, analyze_with};
 use crate::passes::inline::inline_maps;
 
@@ -298,11 +298,7 @@ impl Compiled {
                     d.note("smooth problems with constraints that are not convex are a later part of Ravine")
                 };
                 d = d.help("`inspect … why` shows how far the proof goes");
-                if wanted.is_none() || conic_wanted {
-                    Err(Box::new(d))
-                } else {
-                    Err(Box::new(d))
-                }
+                Err(Box::new(d))
             }
         }
     }
@@ -466,7 +462,13 @@ impl Compiled {
                     .zip(&size)
                     .fold(0.0f64, |w, (g, s)| w.max(g.abs() / (1e-300 + s)));
                 a.residuals.push(("stationarity".into(), worst));
-                a.error = Some(s.error.value);
+                // Scaling rows by unequal weights rounded the entries: a relative change of half an ulp each.
+                let rounding = if data.rounded {
+                    f64::EPSILON * s.condition.value
+                } else {
+                    0.0
+                };
+                a.error = Some(s.error.value + rounding);
                 a.condition = Some(s.condition.value);
                 a.status = if worst <= ask.tolerance.max(1e-12) {
                     Status::Optimal
@@ -933,8 +935,6 @@ fn conic(
     for a in c.aux.clone() {
         all.push(c.ir, a);
     }
-    // Rows with parameters only still need their domain, hence the root.
-    let _ = DomainId::ROOT;
     let b = RowsBuilder::new(&mut problem.ir, all);
     let program = ConicProgram::new(b, &rows, &linear, &squares, &quads).map_err(|e| NotConic {
         node: e.node,
