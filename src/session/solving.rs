@@ -206,9 +206,13 @@ impl Session {
         let entry = self.entry(at, form, &answer, tolerance, (solving - started, ended - solving));
         let data = self.solution(at, &answer, &entry);
         self.keep(c.bind.as_ref().map(|b| b.text.as_str()), data);
+        let doubt = self.doubt(&answer, span);
         let trouble = answer.fault.as_ref().map(|f| self.solve_fault(at, form, f, span));
         sink(Event::Solved(Box::new(entry.clone())));
         self.report.results.push(ResultEntry::Solve(Box::new(entry)));
+        if let Some(d) = doubt {
+            self.tell(d, sink);
+        }
         if let Some(d) = trouble {
             let d = Diagnostic {
                 level: crate::base::Level::Warning,
@@ -217,6 +221,26 @@ impl Session {
             self.tell(d, sink);
         }
         Ok(())
+    }
+
+    /// A warning where the variables deserve little trust.
+    fn doubt(&self, a: &Answer, span: Span) -> Option<Diagnostic> {
+        if let Some((rank, n)) = a.deficient {
+            return Some(
+                Diagnostic::new(Code::SingularSystem, format!("the columns depend on one another: rank {rank} of {n}"))
+                    .at(span, "many answers fit equally well; this is the shortest")
+                    .help("drop columns, or add what decides: `+ 1e-3*sumsq(w)`"),
+            );
+        }
+        let error = a.error.filter(|e| *e > 1e-6 || e.is_nan())?;
+        Some(
+            Diagnostic::new(
+                Code::IllConditioned,
+                format!("the variables may be off by {} of their size", super::show::number(error)),
+            )
+            .at(span, format!("condition {}", super::show::number(a.condition.unwrap_or(f64::NAN))))
+            .help("scale the columns, or take a basis whose columns are less alike"),
+        )
     }
 
     fn positive(&self, e: &Expr, what: &str) -> Found<f64> {

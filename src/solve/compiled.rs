@@ -93,6 +93,8 @@ pub struct Answer {
     pub reproducible: bool,
     /// What was not finite.
     pub fault: Option<Fault>,
+    /// Rank of a least-squares matrix below its number of columns, and that number.
+    pub deficient: Option<(usize, usize)>,
 }
 
 enum Kind {
@@ -282,13 +284,12 @@ impl Compiled {
                 })
             }
             Err(e) => {
-                let mut d = Diagnostic::new(
-                    Code::NoMethodForClass,
-                    format!(
-                        "no method is built yet for this problem: it is not proved convex, since {}",
-                        e.why
-                    ),
-                )
+                let (code, what) = if conic_wanted {
+                    (Code::NotConvex, "an interior-point method needs a convex problem; this one is not proved convex")
+                } else {
+                    (Code::NoMethodForClass, "no method is built yet for this problem: it is not proved convex")
+                };
+                let mut d = Diagnostic::new(code, format!("{what}, since {}", e.why))
                 .at(origin(&problem, e.node), "here");
                 d = if free {
                     d.note(
@@ -389,6 +390,7 @@ impl Compiled {
             log: vec![],
             reproducible: true,
             fault: None,
+            deficient: None,
         }
     }
 
@@ -479,6 +481,7 @@ impl Compiled {
                     a.log.push(note);
                 }
                 if s.rank < n {
+                    a.deficient = Some((s.rank, n));
                     a.reason = format!("rank {} of {n}: among many minimizers the shortest", s.rank);
                 }
                 a.x = s.x;

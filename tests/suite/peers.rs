@@ -103,7 +103,6 @@ fn compare(name: &str, expected: &Value, found: &Value, complaints: &mut Vec<Str
 }
 
 #[test]
-#[ignore = "programs cannot run yet"]
 fn examples_agree_with_peers() {
     let reference = reference();
     let examples = reference["examples"].as_object().expect("an object");
