@@ -220,7 +220,7 @@ impl Lbfgs {
                     &mut next.measures,
                 );
                 next.measures.change = found.length * size;
-                let pairs = self.remember(now, next, memory.is_empty());
+                let pairs = self.remember(now, next, memory.is_empty(), bounds.is_some());
                 let best = now.slots[BEST].number();
                 let reached = next.measures.stationarity;
                 let progress = f - found.value > noise || reached < 0.5 * best;
@@ -259,7 +259,8 @@ impl Lbfgs {
     }
 
     /// Adds the pair of this step, if its curvature is positive beyond rounding; returns how many are kept.
-    fn remember(&self, now: &State, next: &mut State, restart: bool) -> usize {
+    /// The compact form alone needs the products between different pairs.
+    fn remember(&self, now: &State, next: &mut State, restart: bool, compact: bool) -> usize {
         let m = self.memory;
         let State { x, slots, .. } = next;
         let (head, tail) = slots.split_at_mut(STEPS);
@@ -290,7 +291,10 @@ impl Lbfgs {
         }
         let k = steps.len();
         let p = steps.place(k - 1);
-        for j in 0..k {
+        products[p * m + p] = ss;
+        products[m * m + p * m + p] = sy;
+        products[2 * m * m + p * m + p] = yy;
+        for j in (0..k - 1).filter(|_| compact) {
             let q = steps.place(j);
             let (sj, yj) = (steps.get(j), changes.get(j));
             let (s, y) = (steps.get(k - 1), changes.get(k - 1));
