@@ -1211,6 +1211,67 @@ fn foreign_solvers_run_whole_and_say_so() {
 }
 
 #[test]
+fn direct_solves_with_its_error_and_rank() {
+    let card = methods::find("direct").unwrap();
+    let solve = |class: Class, rows: usize, cols: usize, data: &[f64], b: &[f64]| {
+        let a = ravine_linalg::Dense {
+            rows,
+            cols,
+            data: data.to_vec(),
+        };
+        for sparse in [false, true] {
+            let a = match sparse {
+                true => ravine_linalg::Matrix::Sparse(Csr::from_dense(&a)),
+                false => ravine_linalg::Matrix::Dense(a.clone()),
+            };
+            let mut problem = ByForm {
+                class,
+                form: Form::LeastSquares { a, b: b.to_vec() },
+                n: cols,
+            };
+            let run = Run::new(
+                methods::default(card),
+                &mut problem,
+                &Point::plain(vec![0.0; cols]),
+                options(1e-8, 5),
+            );
+            let r = run.unwrap().finish(&mut problem, &no_clock);
+            if sparse {
+                return r;
+            }
+            assert!(r.whole && r.iterations == 1);
+        }
+        unreachable!()
+    };
+    // A line through (0, 1), (1, 3), (2, 4): 7/6 + 3/2 t, residual sum of squares 1/6.
+    let line = [1.0, 0.0, 1.0, 1.0, 1.0, 2.0];
+    let r = solve(Class::LeastSquares, 3, 2, &line, &[1.0, 3.0, 4.0]);
+    assert_eq!(r.claim, Status::Optimal);
+    assert!((r.point.values[0] - 7.0 / 6.0).abs() < 1e-14 && (r.point.values[1] - 1.5).abs() < 1e-14);
+    assert!((r.objective - 1.0 / 6.0).abs() < 1e-14);
+    // A Hilbert system of condition 1.5e10 for ones.
+    let hilbert: Vec<f64> = (0..8)
+        .flat_map(|i| (0..8).map(move |j| 1.0 / f64::from(i + j + 1)))
+        .collect();
+    let b: Vec<f64> = hilbert.chunks(8).map(|row| row.iter().sum()).collect();
+    let r = solve(Class::LinearSystem, 8, 8, &hilbert, &b);
+    assert_eq!(r.claim, Status::Optimal, "{}", r.reason.why);
+    let error = r.point.values.iter().map(|v| (v - 1.0).abs()).fold(0.0, f64::max);
+    assert!(error < 1e-5, "{error:e}");
+    let condition = r.trace.column("condition").unwrap()[1];
+    assert!((1e10..1e11).contains(&condition), "{condition:e}");
+    // Singular and consistent, singular and not.
+    let singular = [1.0, 2.0, 2.0, 4.0];
+    let r = solve(Class::LinearSystem, 2, 2, &singular, &[5.0, 10.0]);
+    assert_eq!(r.claim, Status::Optimal, "{}", r.reason.why);
+    assert!((r.point.values[0] - 1.0).abs() < 1e-12 && (r.point.values[1] - 2.0).abs() < 1e-12);
+    assert_eq!(
+        solve(Class::LinearSystem, 2, 2, &singular, &[5.0, 11.0]).claim,
+        Status::Infeasible
+    );
+}
+
+#[test]
 fn degenerate_sizes() {
     for method in ["newton_tr", "lbfgs"] {
         let mut none = Fun::new(0, |_| Jet::constant(0, 3.0));

@@ -3,7 +3,8 @@
 //! Invariant: fixed variables keep the pattern: their rows and columns are replaced by the identity, so that the
 //! symbolic work is done once per problem.
 
-use ravine_linalg::Csr;
+use ravine_linalg::factor::{Cholesky, Factor as _, SparseCholesky, SparseCholeskyFactor};
+use ravine_linalg::{Csr, Dense};
 
 use crate::solve::method::Fault;
 use crate::solve::oracle::Oracle;
@@ -26,20 +27,71 @@ enum Factor {
     /// Not decided yet.
     Unset,
     /// Lower triangle by rows.
-    Dense(Vec<f64>),
+    Small(Vec<f64>),
+    Dense(Dense, Option<Cholesky>),
+    /// With so little fill that blocks do not pay.
     Sparse(Box<SparseFactor>),
+    Blocks(Box<Blocks>),
     /// The factor would be too large.
     TooLarge,
+}
+
+/// A sparse factor by dense blocks, for patterns with much fill.
+struct Blocks {
+    symbolic: SparseCholesky,
+    /// Upper triangle, and where each entry of the lower one goes.
+    upper: Csr,
+    places: Vec<usize>,
+    factor: Option<SparseCholeskyFactor>,
+}
+
+impl Blocks {
+    fn new(lower: &Csr) -> Option<Blocks> {
+        let mut numbered = lower.clone();
+        numbered.values.iter_mut().enumerate().for_each(|(k, v)| *v = k as f64);
+        let mut upper = numbered.transpose();
+        let mut places = vec![0; lower.values.len()];
+        upper
+            .values
+            .iter()
+            .enumerate()
+            .for_each(|(at, k)| places[*k as usize] = at);
+        upper.values.fill(0.0);
+        let symbolic = SparseCholesky::symbolic(&upper).ok()?;
+        Some(Blocks {
+            symbolic,
+            upper,
+            places,
+            factor: None,
+        })
+    }
+    fn factor(&mut self, lower: &Csr, free: &[bool], shift: f64) -> bool {
+        for i in 0..lower.rows {
+            for k in lower.indptr[i]..lower.indptr[i + 1] {
+                let j = lower.indices[k];
+                self.upper.values[self.places[k]] = match (free[i] && free[j], i == j) {
+                    (true, _) => lower.values[k],
+                    // With the shift on top the fixed variable keeps a positive pivot.
+                    (false, true) => 1.0,
+                    (false, false) => 0.0,
+                };
+            }
+        }
+        self.factor = self.symbolic.numeric(&self.upper, shift).ok();
+        self.factor.is_some()
+    }
 }
 
 /// Entries of a Hessian beyond which products are used without asking for it.
 const MOST_ENTRIES: usize = 20_000_000;
 /// Below this size a dense factor is no slower than a sparse one.
 const SMALL: usize = 40;
+/// Dense factors up to here are made in place; larger ones by blocks.
+const IN_PLACE: usize = 150;
 /// Largest dense factor.
 const LARGEST_DENSE: usize = 3000;
-/// Entries of a sparse factor beyond which products are the better way.
-const LARGEST_SPARSE: usize = 20_000_000;
+/// Entries of a sparse factor beyond which blocks pay.
+const LITTLE_FILL: usize = 1_000_000;
 
 impl Curvature {
     /// For a problem's variables: by entries where the oracle offers them and they fit, else by products.
@@ -71,7 +123,7 @@ impl Curvature {
     }
     /// Can the Hessian last evaluated be factorized in reasonable space?
     pub fn can_factor(&self) -> bool {
-        matches!(self.factor, Factor::Dense(_) | Factor::Sparse(_))
+        !matches!(self.factor, Factor::Unset | Factor::TooLarge)
     }
     /// Evaluates the Hessian at `x`, if entries are asked for.
     pub fn evaluate(&mut self, problem: &mut dyn Oracle, x: &[f64]) -> Result<(), Fault> {
@@ -86,10 +138,13 @@ impl Curvature {
             self.analysed.1.clone_from(&self.lower.indices);
             let dense = n <= SMALL || 4 * self.lower.values.len() > n * n;
             self.factor = match (dense, n <= LARGEST_DENSE) {
-                (true, true) => Factor::Dense(vec![]),
+                (true, true) if n <= IN_PLACE => Factor::Small(vec![]),
+                (true, true) => Factor::Dense(Dense::zeros(n, n), None),
                 (true, false) => Factor::TooLarge,
-                _ => SparseFactor::analyse(&self.lower, LARGEST_SPARSE)
-                    .map_or(Factor::TooLarge, |f| Factor::Sparse(Box::new(f))),
+                _ => match SparseFactor::analyse(&self.lower, LITTLE_FILL.min(n.saturating_mul(60))) {
+                    Some(f) => Factor::Sparse(Box::new(f)),
+                    None => Blocks::new(&self.lower).map_or(Factor::TooLarge, |b| Factor::Blocks(Box::new(b))),
+                },
             };
         }
         match self.lower.values.iter().position(|v| !v.is_finite()) {
@@ -190,22 +245,17 @@ impl Curvature {
         match &mut self.factor {
             Factor::Unset | Factor::TooLarge => false,
             Factor::Sparse(f) => f.factor(&self.lower, free, shift),
-            Factor::Dense(l) => {
+            Factor::Blocks(b) => b.factor(&self.lower, free, shift),
+            Factor::Dense(a, f) => {
+                a.data.fill(0.0);
+                fill_lower(&self.lower, free, shift, &mut a.data);
+                *f = Cholesky::new(a, 0.0).ok();
+                f.is_some()
+            }
+            Factor::Small(l) => {
                 l.clear();
                 l.resize(n * n, 0.0);
-                for i in 0..n {
-                    if !free[i] {
-                        l[i * n + i] = 1.0;
-                        continue;
-                    }
-                    for k in self.lower.indptr[i]..self.lower.indptr[i + 1] {
-                        let j = self.lower.indices[k];
-                        if free[j] {
-                            l[i * n + j] = self.lower.values[k];
-                        }
-                    }
-                    l[i * n + i] += shift;
-                }
+                fill_lower(&self.lower, free, shift, l);
                 dense_cholesky(n, l)
             }
         }
@@ -215,7 +265,9 @@ impl Curvature {
         match &self.factor {
             Factor::Unset | Factor::TooLarge => b.fill(0.0),
             Factor::Sparse(f) => f.solve(b, &mut self.work.borrow_mut()),
-            Factor::Dense(l) => {
+            Factor::Blocks(f) => f.factor.iter().for_each(|f| f.solve(b)),
+            Factor::Dense(_, f) => f.iter().for_each(|f| f.solve(b)),
+            Factor::Small(l) => {
                 let n = self.n;
                 for i in 0..n {
                     let s: f64 = l[i * n..i * n + i].iter().zip(&*b).map(|(a, x)| a * x).sum();
@@ -230,6 +282,24 @@ impl Curvature {
                 }
             }
         }
+    }
+}
+
+/// The free block plus `shift` times the identity, and the identity elsewhere, into zeros.
+fn fill_lower(lower: &Csr, free: &[bool], shift: f64, out: &mut [f64]) {
+    let n = lower.rows;
+    for i in 0..n {
+        if !free[i] {
+            out[i * n + i] = 1.0;
+            continue;
+        }
+        for k in lower.indptr[i]..lower.indptr[i + 1] {
+            let j = lower.indices[k];
+            if free[j] {
+                out[i * n + j] = lower.values[k];
+            }
+        }
+        out[i * n + i] += shift;
     }
 }
 
@@ -252,4 +322,65 @@ fn dense_cholesky(n: usize, a: &mut [f64]) -> bool {
         row[i] = d.sqrt();
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every kind of factor solves the same systems, fixed variables included.
+    #[test]
+    fn all_kinds_agree() {
+        // A five-point star on a grid, lower triangle.
+        let side = 14;
+        let n = side * side;
+        let mut entries = vec![];
+        for i in 0..n {
+            entries.push((i, i, 4.0 + (i % 3) as f64));
+            if i % side > 0 {
+                entries.push((i, i - 1, -1.0));
+            }
+            if i >= side {
+                entries.push((i, i - side, -1.5));
+            }
+        }
+        let lower = Csr::from_triplets(n, n, &entries);
+        let free: Vec<bool> = (0..n).map(|i| i % 7 != 3).collect();
+        let b: Vec<f64> = (0..n).map(|i| f64::from(i as u32 % 11) - 5.0).collect();
+        let mut answers: Vec<Vec<f64>> = vec![];
+        for factor in [
+            Factor::Small(vec![]),
+            Factor::Dense(Dense::zeros(n, n), None),
+            Factor::Sparse(Box::new(SparseFactor::analyse(&lower, usize::MAX).expect("fits"))),
+            Factor::Blocks(Box::new(Blocks::new(&lower).expect("analysed"))),
+        ] {
+            let mut h = Curvature::new(n, true);
+            h.lower = lower.clone();
+            h.factor = factor;
+            assert!(h.factor(&free, 0.25));
+            let mut x = b.clone();
+            h.solve(&mut x);
+            answers.push(x);
+            assert!(!h.factor(&free, -30.0), "indefinite");
+        }
+        let mut residual: Vec<f64> = b.iter().map(|v| -v).collect();
+        for &(i, j, v) in &entries {
+            let x = &answers[0];
+            if free[i] && free[j] {
+                residual[i] += v * x[j];
+                if i != j {
+                    residual[j] += v * x[i];
+                }
+            }
+        }
+        for i in 0..n {
+            let own = if free[i] { 0.25 * answers[0][i] } else { answers[0][i] };
+            // A fixed variable keeps its own entry of the right side, up to the shift.
+            assert!((residual[i] + own).abs() < 1e-12);
+            for other in &answers[1..] {
+                let close = (other[i] - answers[0][i]).abs() < 1e-12;
+                assert!(close || !free[i]);
+            }
+        }
+    }
 }

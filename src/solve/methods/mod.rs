@@ -6,6 +6,7 @@ pub mod clarabel;
 pub mod compact;
 pub mod conditions;
 pub mod curvature;
+pub mod direct;
 pub mod lbfgs;
 pub mod line_search;
 pub mod newton_tr;
@@ -22,7 +23,7 @@ use super::errors::{self, Given};
 use super::method::{Method, MethodCard, Settings};
 
 /// All methods, in the order of the reference.
-pub const CARDS: &[&MethodCard] = &[&newton_tr::CARD, &lbfgs::CARD, &clarabel::CARD];
+pub const CARDS: &[&MethodCard] = &[&newton_tr::CARD, &lbfgs::CARD, &clarabel::CARD, &direct::CARD];
 
 /// The card of a method by name or alias.
 pub fn find(name: &str) -> Option<&'static MethodCard> {
