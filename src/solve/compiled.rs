@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ravine_linalg::clarabel_adapter::{ConicSettings, ConicStatus, solve_conic};
+use ravine_linalg::clarabel_adapter::{ConicSettings, ConicSolution, ConicStatus, solve_conic};
 use ravine_linalg::{Csr, Dense};
 
 use super::Bounds;
@@ -14,6 +14,7 @@ use super::choose::{DENSE_VARIABLES, HESSIAN_ENTRIES_PER_VARIABLE, choose};
 use super::method::{Class, Method, Seed};
 use super::methods;
 use super::model::Model;
+use super::polish;
 use super::run::{Options, Run};
 use super::smooth::Smooth;
 use super::state::Point;
@@ -24,7 +25,7 @@ use crate::base::{Code, Diagnostic, Tensor};
 use crate::exec::{Fault, Machine, Plan};
 use crate::forms::conic::{ConeRows, Conic, NotConic, Parts, Side, SquareTerm, parts};
 use crate::forms::least_squares::LeastSquares;
-use crate::forms::program::ConicProgram;
+use crate::forms::program::{BoundConic, ConicProgram};
 use crate::forms::rows::{Columns, RowsBuilder};
 use crate::ir::{InputId, Ir, Node, NodeId, Problem, Sense, Sides, Smooth as Smoothness};
 use crate::passes::analysis::curvature::{Assumptions, FactsTable, analyze_with};
@@ -432,8 +433,9 @@ impl Compiled {
         ls.rows.bind(ask.params);
         let data = ls.data()?;
         if data.negative_weight {
-            a.status = Status::Unbounded;
-            a.reason = "a weight is negative".into();
+            // Not a sum of squares after all; nothing is proved about it.
+            a.status = Status::Stalled;
+            a.reason = "a weight is negative, so this is no sum of squares".into();
             return Ok(a);
         }
         let (m, n) = (data.a.rows, data.a.cols);
@@ -554,8 +556,10 @@ impl Compiled {
                 break;
             }
         }
+        let Some((mut s, mut d)) = best else { return Ok(a) };
+        let mut stop = interrupted;
+        log.extend(second_look(&bound, ask.tolerance, &mut s, &mut d, &mut stop));
         a.log = log;
-        let Some((s, d)) = best else { return Ok(a) };
         a.iterations = Some(u64::from(s.iterations));
         match s.status {
             ConicStatus::PrimalInfeasible if verify::proves_infeasible(&bound.form, &s.z) => {
@@ -768,6 +772,51 @@ impl Compiled {
         }
         Ok(a)
     }
+}
+
+/// Solves the equations of the active set to full precision, and looks for a certificate where the solver's own does not
+/// hold or it returned neither an answer nor a certificate; says what was done.
+fn second_look(
+    bound: &BoundConic,
+    tolerance: f64,
+    s: &mut ConicSolution,
+    d: &mut verify::DualCheck,
+    stop: &mut dyn FnMut() -> bool,
+) -> Option<String> {
+    let form = &bound.form;
+    let stuck = matches!(
+        s.status,
+        ConicStatus::AlmostSolved | ConicStatus::NumericalError | ConicStatus::MaxIterations
+    );
+    match s.status {
+        ConicStatus::Interrupted | ConicStatus::MaxTime => return None,
+        ConicStatus::PrimalInfeasible if verify::proves_infeasible(form, &s.z) => return None,
+        ConicStatus::DualInfeasible if verify::proves_unbounded(form, &s.x) => return None,
+        ConicStatus::Solved | ConicStatus::AlmostSolved | ConicStatus::NumericalError | ConicStatus::MaxIterations => {
+            if let Some((x, z)) = polish::polish(form, bound.constant, &s.x, &s.z, &s.s) {
+                (s.x, s.z) = (x, z);
+                *d = verify::dual(form, bound.constant, &s.x, &s.z);
+                let good = d.stationarity.max(gap(form, bound.constant, &s.x, d)) <= tolerance;
+                if good {
+                    s.status = ConicStatus::Solved;
+                }
+                return Some("the equations of the active set were solved again, to full precision".into());
+            }
+            if !stuck {
+                return None;
+            }
+        }
+        _ => {}
+    }
+    if let Some(z) = polish::multipliers(form, stop) {
+        s.z = z;
+        s.status = ConicStatus::PrimalInfeasible;
+        return Some("multipliers that prove it infeasible were found by a problem of their own".into());
+    }
+    let x = polish::direction(form, stop)?;
+    s.x = x;
+    s.status = ConicStatus::DualInfeasible;
+    Some("a direction of descent without end was found by a problem of its own".into())
 }
 
 /// The relative gap of a conic pair.

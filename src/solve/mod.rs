@@ -11,6 +11,7 @@ pub mod method;
 pub mod methods;
 pub mod model;
 pub mod oracle;
+pub mod polish;
 pub mod run;
 pub mod smooth;
 pub mod state;

@@ -12,6 +12,7 @@ mod check;
 mod cli;
 mod diagnostics;
 mod exec;
+mod forms;
 mod harness;
 mod hostile;
 mod interp;

@@ -1,0 +1,216 @@
+//! Second looks at what an interior-point solver returned: the equations of its active set solved to full precision, and
+//! certificates sought as problems of their own.
+//!
+//! Invariant: a second look replaces the first only if every residual recomputed from the form says that it is better.
+
+use ravine_linalg::clarabel_adapter::{Cone, ConicForm, ConicSettings, ConicStatus, solve_conic};
+use ravine_linalg::solve::solve_linear;
+use ravine_linalg::{Csr, Matrix};
+
+use super::verify;
+
+/// Unknowns up to which the equations of the active set are solved.
+const LARGEST: usize = 1_500;
+/// Unknowns up to which that is done densely.
+const DENSE: usize = 150;
+
+/// The point and multipliers of the same active set, by refined factorization: exact where the active set is right and
+/// the equations are regular. `None` for second-order and exponential cones, large systems, or where it is no better.
+pub fn polish(form: &ConicForm, constant: f64, x: &[f64], z: &[f64], s: &[f64]) -> Option<(Vec<f64>, Vec<f64>)> {
+    let (n, m) = (x.len(), z.len());
+    let mut equations = vec![false; m];
+    let mut at = 0;
+    for c in &form.cones {
+        match c {
+            Cone::Zero(k) => equations[at..at + k].fill(true),
+            Cone::Nonneg(_) => {}
+            _ => return None,
+        }
+        at += c.rows();
+    }
+    let active: Vec<usize> = (0..m).filter(|i| equations[*i] || z[*i] > s[*i]).collect();
+    let size = n + active.len();
+    // Without curvature the active rows must settle the point alone.
+    let vertex = form.p.values.is_empty().then_some(active.len() == n);
+    if size > LARGEST || size == 0 || vertex == Some(false) {
+        return None;
+    }
+    let mut entries = vec![];
+    for i in 0..n {
+        for (j, v) in entries_of(&form.p, i) {
+            entries.push((i, j, v));
+        }
+    }
+    for (k, row) in active.iter().enumerate() {
+        for (j, v) in entries_of(&form.a, *row) {
+            entries.push((n + k, j, v));
+            entries.push((j, n + k, v));
+        }
+    }
+    let kkt = Csr::from_triplets(size, size, &entries);
+    let kkt = if size <= DENSE {
+        Matrix::Dense(kkt.to_dense())
+    } else {
+        Matrix::Sparse(kkt)
+    };
+    // In differences to the point at hand, so that a singular system moves it as little as it must.
+    let (mut px, mut atz) = (vec![0.0; n], vec![0.0; n]);
+    form.p.mul_vec(x, &mut px);
+    let mut held = vec![0.0; m];
+    active.iter().for_each(|i| held[*i] = z[*i]);
+    form.a.mul_vec_transposed(&held, &mut atz);
+    let mut ax = vec![0.0; m];
+    form.a.mul_vec(x, &mut ax);
+    let mut rhs: Vec<f64> = (0..n).map(|i| -(px[i] + form.q[i] + atz[i])).collect();
+    rhs.extend(active.iter().map(|i| form.b[*i] - ax[*i]));
+    let solved = solve_linear(&kkt, &rhs).ok()?;
+    let mut point: Vec<f64> = x.iter().zip(&solved.x).map(|(a, d)| a + d).collect();
+    let mut multipliers = held;
+    for (i, d) in active.iter().zip(&solved.x[n..]) {
+        multipliers[*i] += d;
+    }
+    // A bound that is active holds exactly, not to the last bit but one.
+    for i in &active {
+        if let [(j, v)] = entries_of(&form.a, *i).collect::<Vec<_>>()[..]
+            && v.abs() == 1.0
+        {
+            point[j] = form.b[*i] * v;
+        }
+    }
+    // Multipliers of the wrong sign by rounding only.
+    let size_z = multipliers.iter().fold(0.0f64, |w, v| w.max(v.abs()));
+    for i in active.iter().filter(|i| !equations[**i]) {
+        if multipliers[*i] < 0.0 && multipliers[*i] > -1e-13 * (1.0 + size_z) {
+            multipliers[*i] = 0.0;
+        }
+    }
+    let old = worth(form, constant, &equations, x, z);
+    let new = worth(form, constant, &equations, &point, &multipliers);
+    (new.is_finite() && new < old).then_some((point, multipliers))
+}
+
+/// The largest residual of a pair: rows, stationarity, dual cone and gap, each relative.
+fn worth(form: &ConicForm, constant: f64, equations: &[bool], x: &[f64], z: &[f64]) -> f64 {
+    let mut ax = vec![0.0; z.len()];
+    form.a.mul_vec(x, &mut ax);
+    let mut worst = 0.0f64;
+    for i in 0..z.len() {
+        let off = ax[i] - form.b[i];
+        let off = if equations[i] { off.abs() } else { off.max(0.0) };
+        worst = worst.max(off / (1.0 + form.b[i].abs()));
+    }
+    let d = verify::dual(form, constant, x, z);
+    let mut px = vec![0.0; x.len()];
+    form.p.mul_vec(x, &mut px);
+    let f = 0.5 * ravine_linalg::reduce::dot(x, &px) + ravine_linalg::reduce::dot(&form.q, x) + constant;
+    let gap = (f - d.objective).abs() / (1.0 + f.abs());
+    let all = [worst, d.stationarity, d.outside, gap];
+    if all.iter().any(|v| v.is_nan()) {
+        return f64::INFINITY;
+    }
+    all.into_iter().fold(0.0, f64::max)
+}
+
+/// A direction that proves the problem unbounded (or infeasible), found as the solution of a problem that is itself
+/// bounded: `min q'd` with `P d = 0`, `-A d` in the cone, `q'd >= -1`.
+pub fn direction(form: &ConicForm, interrupted: &mut dyn FnMut() -> bool) -> Option<Vec<f64>> {
+    let n = form.q.len();
+    let mut entries = vec![];
+    let mut rows = 0;
+    for i in 0..n {
+        if entries_of(&form.p, i).any(|e| e.1 != 0.0) {
+            entries.extend(entries_of(&form.p, i).map(|(j, v)| (rows, j, v)));
+            rows += 1;
+        }
+    }
+    let mut cones = vec![Cone::Zero(rows)];
+    for i in 0..form.a.rows {
+        entries.extend(entries_of(&form.a, i).map(|(j, v)| (rows + i, j, v)));
+    }
+    rows += form.a.rows;
+    cones.extend(&form.cones);
+    entries.extend(
+        form.q
+            .iter()
+            .enumerate()
+            .filter(|e| *e.1 != 0.0)
+            .map(|(j, v)| (rows, j, -v)),
+    );
+    cones.push(Cone::Nonneg(1));
+    let mut b = vec![0.0; rows];
+    b.push(1.0);
+    let ray = ConicForm {
+        p: Csr::zeros(n, n),
+        q: form.q.clone(),
+        a: Csr::from_triplets(rows + 1, n, &entries),
+        b,
+        cones,
+    };
+    let found = settled(&ray, interrupted)?;
+    verify::proves_unbounded(form, &found).then_some(found)
+}
+
+/// Multipliers that prove the constraints infeasible: `min b'z` with `A'z = 0`, `z` in the dual cone, `b'z >= -1`.
+/// `None` with exponential cones.
+pub fn multipliers(form: &ConicForm, interrupted: &mut dyn FnMut() -> bool) -> Option<Vec<f64>> {
+    let (n, m) = (form.q.len(), form.b.len());
+    let mut entries = vec![];
+    for i in 0..m {
+        entries.extend(entries_of(&form.a, i).map(|(j, v)| (j, i, v)));
+    }
+    let mut cones = vec![Cone::Zero(n)];
+    let (mut rows, mut at) = (n, 0);
+    for c in &form.cones {
+        match c {
+            Cone::Zero(_) => {}
+            Cone::Nonneg(k) | Cone::SecondOrder(k) => {
+                entries.extend((0..*k).map(|i| (rows + i, at + i, -1.0)));
+                rows += k;
+                cones.push(*c);
+            }
+            _ => return None,
+        }
+        at += c.rows();
+    }
+    entries.extend(
+        form.b
+            .iter()
+            .enumerate()
+            .filter(|e| *e.1 != 0.0)
+            .map(|(i, v)| (rows, i, -v)),
+    );
+    cones.push(Cone::Nonneg(1));
+    let mut b = vec![0.0; rows];
+    b.push(1.0);
+    let farkas = ConicForm {
+        p: Csr::zeros(m, m),
+        q: form.b.clone(),
+        a: Csr::from_triplets(rows + 1, m, &entries),
+        b,
+        cones,
+    };
+    let mut found = settled(&farkas, interrupted)?;
+    // Rounding outside the cone is moved inside, where that is possible coordinate by coordinate.
+    let mut at = 0;
+    for c in &form.cones {
+        if let Cone::Nonneg(k) = c {
+            found[at..at + k].iter_mut().for_each(|v| *v = v.max(0.0));
+        }
+        at += c.rows();
+    }
+    verify::proves_infeasible(form, &found).then_some(found)
+}
+
+fn settled(form: &ConicForm, interrupted: &mut dyn FnMut() -> bool) -> Option<Vec<f64>> {
+    let settings = ConicSettings {
+        tol: 1e-10,
+        ..ConicSettings::default()
+    };
+    let found = solve_conic(form, &settings, interrupted, &mut |_| {}).ok()?;
+    matches!(found.status, ConicStatus::Solved | ConicStatus::AlmostSolved).then_some(found.x)
+}
+
+fn entries_of(a: &Csr, i: usize) -> impl Iterator<Item = (usize, f64)> + '_ {
+    let (c, v) = a.row(i);
+    c.iter().copied().zip(v.iter().copied())
+}
