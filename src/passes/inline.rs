@@ -1,22 +1,23 @@
 //! Entries of computed arrays: reading one entry of a map is computing that entry.
 //!
-//! Invariant: the result reads no map; loops inside a map's body are cloned where the entry is read.
+//! Invariant: the result reads no map with variables in it (one of data is computed once per binding and stays); loops
+//! inside a map's body are cloned where the entry is read.
 
 use std::collections::HashMap;
 
+use super::derive::Depends;
 use super::subst::Subst;
 use crate::ir::{Ir, Node, NodeId, Pos};
 
-/// The same scalar or array with every entry read from a [`Node::Map`] of variables replaced by the map's body there.
-/// Maps of data alone stay: they are computed once per binding.
+/// The same scalar or array with every entry read from a [`Node::Map`] that depends on a variable replaced by the map's
+/// body there.
 pub fn inline_maps(ir: &mut Ir, root: NodeId) -> NodeId {
-    inline_where(ir, root, |ir, array, _| {
-        matches!(ir.node(array), Node::Map { .. }) && ir.reachable(&[array]).into_iter().any(|n| ir.is_var(n))
-    })
+    let mut depends = Depends::on_vars(ir);
+    inline_where(ir, root, |ir, array, _| depends.has(ir, array))
 }
 
-/// [`inline_maps`] for those reads (a map and the positions) that `wanted` admits.
-pub fn inline_where(ir: &mut Ir, root: NodeId, wanted: impl Fn(&Ir, NodeId, &[Pos]) -> bool) -> NodeId {
+/// Replaces those reads (a map and the positions) that `wanted` admits.
+pub fn inline_where(ir: &mut Ir, root: NodeId, mut wanted: impl FnMut(&Ir, NodeId, &[Pos]) -> bool) -> NodeId {
     let mut done: HashMap<NodeId, NodeId> = HashMap::new();
     let mut stack = vec![(root, false)];
     while let Some((n, ready)) = stack.pop() {
