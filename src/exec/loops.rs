@@ -3,9 +3,11 @@
 //! Invariant: what is computed, and in which order values are added, depends on the plan and the data only, never on
 //! the number of threads.
 
+use ravine_linalg::lanes::kernels;
 use rayon::prelude::*;
 
-use super::plan::{Addr, Instr, LANES, Level, Loop, OutKind, Plan, SlotId};
+use super::plan::{Addr, Instr, LANES, Level, Loop, OutKind, Plan, Reg, SlotId};
+use super::tune::{Fused, Num};
 use super::{Bound, Fault, Slot};
 use crate::ir::IndexId;
 use crate::ir::atom::{Partial, Reduce};
@@ -14,6 +16,8 @@ use crate::ir::atom::{Partial, Reduce};
 const PARALLEL_WORK: usize = 200_000;
 /// Tasks evaluated before their buffered outputs are merged.
 const WAVE: usize = 64;
+/// Lanes from which a segment has blocks of its own: its positions then advance evenly and need no lists.
+const ALONE: usize = 64;
 
 /// Everything a loop reads.
 pub struct Ctx<'a> {
@@ -23,11 +27,15 @@ pub struct Ctx<'a> {
 }
 
 /// Registers and index positions of one level.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 struct LevelState {
     regs: Vec<Vec<f64>>,
-    /// Positions of `Level::indices`, by lane.
+    /// Registers that stand for entries of an array, side by side: which, and the first.
+    seen: Vec<Option<(SlotId, usize)>>,
+    /// Positions of `Level::indices`, by lane; listed only where they do not advance evenly or are asked for.
     pos: Vec<Vec<i64>>,
+    /// First position and step of `Level::indices` in a straight block.
+    line: Vec<(i64, i64)>,
     /// Lane of the parent's block that each lane belongs to.
     parent_lane: Vec<u32>,
     /// First flattened instance of the block.
@@ -38,7 +46,54 @@ struct LevelState {
     straight: bool,
 }
 
+impl LevelState {
+    fn position(&self, index: usize, lane: usize) -> i64 {
+        if self.straight {
+            let (start, step) = self.line[index];
+            start + step * lane as i64
+        } else {
+            self.pos[index][lane]
+        }
+    }
+    /// The lanes of an operand.
+    fn operand<'a>(&'a self, cx: &'a Ctx<'_>, r: Reg) -> &'a [f64] {
+        match self.seen[r as usize] {
+            None => &self.regs[r as usize][..self.n],
+            Some((slot, first)) => {
+                let all = cx.slots[slot.0 as usize].entries().unwrap_or(&[]);
+                &all[first..first + self.n]
+            }
+        }
+    }
+    /// Fills a register from others of the level.
+    fn fill(&mut self, dst: Reg, f: impl FnOnce(&LevelState, &mut [f64])) {
+        let mut d = std::mem::take(&mut self.regs[dst as usize]);
+        f(self, &mut d[..self.n]);
+        self.regs[dst as usize] = d;
+    }
+}
+
+fn value(cx: &Ctx<'_>, n: Num) -> f64 {
+    match n {
+        Num::Literal(v) => v,
+        Num::Root { slot, negative } => {
+            let v = cx.slots[slot.0 as usize].scalar();
+            if negative { -v } else { v }
+        }
+    }
+}
+
+/// What a loop keeps from one evaluation to the next, so that the second allocates nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    worker: Option<Worker>,
+    partials: Vec<Tree>,
+    /// The outputs while the loop runs.
+    pub outs: Vec<Vec<f64>>,
+}
+
 /// Scratch of one thread for one loop.
+#[derive(Clone, Debug)]
 pub struct Worker {
     levels: Vec<LevelState>,
     offsets: Vec<i64>,
@@ -73,7 +128,8 @@ enum Sink<'a> {
 }
 
 /// Results of a loop: one array (or one number) per output.
-pub fn run(cx: &Ctx<'_>, lp: &Loop, outs: &mut [Vec<f64>]) -> Result<(), Fault> {
+pub fn run(cx: &Ctx<'_>, lp: &Loop, scratch: &mut Scratch) -> Result<(), Fault> {
+    let Scratch { worker, partials, outs } = scratch;
     let total = cx.domains[lp.levels[0].domain.index()].total;
     let block = block_size(lp.cost);
     let blocks = total.div_ceil(block);
@@ -88,14 +144,13 @@ pub fn run(cx: &Ctx<'_>, lp: &Loop, outs: &mut [Vec<f64>]) -> Result<(), Fault> 
             }
         }
     }
-    let mut partials: Vec<Tree> = vec![Tree::default(); lp.outs.len()];
+    partials.resize(lp.outs.len(), Tree::default());
+    partials.iter_mut().for_each(|t| t.parts.clear());
     let work = total.saturating_mul(lp.cost.max(1));
     if work < PARALLEL_WORK || blocks < 2 || rayon::current_num_threads() == 1 {
-        let mut w = Worker::new(cx, lp);
-        let mut sink = Sink::Direct {
-            arrays: outs,
-            partials: &mut partials,
-        };
+        let w = worker.get_or_insert_with(|| Worker::new(cx, lp));
+        w.refresh(cx, lp);
+        let mut sink = Sink::Direct { arrays: outs, partials };
         for b in 0..blocks {
             w.outer_block(cx, lp, b * block, ((b + 1) * block).min(total), &mut sink);
             if let Some(f) = w.fault.take() {
@@ -127,7 +182,7 @@ pub fn run(cx: &Ctx<'_>, lp: &Loop, outs: &mut [Vec<f64>]) -> Result<(), Fault> 
                 )
                 .collect();
             for sink in done {
-                sink?.merge(lp, outs, &mut partials);
+                sink?.merge(lp, outs, partials);
             }
             wave = end;
         }
@@ -174,7 +229,7 @@ fn block_size(cost: usize) -> usize {
 
 /// Partials of consecutive blocks, combined by a tree whose shape depends on their number only. Holds one partial for
 /// each bit of that number.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 struct Tree {
     /// Subtrees, largest first, with their heights.
     parts: Vec<(u32, Partial)>,
@@ -269,6 +324,15 @@ enum Offsets {
     Listed,
 }
 
+/// Where a level keeps the positions of an index that a level below inherits.
+fn inherited(lp: &Loop, parent: usize, i: IndexId) -> usize {
+    lp.levels[parent]
+        .indices
+        .iter()
+        .position(|x| *x == i)
+        .unwrap_or_default()
+}
+
 impl Worker {
     /// Scratch for `lp` with constants and uniforms filled in.
     pub fn new(cx: &Ctx<'_>, lp: &Loop) -> Worker {
@@ -280,21 +344,32 @@ impl Worker {
                 for &(r, v) in &l.constants {
                     regs[r as usize].fill(v);
                 }
-                for &(r, s) in &l.uniforms {
-                    regs[r as usize].fill(cx.slots[s.0 as usize].scalar());
-                }
                 LevelState {
                     regs,
+                    seen: vec![None; l.regs],
+                    line: vec![(0, 0); l.indices.len()],
                     pos: vec![vec![0; LANES]; l.indices.len()],
                     parent_lane: vec![0; LANES],
                     ..LevelState::default()
                 }
             })
             .collect();
-        Worker {
+        let mut w = Worker {
             levels,
             offsets: vec![0; LANES],
             fault: None,
+        };
+        w.refresh(cx, lp);
+        w
+    }
+
+    /// Takes over the root scalars of a new evaluation.
+    fn refresh(&mut self, cx: &Ctx<'_>, lp: &Loop) {
+        self.fault = None;
+        for (l, st) in lp.levels.iter().zip(&mut self.levels) {
+            for &(r, s) in &l.uniforms {
+                st.regs[r as usize].fill(cx.slots[s.0 as usize].scalar());
+            }
         }
     }
 
@@ -317,6 +392,24 @@ impl Worker {
         let (head, tail) = self.levels.split_at_mut(level);
         let st = &mut tail[0];
         st.straight &= csr.is_none() && shape.indices.len() == 1;
+        if st.straight {
+            for (k, &i) in l.indices.iter().enumerate() {
+                st.line[k] = match l.parent {
+                    Some(parent) if !shape.indices.contains(&i) => (
+                        head[parent].position(inherited(lp, parent, i), st.parent_lane[0] as usize),
+                        0,
+                    ),
+                    _ => (ordinal as i64, 1),
+                };
+                if l.positions {
+                    let (start, step) = st.line[k];
+                    for (lane, p) in st.pos[k][..st.n].iter_mut().enumerate() {
+                        *p = start + step * lane as i64;
+                    }
+                }
+            }
+            return;
+        }
         for (k, &i) in l.indices.iter().enumerate() {
             let pos = &mut st.pos[k];
             if let Some(dim) = shape.indices.iter().position(|x| *x == i) {
@@ -328,30 +421,27 @@ impl Worker {
                         }
                     }
                     None => {
-                        let below: usize = shape.lens[dim + 1..].iter().product();
-                        let len = shape.lens[dim];
-                        let per: usize = shape.lens.iter().product();
-                        if st.straight {
-                            for (lane, p) in pos[..st.n].iter_mut().enumerate() {
-                                *p = (ordinal + lane) as i64;
-                            }
-                        } else {
-                            for (lane, p) in pos[..st.n].iter_mut().enumerate() {
-                                let own = (st.first + lane) % per.max(1);
-                                *p = ((own / below.max(1)) % len.max(1)) as i64;
+                        // An odometer: no division by lane.
+                        let below = shape.lens[dim + 1..].iter().product::<usize>().max(1);
+                        let len = shape.lens[dim].max(1);
+                        let (mut rest, mut at) = (st.first % below, st.first / below % len);
+                        for p in &mut pos[..st.n] {
+                            *p = at as i64;
+                            rest += 1;
+                            if rest == below {
+                                rest = 0;
+                                at += 1;
+                                if at == len {
+                                    at = 0;
+                                }
                             }
                         }
                     }
                 }
             } else if let Some(parent) = l.parent {
-                let from = lp.levels[parent]
-                    .indices
-                    .iter()
-                    .position(|x| *x == i)
-                    .unwrap_or_default();
-                let src = &head[parent].pos[from];
+                let from = inherited(lp, parent, i);
                 for lane in 0..st.n {
-                    pos[lane] = src[st.parent_lane[lane] as usize];
+                    pos[lane] = head[parent].position(from, st.parent_lane[lane] as usize);
                 }
             }
         }
@@ -372,28 +462,47 @@ impl Worker {
         let n = self.levels[level].n;
         for instr in &l.code {
             match instr {
-                Instr::Op1 { f, dst, a } => {
-                    let regs = &mut self.levels[level].regs;
-                    let mut d = std::mem::take(&mut regs[*dst as usize]);
-                    f(&mut d[..n], &regs[*a as usize][..n]);
-                    regs[*dst as usize] = d;
+                Instr::Op1 { f, dst, a, .. } => {
+                    self.levels[level].fill(*dst, |s, d| f(d, s.operand(cx, *a)));
                 }
-                Instr::Op2 { f, dst, a, b } => {
-                    let regs = &mut self.levels[level].regs;
-                    let mut d = std::mem::take(&mut regs[*dst as usize]);
-                    f(&mut d[..n], &regs[*a as usize][..n], &regs[*b as usize][..n]);
-                    regs[*dst as usize] = d;
+                Instr::Op2 { f, dst, a, b, .. } => {
+                    self.levels[level].fill(*dst, |s, d| f(d, s.operand(cx, *a), s.operand(cx, *b)));
                 }
-                Instr::Op3 { f, dst, a, b, c } => {
-                    let regs = &mut self.levels[level].regs;
-                    let mut d = std::mem::take(&mut regs[*dst as usize]);
-                    f(
-                        &mut d[..n],
-                        &regs[*a as usize][..n],
-                        &regs[*b as usize][..n],
-                        &regs[*c as usize][..n],
-                    );
-                    regs[*dst as usize] = d;
+                Instr::Op3 { f, dst, a, b, c, .. } => {
+                    self.levels[level].fill(*dst, |s, d| {
+                        f(d, s.operand(cx, *a), s.operand(cx, *b), s.operand(cx, *c));
+                    });
+                }
+                Instr::Fused { dst, op } => self.levels[level].fill(*dst, |s, d| match *op {
+                    Fused::Scaled(f, a, t) => f(d, s.operand(cx, a), value(cx, t)),
+                    Fused::Affine(a, t, u) => (kernels().affine)(d, s.operand(cx, a), value(cx, t), value(cx, u)),
+                    Fused::Combination(a, t, b, u) => {
+                        let (a, b) = (s.operand(cx, a), s.operand(cx, b));
+                        (kernels().combination)(d, a, value(cx, t), b, value(cx, u));
+                    }
+                    Fused::Four(f, [p, q, r, t]) => {
+                        f(
+                            d,
+                            s.operand(cx, p),
+                            s.operand(cx, q),
+                            s.operand(cx, r),
+                            s.operand(cx, t),
+                        );
+                    }
+                }),
+                Instr::See { dst, slot, addr } => {
+                    let o = self.offsets(l, level, addr);
+                    if self.fault.is_some() {
+                        return;
+                    }
+                    let dense = cx.slots[slot.0 as usize].entries().is_some();
+                    self.levels[level].seen[*dst as usize] = match o {
+                        Offsets::Line { start, stride: 1 } if dense => Some((*slot, start as usize)),
+                        o => {
+                            self.take(cx, level, *dst, *slot, addr, o);
+                            None
+                        }
+                    };
                 }
                 Instr::Load { dst, slot, addr } => self.load(cx, l, level, *dst, *slot, addr),
                 Instr::IndexValue { dst, index, lo } => {
@@ -409,6 +518,10 @@ impl Worker {
                     let (head, tail) = self.levels.split_at_mut(level);
                     let st = &mut tail[0];
                     let from = &head[parent].regs[*src as usize];
+                    if st.straight {
+                        st.regs[*dst as usize][..n].fill(from[st.parent_lane[0] as usize]);
+                        continue;
+                    }
                     for (d, p) in st.regs[*dst as usize][..n].iter_mut().zip(&st.parent_lane) {
                         *d = from[*p as usize];
                     }
@@ -492,13 +605,15 @@ impl Worker {
             return Offsets::Line { start: 0, stride: 0 };
         }
         if addr.computed.is_empty() && (st.straight || addr.terms.is_empty()) {
-            let at = |lane: usize| {
-                addr.terms
-                    .iter()
-                    .fold(addr.offset, |o, (i, c)| o + c * st.pos[find(*i)][lane])
-            };
-            let start = at(0);
-            let stride = if n > 1 { at(1) - start } else { 1 };
+            let (mut start, mut stride) = (addr.offset, 0);
+            for (i, c) in &addr.terms {
+                let (first, step) = st.line[find(*i)];
+                start += c * first;
+                stride += c * step;
+            }
+            if n == 1 {
+                stride = 1;
+            }
             let end = start + stride * (n as i64 - 1);
             if start.min(end) < 0 || start.max(end) >= len {
                 self.fail("an index leaves its array");
@@ -508,7 +623,16 @@ impl Worker {
         let off = &mut self.offsets[..n];
         off.fill(addr.offset);
         for (i, c) in &addr.terms {
-            for (o, p) in off.iter_mut().zip(&st.pos[find(*i)]) {
+            let k = find(*i);
+            if st.straight {
+                let (mut at, step) = (c * st.line[k].0, c * st.line[k].1);
+                for o in off.iter_mut() {
+                    *o += at;
+                    at += step;
+                }
+                continue;
+            }
+            for (o, p) in off.iter_mut().zip(&st.pos[k]) {
                 *o += c * p;
             }
         }
@@ -527,11 +651,15 @@ impl Worker {
         Offsets::Listed
     }
 
-    fn load(&mut self, cx: &Ctx<'_>, l: &Level, level: usize, dst: u32, slot: SlotId, addr: &Addr) {
+    fn load(&mut self, cx: &Ctx<'_>, l: &Level, level: usize, dst: Reg, slot: SlotId, addr: &Addr) {
         let o = self.offsets(l, level, addr);
-        if self.fault.is_some() {
-            return;
+        if self.fault.is_none() {
+            self.take(cx, level, dst, slot, addr, o);
         }
+    }
+
+    /// Copies entries at offsets that were checked.
+    fn take(&mut self, cx: &Ctx<'_>, level: usize, dst: Reg, slot: SlotId, addr: &Addr, o: Offsets) {
         let st = &mut self.levels[level];
         let d = &mut st.regs[dst as usize][..st.n];
         match (cx.slots[slot.0 as usize].entries(), o) {
@@ -611,8 +739,8 @@ impl Worker {
                 lane += 1;
                 continue;
             }
-            let mut upto = lane;
-            while upto < lanes && start_of(upto + 1) - s <= LANES {
+            let mut upto = lane + 1;
+            while e - s < ALONE && upto < lanes && start_of(upto + 1) - s <= LANES {
                 upto += 1;
             }
             let st = &mut self.levels[child];

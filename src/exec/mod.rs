@@ -4,6 +4,7 @@
 
 mod loops;
 mod plan;
+mod tune;
 pub mod watch;
 
 use std::sync::Arc;
@@ -120,6 +121,8 @@ pub struct Machine {
     stale: bool,
     /// Evaluations so far.
     pub evaluations: u64,
+    /// What each step keeps between evaluations.
+    scratch: Vec<loops::Scratch>,
 }
 
 impl std::fmt::Debug for Plan {
@@ -151,6 +154,7 @@ impl Machine {
             by_input,
             stale: true,
             evaluations: 0,
+            scratch: vec![],
         }
     }
     /// The plan.
@@ -184,9 +188,10 @@ impl Machine {
         if self.stale {
             self.rectangles(&plan);
         }
-        for p in &plan.steps {
+        self.scratch.resize_with(plan.steps.len(), Default::default);
+        for (k, p) in plan.steps.iter().enumerate() {
             if p.dynamic || self.stale {
-                self.step(&plan, &p.step).map_err(|f| Fault {
+                self.step(&plan, &p.step, k).map_err(|f| Fault {
                     node: f.node.or(Some(p.node)),
                     ..f
                 })?;
@@ -369,7 +374,7 @@ impl Machine {
         }
     }
 
-    fn step(&mut self, plan: &Plan, step: &Step) -> Result<(), Fault> {
+    fn step(&mut self, plan: &Plan, step: &Step, k: usize) -> Result<(), Fault> {
         match step {
             Step::Scalar { eval, args, out } => {
                 let a = |k: usize| [self.slots[args[k].0 as usize].scalar()];
@@ -438,23 +443,25 @@ impl Machine {
                 self.put_scalar(*out, v);
             }
             Step::Loop(lp) => {
-                let mut outs: Vec<Vec<f64>> = lp
-                    .outs
-                    .iter()
-                    .map(|o| match std::mem::take(&mut self.slots[o.slot.0 as usize]) {
-                        Slot::Dense(d) => d,
-                        _ => vec![],
-                    })
-                    .collect();
+                let mut scratch = std::mem::take(&mut self.scratch[k]);
+                for o in &lp.outs {
+                    scratch
+                        .outs
+                        .push(match std::mem::take(&mut self.slots[o.slot.0 as usize]) {
+                            Slot::Dense(d) => d,
+                            _ => vec![],
+                        });
+                }
                 let cx = loops::Ctx {
                     plan,
                     slots: &self.slots,
                     domains: &self.domains,
                 };
-                let r = loops::run(&cx, lp, &mut outs);
-                for (o, v) in lp.outs.iter().zip(outs) {
+                let r = loops::run(&cx, lp, &mut scratch);
+                for (o, v) in lp.outs.iter().zip(scratch.outs.drain(..)) {
                     self.slots[o.slot.0 as usize] = Slot::Dense(v);
                 }
+                self.scratch[k] = scratch;
                 r?;
             }
             Step::BindDomain { domain, filter } => {

@@ -2,8 +2,9 @@
 //!
 //! Invariant: a plan holds no values; the same plan serves any binding of its inputs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::tune::{self, Fused};
 use crate::base::value::IndexSet;
 use crate::ir::atom::{Eval, Reduce};
 use crate::ir::{AtomKind, AtomRef, DomainId, Index, IndexId, InputId, InputKind, Ir, Node, NodeId, Pos};
@@ -38,12 +39,14 @@ pub struct Addr {
 pub enum Instr {
     /// `dst = f(a)`.
     Op1 {
+        atom: AtomRef,
         f: fn(&mut [f64], &[f64]),
         dst: Reg,
         a: Reg,
     },
     /// `dst = f(a, b)`.
     Op2 {
+        atom: AtomRef,
         f: fn(&mut [f64], &[f64], &[f64]),
         dst: Reg,
         a: Reg,
@@ -51,12 +54,17 @@ pub enum Instr {
     },
     /// `dst = f(a, b, c)`.
     Op3 {
+        atom: AtomRef,
         f: fn(&mut [f64], &[f64], &[f64], &[f64]),
         dst: Reg,
         a: Reg,
         b: Reg,
         c: Reg,
     },
+    /// A kernel with numbers among its operands, or one that stands for several rows.
+    Fused { dst: Reg, op: Fused },
+    /// As `Load`, for kernels only: entries that lie side by side are read where they are.
+    See { dst: Reg, slot: SlotId, addr: Addr },
     /// `dst = array[addr]`.
     Load { dst: Reg, slot: SlotId, addr: Addr },
     /// `dst = lo + position(index)`.
@@ -105,6 +113,8 @@ pub struct Level {
     pub uniforms: Vec<(Reg, SlotId)>,
     /// Indices whose positions the program needs.
     pub indices: Vec<IndexId>,
+    /// Are positions needed lane by lane even where they advance by one?
+    pub positions: bool,
     /// The program.
     pub code: Vec<Instr>,
 }
@@ -241,12 +251,17 @@ impl Plan {
 
     /// Compiles the nodes that `outputs` (root nodes) need.
     pub fn compile(ir: &Ir, outputs: &[NodeId]) -> Plan {
-        Compiler::new(ir).run(outputs, &[])
+        Compiler::new(ir, true).run(outputs, &[])
+    }
+
+    /// As [`Plan::compile`], one instruction for each row and nothing fused: the same bits, later.
+    pub fn plain(ir: &Ir, outputs: &[NodeId]) -> Plan {
+        Compiler::new(ir, false).run(outputs, &[])
     }
 
     /// Also lists a scalar at every instance of a domain (of that region or above), for each `(domain, scalar)`.
     pub fn compile_lists(ir: &Ir, outputs: &[NodeId], lists: &[(DomainId, NodeId)]) -> Plan {
-        Compiler::new(ir).run(outputs, lists)
+        Compiler::new(ir, true).run(outputs, lists)
     }
 }
 
@@ -254,6 +269,8 @@ impl Plan {
 struct Pending {
     node: NodeId,
     domain: DomainId,
+    /// The node itself, or the scatters of whose sum it is.
+    parts: Vec<NodeId>,
 }
 
 struct Compiler<'a> {
@@ -264,6 +281,8 @@ struct Compiler<'a> {
     /// Root domains whose filters have been planned.
     bound: Vec<bool>,
     plan_steps: Vec<Planned>,
+    /// Improve the loops?
+    tuned: bool,
 }
 
 /// Work of a loop under construction: what one level must produce.
@@ -320,7 +339,7 @@ impl Terminal {
 }
 
 impl<'a> Compiler<'a> {
-    fn new(ir: &'a Ir) -> Self {
+    fn new(ir: &'a Ir, tuned: bool) -> Self {
         Compiler {
             ir,
             slots: HashMap::new(),
@@ -328,6 +347,7 @@ impl<'a> Compiler<'a> {
             dynamic: vec![],
             bound: vec![false; ir.domain_count()],
             plan_steps: vec![],
+            tuned,
         }
     }
 
@@ -349,6 +369,12 @@ impl<'a> Compiler<'a> {
             roots.extend(ir.chain(*d).into_iter().filter_map(|d| ir.domain(d).filter));
         }
         let order = ir.reachable(&roots);
+        let sums = if self.tuned {
+            self.scatter_sums(&order, &roots)
+        } else {
+            HashMap::new()
+        };
+        let absorbed: HashSet<NodeId> = sums.values().flatten().copied().collect();
         self.dynamic = vec![false; ir.len()];
         let mut depth = vec![0usize; ir.len()];
         for &n in &order {
@@ -362,6 +388,9 @@ impl<'a> Compiler<'a> {
             let heavy = ir.region(n) == DomainId::ROOT && !matches!(ir.node(n), Node::Const(_) | Node::Input(_));
             self.dynamic[n.index()] = dynamic;
             depth[n.index()] = d + usize::from(heavy);
+            if let Some(parts) = sums.get(&n) {
+                depth[n.index()] = parts.iter().map(|p| depth[p.index()]).max().unwrap_or(d);
+            }
         }
         let mut literals = vec![];
         let mut inputs = vec![];
@@ -369,7 +398,7 @@ impl<'a> Compiler<'a> {
         // Root nodes by depth; loops of one depth and outermost domain are fused.
         let mut by_depth: BTreeMap<usize, (Vec<NodeId>, Vec<Pending>)> = BTreeMap::new();
         for &n in &order {
-            if ir.region(n) != DomainId::ROOT {
+            if ir.region(n) != DomainId::ROOT || absorbed.contains(&n) {
                 continue;
             }
             let slot = self.slot(n);
@@ -383,7 +412,18 @@ impl<'a> Compiler<'a> {
                     by_depth.entry(depth[n.index()]).or_default().1.push(Pending {
                         node: n,
                         domain: *domain,
+                        parts: vec![n],
                     });
+                }
+                Node::Apply { .. } if sums.contains_key(&n) => {
+                    let parts = sums[&n].clone();
+                    if let Node::Scatter { domain, .. } = ir.node(parts[0]) {
+                        by_depth.entry(depth[n.index()]).or_default().1.push(Pending {
+                            node: n,
+                            domain: *domain,
+                            parts,
+                        });
+                    }
                 }
                 _ => by_depth.entry(depth[n.index()]).or_default().0.push(n),
             }
@@ -434,9 +474,13 @@ impl<'a> Compiler<'a> {
                 groups.entry((self.dynamic[p.node.index()], top)).or_default().push(p);
             }
             for ((dynamic, top), group) in groups {
-                for p in &group {
-                    for d in ir.chain(p.domain) {
-                        self.bind_domain(d);
+                for part in group.iter().flat_map(|p| &p.parts) {
+                    if let Node::Fold { domain, .. } | Node::Map { domain, .. } | Node::Scatter { domain, .. } =
+                        ir.node(*part)
+                    {
+                        for d in ir.chain(*domain) {
+                            self.bind_domain(d);
+                        }
                     }
                 }
                 let step = Step::Loop(Box::new(self.fuse(top, &group)));
@@ -478,6 +522,50 @@ impl<'a> Compiler<'a> {
         }
     }
 
+    /// Sums of scatters over one outermost domain that nobody else reads: they become one array, added to in turn.
+    fn scatter_sums(&self, order: &[NodeId], roots: &[NodeId]) -> HashMap<NodeId, Vec<NodeId>> {
+        let ir = self.ir;
+        let mut uses: HashMap<NodeId, usize> = HashMap::new();
+        roots.iter().for_each(|r| *uses.entry(*r).or_insert(0) += 1);
+        for &n in order {
+            ir.for_each_arg(n, |a| *uses.entry(a).or_insert(0) += 1);
+        }
+        let mut sums: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
+        for &n in order {
+            let Node::Apply { atom, args } = ir.node(n) else {
+                continue;
+            };
+            if *atom != crate::atoms::ARRAY_ADD {
+                continue;
+            }
+            let mut parts = vec![];
+            for a in args.iter() {
+                match ir.node(*a) {
+                    Node::Scatter { .. } => parts.push(*a),
+                    _ => parts.extend(sums.get(a).cloned().unwrap_or_default()),
+                }
+            }
+            let top = |p: &NodeId| match ir.node(*p) {
+                Node::Scatter { domain, .. } => ir.chain(*domain).first().copied(),
+                _ => None,
+            };
+            let all = args.iter().all(|a| {
+                uses.get(a) == Some(&1) && (matches!(ir.node(*a), Node::Scatter { .. }) || sums.contains_key(a))
+            });
+            let alike = parts
+                .iter()
+                .all(|p| top(p) == top(&parts[0]) && ir.shape(*p) == ir.shape(n));
+            if all && alike {
+                // A sum within a larger sum gives its parts away.
+                args.iter().for_each(|a| {
+                    sums.remove(a);
+                });
+                sums.insert(n, parts);
+            }
+        }
+        sums
+    }
+
     /// Plans the lists, fused by outermost domain; a list at the root is the scalar itself.
     fn lists(&mut self, lists: &[(DomainId, NodeId)]) -> Vec<SlotId> {
         let mut slots = vec![];
@@ -513,12 +601,8 @@ impl<'a> Compiler<'a> {
             };
             builder.level(top, None, terminals);
             let levels = builder.levels;
-            let cost = self.cost(&levels, 0);
-            self.plan_steps.push(Planned {
-                step: Step::Loop(Box::new(Loop { levels, outs, cost })),
-                dynamic,
-                node,
-            });
+            let step = Step::Loop(Box::new(self.finish(levels, outs)));
+            self.plan_steps.push(Planned { step, dynamic, node });
         }
         slots
     }
@@ -645,41 +729,45 @@ impl<'a> Compiler<'a> {
             let out = outs.len();
             let slot = self.slot(p.node);
             let len = self.ir.shape(p.node).iter().product();
-            match self.ir.node(p.node) {
-                Node::Fold { atom, body, .. } => {
-                    let Eval::Reduce(reduce) = atom.eval else { continue };
-                    outs.push(Out {
-                        slot,
-                        kind: OutKind::Scalar(reduce),
-                    });
-                    terminals.push(Terminal::Total { body: *body, out });
+            for part in &p.parts {
+                match self.ir.node(*part) {
+                    Node::Fold { atom, body, .. } => {
+                        let Eval::Reduce(reduce) = atom.eval else { continue };
+                        outs.push(Out {
+                            slot,
+                            kind: OutKind::Scalar(reduce),
+                        });
+                        terminals.push(Terminal::Total { body: *body, out });
+                    }
+                    Node::Map { body, .. } => {
+                        outs.push(Out {
+                            slot,
+                            kind: OutKind::Map { len },
+                        });
+                        terminals.push(Terminal::Store { body: *body, out });
+                    }
+                    Node::Scatter {
+                        domain,
+                        shape,
+                        at,
+                        body,
+                    } => {
+                        if outs.len() == out {
+                            outs.push(Out {
+                                slot,
+                                kind: OutKind::Scatter { len },
+                            });
+                        }
+                        terminals.push(Terminal::Scatter {
+                            domain: *domain,
+                            body: *body,
+                            array_shape: shape.to_vec(),
+                            at: at.to_vec(),
+                            out,
+                        });
+                    }
+                    _ => {}
                 }
-                Node::Map { body, .. } => {
-                    outs.push(Out {
-                        slot,
-                        kind: OutKind::Map { len },
-                    });
-                    terminals.push(Terminal::Store { body: *body, out });
-                }
-                Node::Scatter {
-                    domain,
-                    shape,
-                    at,
-                    body,
-                } => {
-                    outs.push(Out {
-                        slot,
-                        kind: OutKind::Scatter { len },
-                    });
-                    terminals.push(Terminal::Scatter {
-                        domain: *domain,
-                        body: *body,
-                        array_shape: shape.to_vec(),
-                        at: at.to_vec(),
-                        out,
-                    });
-                }
-                _ => {}
             }
         }
         let mut builder = LoopBuilder {
@@ -688,7 +776,16 @@ impl<'a> Compiler<'a> {
         };
         builder.level(top, None, terminals);
         let levels = builder.levels;
+        self.finish(levels, outs)
+    }
+
+    /// The loop of finished levels. Its cost, which decides the blocks and so the bits of reductions, is that of the
+    /// program as written.
+    fn finish(&self, mut levels: Vec<Level>, outs: Vec<Out>) -> Loop {
         let cost = self.cost(&levels, 0);
+        if self.tuned {
+            tune::tune(&mut levels);
+        }
         Loop { levels, outs, cost }
     }
 
@@ -742,6 +839,7 @@ impl LoopBuilder<'_, '_> {
             constants: vec![],
             uniforms: vec![],
             indices: vec![],
+            positions: true,
             code: vec![],
         });
         let mut e = Emit {
@@ -893,7 +991,7 @@ impl LoopBuilder<'_, '_> {
     /// here or deeper.
     fn collect(&self, n: NodeId, domain: DomainId, into: &mut Vec<NodeId>) {
         let ir = self.c.ir;
-        let mut seen: std::collections::HashSet<NodeId> = into.iter().copied().collect();
+        let mut seen: HashSet<NodeId> = into.iter().copied().collect();
         let mut stack = vec![n];
         while let Some(n) = stack.pop() {
             let r = ir.region(n);
@@ -1001,14 +1099,21 @@ impl LoopBuilder<'_, '_> {
                 let r: Vec<Reg> = args.iter().map(|a| self.emit(e, *a, parent)).collect();
                 let dst = e.fresh(n);
                 let instr = match atom.eval {
-                    Eval::Lane1(f) => Instr::Op1 { f, dst, a: r[0] },
+                    Eval::Lane1(f) => Instr::Op1 {
+                        atom: *atom,
+                        f,
+                        dst,
+                        a: r[0],
+                    },
                     Eval::Lane2(f) => Instr::Op2 {
+                        atom: *atom,
                         f,
                         dst,
                         a: r[0],
                         b: r[1],
                     },
                     Eval::Lane3(f) => Instr::Op3 {
+                        atom: *atom,
                         f,
                         dst,
                         a: r[0],

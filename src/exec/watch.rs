@@ -18,7 +18,9 @@ pub fn locate(ir: &Ir, machine: &Machine, outputs: &[NodeId]) -> Option<Fault> {
         if ir.region(n) != DomainId::ROOT || matches!(ir.node(n), Node::Const(_)) {
             continue;
         }
-        if machine.node_is_finite(n) {
+        // A scatter that was added straight into a sum has no value of its own: its instances are searched.
+        let held = machine.slot_of(n).is_some();
+        if held && machine.node_is_finite(n) {
             continue;
         }
         let w = Watch { ir, machine };
@@ -28,6 +30,9 @@ pub fn locate(ir: &Ir, machine: &Machine, outputs: &[NodeId]) -> Option<Fault> {
             }
             _ => None,
         };
+        if !held && found.is_none() {
+            continue;
+        }
         let (node, env) = found.unwrap_or((n, vec![]));
         return Some(Fault {
             what: w.sentence(node, &env),
