@@ -6,6 +6,7 @@ mod loops;
 mod plan;
 mod tune;
 pub mod watch;
+mod work;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +18,7 @@ use crate::base::value::{IndexSet, Storage};
 use crate::ir::atom::{ArrayData, ArrayOut, ArrayRef, Eval};
 use crate::ir::{DomainId, IndexId, InputId, NodeId};
 pub use plan::Plan;
+pub use work::Work;
 use plan::{DomainShape, SlotId, Step};
 
 /// An evaluation could not go on.
@@ -318,6 +320,10 @@ impl Machine {
             None => k / below % shape.lens[dim].max(1),
         };
         self.ancestors(d, home).into_iter().map(own).collect()
+    }
+    /// Number of outputs.
+    pub fn outputs(&self) -> usize {
+        self.plan.outputs.len()
     }
     /// Output `k` as a number.
     pub fn scalar(&self, k: usize) -> f64 {

@@ -369,11 +369,7 @@ impl<'a> Compiler<'a> {
             roots.extend(ir.chain(*d).into_iter().filter_map(|d| ir.domain(d).filter));
         }
         let order = ir.reachable(&roots);
-        let sums = if self.tuned {
-            self.scatter_sums(&order, &roots)
-        } else {
-            HashMap::new()
-        };
+        let sums = self.scatter_sums(&order, &roots);
         let absorbed: HashSet<NodeId> = sums.values().flatten().copied().collect();
         self.dynamic = vec![false; ir.len()];
         let mut depth = vec![0usize; ir.len()];

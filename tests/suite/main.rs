@@ -10,6 +10,7 @@ mod atoms;
 mod book;
 mod check;
 mod cli;
+mod cost;
 mod diagnostics;
 mod exec;
 mod forms;
