@@ -52,7 +52,11 @@ fn rosenbrock(z: &[f64], g: &mut [f64]) -> f64 {
 
 fn chained(c: &mut Criterion) {
     for n in [1_000, 100_000] {
-        let mut o = objective(&programs::ROSENBROCK.replace("1000", &n.to_string()), true, Plan::compile);
+        let mut o = objective(
+            &programs::ROSENBROCK.replace("1000", &n.to_string()),
+            true,
+            Plan::compile,
+        );
         let z = spread(n, 3);
         let mut grad = vec![0.0; n];
         set(&mut o, &[z.clone()]);
@@ -109,7 +113,9 @@ fn logistic(c: &mut Criterion) {
 }
 
 fn rational(a: f64, b: f64) -> f64 {
-    (1.0 + a * (2.0 + a * (3.0 + a * (4.0 + a * (5.0 + a)))) + b * (6.0 + b * (7.0 + b * (8.0 + b))) + a * b * (9.0 + a - b))
+    (1.0 + a * (2.0 + a * (3.0 + a * (4.0 + a * (5.0 + a))))
+        + b * (6.0 + b * (7.0 + b * (8.0 + b)))
+        + a * b * (9.0 + a - b))
         / (2.0 + a * a * (3.0 + b * b) + b * b * (4.0 + (a - b) * (a - b)) + (a * b - 1.0) * (a * b - 1.0))
 }
 

@@ -150,7 +150,11 @@ pub struct Objective {
 }
 
 /// Value, and gradient where asked for, in one machine.
-pub fn objective(text: &str, with_gradient: bool, compile: fn(&ravine::ir::Ir, &[ravine::ir::NodeId]) -> Plan) -> Objective {
+pub fn objective(
+    text: &str,
+    with_gradient: bool,
+    compile: fn(&ravine::ir::Ir, &[ravine::ir::NodeId]) -> Plan,
+) -> Objective {
     let loaded = load(text);
     let mut l = loaded.lower();
     let node = l.problem.objective.as_ref().expect("an objective").node;
@@ -173,5 +177,7 @@ pub fn objective(text: &str, with_gradient: bool, compile: fn(&ravine::ir::Ir, &
 
 /// Values between -1 and 1 that look like no pattern.
 pub fn spread(n: usize, seed: usize) -> Vec<f64> {
-    (0..n).map(|k| ((k + seed) * 7919 % 1013) as f64 / 506.5 - 1.0).collect()
+    (0..n)
+        .map(|k| ((k + seed) * 7919 % 1013) as f64 / 506.5 - 1.0)
+        .collect()
 }

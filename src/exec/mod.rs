@@ -18,8 +18,8 @@ use crate::base::value::{IndexSet, Storage};
 use crate::ir::atom::{ArrayData, ArrayOut, ArrayRef, Eval};
 use crate::ir::{DomainId, IndexId, InputId, NodeId};
 pub use plan::Plan;
-pub use work::Work;
 use plan::{DomainShape, SlotId, Step};
+pub use work::Work;
 
 /// An evaluation could not go on.
 #[derive(Clone, Debug, PartialEq)]

@@ -57,7 +57,10 @@ fn bits(o: &mut Objective) -> Vec<u64> {
 
 #[test]
 fn work_of_value_and_gradient_stays_small() {
-    let rosenbrock = objective(programs::ROSENBROCK, true, Plan::compile).machine.plan().work();
+    let rosenbrock = objective(programs::ROSENBROCK, true, Plan::compile)
+        .machine
+        .plan()
+        .work();
     let limit = Work {
         loops: 1,
         kernels: 10,
@@ -68,7 +71,10 @@ fn work_of_value_and_gradient_stays_small() {
     within("rosenbrock", rosenbrock, limit);
     let plain = objective(programs::ROSENBROCK, true, Plan::plain).machine.plan().work();
     assert!(plain.kernels > rosenbrock.kernels && plain.registers > rosenbrock.registers);
-    let logistic = objective(&programs::logistic_by_index(), true, Plan::compile).machine.plan().work();
+    let logistic = objective(&programs::logistic_by_index(), true, Plan::compile)
+        .machine
+        .plan()
+        .work();
     let limit = Work {
         loops: 1,
         kernels: 7,
@@ -77,7 +83,10 @@ fn work_of_value_and_gradient_stays_small() {
         registers: 8,
     };
     within("logistic", logistic, limit);
-    let rational = objective(programs::RATIONAL, false, Plan::compile).machine.plan().work();
+    let rational = objective(programs::RATIONAL, false, Plan::compile)
+        .machine
+        .plan()
+        .work();
     let limit = Work {
         loops: 1,
         kernels: 24,
@@ -147,7 +156,9 @@ fn expression(next: &mut impl FnMut(usize) -> usize, names: &[&str], depth: usiz
 fn fused_kernels_keep_the_bits() {
     let mut state = 12345u64;
     let mut next = |n: usize| {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         (state >> 33) as usize % n
     };
     let mut smaller = 0;
