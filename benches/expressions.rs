@@ -212,6 +212,7 @@ fn front_end(c: &mut Criterion) {
         g.bench_function(name, |b| {
             b.iter(|| {
                 let mut l = loaded.lower();
+                ravine::passes::canonical(&mut l.problem);
                 let node = l.problem.objective.as_ref().map(|o| o.node).expect("an objective");
                 let wrt = [l.problem.vars[0].input];
                 let grad = ravine::passes::derive::gradient(&mut l.problem.ir, node, &wrt).expect("a derivative");
@@ -224,9 +225,10 @@ fn front_end(c: &mut Criterion) {
     g.finish();
     let loaded = programs::load(&programs::transport(200, 200));
     let mut g = group(c, "transport 200 by 200");
-    g.bench_function("lower, and compile the objective", |b| {
+    g.bench_function("lower, rewrite, compile the objective", |b| {
         b.iter(|| {
-            let l = loaded.lower();
+            let mut l = loaded.lower();
+            ravine::passes::canonical(&mut l.problem);
             let node = l.problem.objective.as_ref().map(|o| o.node).expect("an objective");
             Plan::compile(&l.problem.ir, &[node])
         });

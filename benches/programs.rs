@@ -1,14 +1,15 @@
 //! Programs that are measured and counted, from their text to a machine, by the way a user's program takes.
 //!
-//! Invariant: what is measured is what `solve` would evaluate: parsed, checked, lowered, differentiated, compiled.
+//! Invariant: what is measured is what `solve` would evaluate: parsed, checked, lowered, rewritten, differentiated, compiled.
 
 use std::sync::Arc;
 
 use ravine::exec::{Machine, Plan};
-use ravine::ir::InputId;
+use ravine::ir::{InputId, Ir, NodeId};
 use ravine::lang::lower::{Entity, LoweredProblem, Names, lower_problem};
 use ravine::lang::parse::parse;
 use ravine::lang::syntax::{ProblemDecl, StmtKind};
+use ravine::passes::canonical;
 use ravine::passes::derive::gradient;
 use ravine::session::{Event, Session, Settings};
 
@@ -106,7 +107,9 @@ pub fn load(text: &str) -> Loaded {
     });
     let mut wrong = String::new();
     session.run("bench.opt", text, &mut |e| {
-        if let Event::Diagnostic(d) = e {
+        if let Event::Diagnostic(d) = e
+            && d.is_error()
+        {
             wrong += &format!("{d:?}\n");
         }
     });
@@ -149,14 +152,24 @@ pub struct Objective {
     pub vars: Vec<(InputId, usize)>,
 }
 
-/// Value, and gradient where asked for, in one machine.
-pub fn objective(
-    text: &str,
-    with_gradient: bool,
-    compile: fn(&ravine::ir::Ir, &[ravine::ir::NodeId]) -> Plan,
-) -> Objective {
+/// How nodes become a plan.
+pub type Compile = fn(&Ir, &[NodeId]) -> Plan;
+
+/// Value, and gradient where asked for, in one machine, as `solve` would have them.
+pub fn objective(text: &str, with_gradient: bool, compile: Compile) -> Objective {
     let loaded = load(text);
     let mut l = loaded.lower();
+    canonical(&mut l.problem);
+    machine(&loaded, l, with_gradient, compile)
+}
+
+/// The same of the program as it is written: loops stay loops.
+pub fn as_written(text: &str, with_gradient: bool, compile: Compile) -> Objective {
+    let loaded = load(text);
+    machine(&loaded, loaded.lower(), with_gradient, compile)
+}
+
+fn machine(loaded: &Loaded, mut l: LoweredProblem, with_gradient: bool, compile: Compile) -> Objective {
     let node = l.problem.objective.as_ref().expect("an objective").node;
     let vars: Vec<(InputId, usize)> = l
         .problem

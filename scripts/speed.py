@@ -23,7 +23,7 @@ ROWS = [
     ("exp, sin, log pattern, 1e6 instances", "program", "hand", 1),
     ("sparse product, 9e4 rows of 5", "linalg", "hand", None),
     ("from text to machine, logistic value+gradient", "index form", "matrix form", 2),
-    ("transport 200 by 200", "lower, and compile the objective", None, "50 ms"),
+    ("transport 200 by 200", "lower, rewrite, compile the objective", None, "50 ms"),
 ]
 
 
