@@ -3,10 +3,12 @@
 #![allow(clippy::disallowed_methods, reason = "std's functions are test oracles here")]
 
 mod accuracy;
+mod bits;
 mod conic;
 mod exact;
 mod lanes;
 mod math;
+mod matrices;
 mod reduce;
 mod solve;
 mod suitesparse;
