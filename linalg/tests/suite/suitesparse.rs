@@ -108,3 +108,22 @@ fn systems_with_a_known_solution() {
         );
     }
 }
+
+/// The recorded errors come from SuperLU on the same A 1 = b, where the rounding of b is part of the error.
+#[test]
+fn errors_are_no_larger_than_the_recorded_ones() {
+    let Some(folder) = folder() else { return };
+    let text = std::fs::read_to_string(folder.join("reference.json")).expect("text");
+    let recorded: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    for (name, n, _, _, _) in MATRICES {
+        let bar = recorded[name]["superlu_forward_error_for_ones"]
+            .as_f64()
+            .expect("a recorded error");
+        let a = read(&folder, name);
+        let mut b = vec![0.0; n];
+        a.mul_vec(&vec![1.0; n], &mut b);
+        let got = solve_linear(&Matrix::Sparse(a), &b).expect("answered");
+        let off = got.x.iter().map(|v| (v - 1.0).powi(2)).sum::<f64>().sqrt() / (n as f64).sqrt();
+        assert!(off <= bar + 1e-15, "{name}: {off:.1e}, recorded {bar:.1e}");
+    }
+}
