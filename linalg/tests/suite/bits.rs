@@ -5,8 +5,6 @@ use ravine_linalg::factor::{Cholesky, Factor, Lu, SparseCholesky, SparseLu};
 use ravine_linalg::solve::{least_squares, solve_linear};
 use ravine_linalg::spectrum::{svd, symmetric_eigen};
 use ravine_linalg::{Csr, Dense, Matrix};
-use std::collections::BTreeSet;
-use std::sync::Mutex;
 
 fn same_bits(what: &str, run: impl Fn() -> Vec<f64> + Sync) {
     let on = |threads: usize| {
@@ -132,35 +130,4 @@ fn sparse_kernels() {
     same_bits("sparse least squares", || {
         least_squares(&Matrix::Sparse(a.clone()), &b).expect("full rank").x
     });
-}
-
-/// A bit test proves nothing if all the work stays on one thread.
-#[test]
-fn more_than_one_worker_takes_part() {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().expect("a pool");
-    let seen = Mutex::new(BTreeSet::new());
-    let n = 2000;
-    let a = Csr::from_triplets(
-        n,
-        n,
-        &(0..40 * n).map(|k| (k / 40, (k * 7919) % n, 1.0)).collect::<Vec<_>>(),
-    );
-    let d = Dense::from_fn(600, 600, |i, j| (i + j) as f64);
-    for _ in 0..200 {
-        pool.install(|| {
-            use rayon::prelude::*;
-            let mut y = vec![0.0; n];
-            rayon::join(
-                || a.mul_vec(&vec![1.0; n], &mut y),
-                || d.mul_vec(&vec![1.0; 600], &mut vec![0.0; 600]),
-            );
-            (0..8).into_par_iter().for_each(|_| {
-                seen.lock().expect("no panic").insert(rayon::current_thread_index());
-            });
-        });
-        if seen.lock().expect("no panic").len() > 1 {
-            return;
-        }
-    }
-    panic!("one worker did everything");
 }
