@@ -89,7 +89,7 @@ impl ConjugateGradient {
         }
         self.steps += 1;
         let before = std::mem::take(&mut self.r);
-        self.r = if self.steps % FRESH == 0 {
+        self.r = if self.steps.is_multiple_of(FRESH) {
             fresh_residual(b, &self.x, apply)
         } else {
             before.iter().zip(&ap).map(|(r, a)| r - alpha * a).collect()

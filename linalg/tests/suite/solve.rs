@@ -160,7 +160,7 @@ fn large_conditions_are_lower_bounds_within_ten() {
             assert_eq!(got.condition.kind, EstimateKind::LowerBound);
             let ratio = got.condition.value / kappa;
             assert!(
-                ratio <= 1.0 + 1e-6 && ratio >= 0.1,
+                (0.1..=1.0 + 1e-6).contains(&ratio),
                 "{} for {kappa}",
                 got.condition.value
             );

@@ -24,6 +24,7 @@ const MATRICES: [(&str, usize, usize, Option<bool>, f64); 12] = [
     ("bcsstk16", 4884, 290_378, Some(true), 7.0e9),
 ];
 
+#[allow(clippy::print_stderr, reason = "a skipped test says so")]
 fn folder() -> Option<PathBuf> {
     let root =
         std::env::var("RAVINE_DATA").unwrap_or_else(|_| format!("{}/../../shared/data", env!("CARGO_MANIFEST_DIR")));
