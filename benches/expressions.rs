@@ -7,6 +7,7 @@
     reason = "baselines are what one would write by hand, with the platform's functions"
 )]
 
+#[allow(dead_code, reason = "tests use the rest")]
 mod programs;
 
 use std::hint::black_box;
@@ -80,7 +81,7 @@ fn logistic(c: &mut Criterion) {
     let y: Vec<f64> = (1..=m).map(|i| if i * 31 % 7 < 3 { 1.0 } else { -1.0 }).collect();
     let w = spread(n, 5);
     let mut grad = vec![0.0; n];
-    let mut hand = |w: &[f64], grad: &mut [f64]| {
+    let hand = |w: &[f64], grad: &mut [f64]| {
         grad.fill(0.0);
         let mut f = 0.0;
         for (row, y) in x.chunks_exact(n).zip(&y) {
@@ -159,7 +160,7 @@ fn patterns(c: &mut Criterion) {
 
 fn sparse_product(c: &mut Criterion) {
     // A grid's five-point stencil.
-    let side = 300;
+    let side = 300usize;
     let n = side * side;
     let (mut indptr, mut indices, mut values) = (vec![0], vec![], vec![]);
     for k in 0..n {
