@@ -208,6 +208,8 @@ fn comprehensions_and_literals() {
         ("[1, 2; 3, 4]", "[1 2; 3 4]"),
         ("[1, 2, 3]", "[1 2 3]"),
         ("[]", "[]"),
+        ("[sum(i in I) -x[i], 1]", "[(sum <i I> (neg (at x i))) 1]"),
+        ("sum(i in I)\n  x[i]", "(sum <i I> (at x i))"),
         ("{1, 2,}", "{1 2}"),
         ("{\"a\": 1, \"b\": 2}", "{\"a\":1 \"b\":2}"),
         ("{(\"a\", \"x\"): 1}", "{\"a\",\"x\":1}"),
@@ -649,4 +651,78 @@ fn reference_programs_parse() {
         n += 1;
     }
     assert!(n >= 11, "{n} programs");
+}
+
+/// Numbers in a fixed order that look random.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        ((self.0 >> 33) as usize) % n
+    }
+    fn of<'t>(&mut self, items: &[&'t str]) -> &'t str {
+        items[self.below(items.len())]
+    }
+}
+
+/// Operators and operands in any order the grammar has, with few parentheses.
+fn random_expression(d: &mut Draw, depth: usize) -> String {
+    let mut out = String::new();
+    for k in 0..=d.below(4) {
+        if k > 0 {
+            let op = d.of(&[
+                " + ", " - ", "*", "/", ".*", "./", "^", ".^", " <= ", " == ", " and ", " or ", "..", " \\ ", " % ",
+                " div ", " in ",
+            ]);
+            out.push_str(op);
+        }
+        out.push_str(d.of(&["", "", "", "", "-", "not ", "sum(i in I) ", "[i in 1..n if i > 2] "]));
+        let inner = |d: &mut Draw| {
+            if depth == 0 {
+                "x".to_string()
+            } else {
+                random_expression(d, depth - 1)
+            }
+        };
+        let operand = match d.below(12) {
+            0 => format!("({})", inner(d)),
+            1 => format!("f({}, k: {})", inner(d), inner(d)),
+            2 => format!("[{}, {}]", inner(d), inner(d)),
+            3 => format!("[{}; {}]", inner(d), inner(d)),
+            4 => format!("{{{}}}", inner(d)),
+            5 => format!("(if {} then {} else {})", inner(d), inner(d), inner(d)),
+            6 => format!("x[{}, :]", inner(d)),
+            7 => format!("s.w({})'", inner(d)),
+            _ => d
+                .of(&["x", "y'", "3", "0.25", "1e-9", "\"a\"", "true", "inf", "s.w", "x[1]"])
+                .to_string(),
+        };
+        out.push_str(&operand);
+    }
+    out
+}
+
+#[test]
+fn random_expressions_are_shown_as_they_are() {
+    let (mut d, mut read) = (Draw(3), 0);
+    for _ in 0..4000 {
+        let text = random_expression(&mut d, 2);
+        let (p, found) = tree(&format!("let y = {text}"));
+        if !found.is_empty() {
+            continue;
+        }
+        let StmtKind::Let(l) = &p.statements[0].kind else {
+            panic!("{text}")
+        };
+        read += 1;
+        let shown = show(&l.value);
+        let again = expr(&shown);
+        assert_eq!(sx(&again), sx(&l.value), "{text} was shown as {shown}");
+        assert_eq!(show(&again), shown);
+    }
+    assert!(read > 400, "{read} of 4000 were expressions");
 }

@@ -478,7 +478,7 @@ impl Checker<'_> {
             }
             return ty;
         };
-        if let Some((t, _)) = problem.vars.get(&name.text).or_else(|| problem.lets.get(&name.text)) {
+        if let Some((t, _)) = problem.vars.get(&name.text) {
             return Ty {
                 varies: false,
                 ..t.clone()
@@ -486,12 +486,9 @@ impl Checker<'_> {
         }
         match name.text.as_str() {
             "status" | "method" => return Ty::scalar(Elem::Text),
-            "objective" | "error" | "condition" | "time" | "violation" | "stationarity" | "gap" => {
-                return Ty::scalar(Elem::Real);
-            }
+            "objective" | "error" | "condition" | "time" => return Ty::scalar(Elem::Real),
             "iterations" => return Ty::scalar(Elem::Int),
-            "residuals" => return Ty::error(),
-            "trace" | "path" => {
+            "trace" | "path" | "residuals" => {
                 let d = Diagnostic::new(
                     Code::NotBuiltYet,
                     format!("`{}` of a solution is not built yet", name.text),
@@ -511,17 +508,13 @@ impl Checker<'_> {
             }
             _ => {}
         }
-        if problem.broken
-            || problem
-                .objectives
-                .iter()
-                .any(|(l, _)| l.as_deref() == Some(name.text.as_str()))
-        {
-            return if problem.broken {
-                Ty::error()
-            } else {
-                Ty::scalar(Elem::Real)
-            };
+        if problem.broken {
+            return Ty::error();
+        }
+        // With several objectives, each has its value under its label.
+        let label = |(l, _): &(Option<String>, Span)| l.as_deref() == Some(name.text.as_str());
+        if problem.objectives.len() > 1 && problem.objectives.iter().any(label) {
+            return Ty::scalar(Elem::Real);
         }
         let own = [
             "status",
@@ -530,7 +523,7 @@ impl Checker<'_> {
             "condition",
             "iterations",
             "method",
-            "residuals",
+            "time",
             "dual",
             "slack",
             "reduced",

@@ -7,7 +7,9 @@ use crate::base::{Diagnostic, Diagnostics, SourceId, Span};
 use crate::lang::errors::syntax as errors;
 use crate::lang::syntax::MAX_DEPTH;
 
-use super::lexicon::{CONTINUES, OUTSIDE_ONLY, STATEMENT_WORDS, ascii_form, is_reserved, subscript, superscript};
+use super::lexicon::{CONTINUES, OUTSIDE_ONLY, STATEMENT_WORDS, is_reserved, subscript, superscript};
+
+mod unicode;
 
 /// Messages kept of one text.
 pub const MAX_MESSAGES: usize = 100;
@@ -76,6 +78,10 @@ struct Open {
     at: usize,
     /// `if`s without their `else` yet.
     ifs: usize,
+    /// Tokens since it was opened, itself included.
+    tokens: usize,
+    /// Does it hold binders, `(i in I)`, so that a body follows it?
+    binders: bool,
 }
 
 /// A list of statements being collected: the file, or a block.
@@ -321,9 +327,20 @@ impl<'a> Scanner<'a> {
                 self.depth -= 1;
             }
         }
+        if !plain
+            && word == "in"
+            && let Some(o) = self.stack.last_mut()
+        {
+            o.binders |= o.tokens == 2;
+        }
         let prev = self.frame().prev;
         let kind = if plain {
-            Prev::Operand
+            // Between operands `div` is the operator.
+            if word == "div" && prev == Prev::Operand {
+                Prev::Open
+            } else {
+                Prev::Operand
+            }
         } else {
             match word {
                 "true" | "false" | "inf" => Prev::Operand,
@@ -414,7 +431,13 @@ impl<'a> Scanner<'a> {
             _ => Bracket::Values,
         };
         self.deepen(at);
-        self.stack.push(Open { bracket, at, ifs: 0 });
+        self.stack.push(Open {
+            bracket,
+            at,
+            ifs: 0,
+            tokens: 0,
+            binders: false,
+        });
         self.end_token(at + 1, Prev::Other);
         if bracket == Bracket::Block {
             let start = self.frame().current.as_ref().map_or(at, |s| s.start);
@@ -464,8 +487,10 @@ impl<'a> Scanner<'a> {
             }
             self.break_statement();
         }
+        let mut binders = false;
         while self.stack.len() > found {
             let Some(open) = self.stack.pop() else { break };
+            binders = open.binders;
             self.depth = self.depth.saturating_sub(1 + open.ifs);
             if open.bracket == Bracket::Block {
                 self.close_block(at);
@@ -473,7 +498,13 @@ impl<'a> Scanner<'a> {
                 self.begin_token(at, "");
             }
         }
-        self.end_token(at + 1, Prev::Operand);
+        // A body follows binders: they end no operand.
+        let kind = if binders && b != b'}' {
+            Prev::Open
+        } else {
+            Prev::Operand
+        };
+        self.end_token(at + 1, kind);
         self.frame().block_may_open = true;
         at + 1
     }
@@ -561,91 +592,6 @@ impl<'a> Scanner<'a> {
             _ => self.unknown(at, end),
         }
         end
-    }
-
-    fn unknown(&mut self, at: usize, end: usize) {
-        self.begin_token(at, "");
-        if !self.is_broken() {
-            let d = errors::unknown_character(&self.text[at..end], self.span(at, end));
-            self.report(d);
-        }
-        self.break_statement();
-        self.blank(at, end);
-        self.end_token(end, Prev::Operand);
-    }
-
-    fn unicode(&mut self, at: usize) -> usize {
-        let Some(c) = self.text[at..].chars().next() else {
-            return at + 1;
-        };
-        let mut end = at + c.len_utf8();
-        if c.is_whitespace() || matches!(c, '\u{200b}' | '\u{200c}' | '\u{200d}' | '\u{2060}' | '\u{feff}') {
-            self.blank(at, end);
-            return end;
-        }
-        let (digit, sub) = (superscript(c), subscript(c));
-        if digit.is_some() || sub.is_some() {
-            let mut form = if digit.is_some() {
-                String::from("^")
-            } else {
-                String::new()
-            };
-            form.extend(digit.or(sub));
-            while let Some(n) = self.text[end..].chars().next() {
-                let next = if digit.is_some() { superscript(n) } else { subscript(n) };
-                let Some(next) = next else { break };
-                form.push(next);
-                end += n.len_utf8();
-            }
-            let prev = self.frame().prev;
-            self.begin_token(at, "");
-            self.replace(at, end, &form);
-            self.end_token(end, prev);
-            return end;
-        }
-        if let Some(form) = ascii_form(c) {
-            let quote = form == "\"";
-            let word = form.bytes().all(|b| b.is_ascii_alphabetic());
-            self.begin_token(at, if word { form } else { "" });
-            let fits = form.len() <= end - at && !quote;
-            let after_space = at == 0 || self.mask[at - 1] == b' ' || self.mask[at - 1] == b'(';
-            if fits && (!word || after_space && (form.len() < end - at || self.bytes.get(end) == Some(&b' '))) {
-                self.replace(at, end, form);
-            } else {
-                if !self.is_broken() {
-                    let d = errors::ascii_form(&self.text[at..end], form, self.span(at, end));
-                    self.report(d);
-                }
-                self.break_statement();
-                self.blank(at, end);
-                if quote {
-                    end = self.text[end..].find('\n').map_or(self.bytes.len(), |p| end + p);
-                    self.blank(at, end);
-                }
-            }
-            let operand = matches!(form, "'" | ")" | "inf" | "\"") || form.starts_with('0');
-            self.end_token(end, if operand { Prev::Operand } else { Prev::Open });
-            return end;
-        }
-        if c.is_alphabetic() {
-            return self.word(at);
-        }
-        self.unknown(at, end);
-        end
-    }
-
-    /// Reports a character with an ASCII form and reads on as if that form stood there.
-    fn replace(&mut self, at: usize, end: usize, form: &str) {
-        if !self.is_broken() {
-            let d = errors::ascii_form(&self.text[at..end], form, self.span(at, end));
-            self.report(d);
-        }
-        self.blank(at, end);
-        self.mask[at..at + form.len()].copy_from_slice(form.as_bytes());
-        if !form.is_ascii() || matches!(form, "(" | ")" | ";") {
-            self.blank(at, end);
-            self.break_statement();
-        }
     }
 
     fn deepen(&mut self, at: usize) {
@@ -750,6 +696,9 @@ impl<'a> Scanner<'a> {
     fn end_token(&mut self, end: usize, kind: Prev) {
         self.last_end = end;
         self.fresh = false;
+        if let Some(o) = self.stack.last_mut() {
+            o.tokens += 1;
+        }
         let frame = self.frame();
         frame.prev = kind;
         frame.block_may_open = false;

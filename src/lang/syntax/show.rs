@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use super::{Arg, BinaryOp, Binders, Expr, ExprKind, Subscript, TypeExpr, UnaryOp};
+use super::{Arg, BinaryOp, Binders, CompareOp, Expr, ExprKind, Subscript, TypeExpr, UnaryOp};
 
 /// Levels of the precedence table, from loosest to tightest.
 mod level {
@@ -75,12 +75,39 @@ fn write_at(out: &mut String, expr: &Expr, least: u8) {
     }
 }
 
+/// Does it begin with `name in`, which right after an opening bracket would begin binders?
+fn begins_like_binder(e: &Expr) -> bool {
+    match &e.kind {
+        ExprKind::Compare { first, rest } => {
+            first.as_name().is_some() && rest.first().is_some_and(|l| l.op == CompareOp::In)
+        }
+        ExprKind::Chain { first, rest } => {
+            rest.first()
+                .is_some_and(|l| matches!(l.op, BinaryOp::And | BinaryOp::Or))
+                && begins_like_binder(first)
+        }
+        _ => false,
+    }
+}
+
+/// The first expression after an opening bracket.
+fn write_first(out: &mut String, e: &Expr) {
+    let least = if begins_like_binder(e) {
+        level::POSTFIX
+    } else {
+        level::OPEN
+    };
+    write_at(out, e, least);
+}
+
 fn list(out: &mut String, items: &[Expr]) {
     for (i, e) in items.iter().enumerate() {
         if i > 0 {
             out.push_str(", ");
+            write_at(out, e, level::OPEN);
+        } else {
+            write_first(out, e);
         }
-        write_at(out, e, level::OPEN);
     }
 }
 
@@ -93,7 +120,11 @@ fn args(out: &mut String, args: &[Arg]) {
             out.push_str(&n.text);
             out.push_str(": ");
         }
-        write_at(out, &a.value, level::OPEN);
+        if i == 0 && a.name.is_none() {
+            write_first(out, &a.value);
+        } else {
+            write_at(out, &a.value, level::OPEN);
+        }
     }
 }
 
@@ -220,6 +251,7 @@ fn write_bare(out: &mut String, expr: &Expr) {
                 }
                 match s {
                     Subscript::All(_) => out.push(':'),
+                    Subscript::Range(e) | Subscript::At(e) if i == 0 => write_first(out, e),
                     Subscript::Range(e) | Subscript::At(e) => write_at(out, e, level::OPEN),
                 }
             }
