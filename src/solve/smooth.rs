@@ -236,7 +236,9 @@ impl Smooth {
 
     /// The Hessian at the origin, for problems whose second derivatives are constant.
     pub fn constant_hessian(&mut self, x: &[f64]) -> Result<Csr, Fault> {
-        self.full_hessian(x)
+        let h = self.full_hessian(x)?;
+        self.entries = Some((h.nnz() + self.columns.len()) / 2);
+        Ok(h)
     }
 
     /// What was not finite, traced to the user's expression, after an evaluation error at `x`.
