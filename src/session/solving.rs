@@ -227,18 +227,27 @@ impl Session {
     fn doubt(&self, a: &Answer, span: Span) -> Option<Diagnostic> {
         if let Some((rank, n)) = a.deficient {
             return Some(
-                Diagnostic::new(Code::SingularSystem, format!("the columns depend on one another: rank {rank} of {n}"))
-                    .at(span, "many answers fit equally well; this is the shortest")
-                    .help("drop columns, or add what decides: `+ 1e-3*sumsq(w)`"),
+                Diagnostic::new(
+                    Code::SingularSystem,
+                    format!("the columns depend on one another: rank {rank} of {n}"),
+                )
+                .at(span, "many answers fit equally well; this is the shortest")
+                .help("drop columns, or add what decides: `+ 1e-3*sumsq(w)`"),
             );
         }
         let error = a.error.filter(|e| *e > 1e-6 || e.is_nan())?;
         Some(
             Diagnostic::new(
                 Code::IllConditioned,
-                format!("the variables may be off by {} of their size", super::show::number(error)),
+                format!(
+                    "the variables may be off by {} of their size",
+                    super::show::number(error)
+                ),
             )
-            .at(span, format!("condition {}", super::show::number(a.condition.unwrap_or(f64::NAN))))
+            .at(
+                span,
+                format!("condition {}", super::show::number(a.condition.unwrap_or(f64::NAN))),
+            )
             .help("scale the columns, or take a basis whose columns are less alike"),
         )
     }

@@ -284,24 +284,29 @@ impl Compiled {
                     maximize,
                 })
             }
-            Err(e) => {
-                let (code, what) = if conic_wanted {
-                    (Code::NotConvex, "an interior-point method needs a convex problem; this one is not proved convex")
-                } else {
-                    (Code::NoMethodForClass, "no method is built yet for this problem: it is not proved convex")
-                };
-                let mut d = Diagnostic::new(code, format!("{what}, since {}", e.why))
-                .at(origin(&problem, e.node), "here");
-                d = if free {
-                    d.note(
-                        "a smooth objective without constraints beyond bounds need not be convex; this one has kinks",
-                    )
-                } else {
-                    d.note("smooth problems with constraints that are not convex are a later part of Ravine")
-                };
-                d = d.help("`inspect … why` shows how far the proof goes");
-                Err(Box::new(d))
-            }
+            // Without constraints a smooth method may still find a point where its own conditions hold: functions put
+            // together from pieces (`if`) are often smooth without a proof.
+            Err(e) if free && !conic_wanted => match Smooth::new(&mut problem.ir, root, columns.clone()) {
+                Ok(mut s) => {
+                    s.convex = convex;
+                    s.class = if bounded { Class::SmoothBounds } else { Class::Smooth };
+                    proof.push("smoothness is not proved: at a kink the method may stall".into());
+                    Ok(Compiled {
+                        class: s.class,
+                        kind: Kind::Smooth(Box::new(s)),
+                        origins: vec![],
+                        problem,
+                        columns,
+                        proof,
+                        facts,
+                        checked,
+                        model,
+                        maximize,
+                    })
+                }
+                Err(_) => Err(not_solvable(&problem, &e, free, conic_wanted)),
+            },
+            Err(e) => Err(not_solvable(&problem, &e, free, conic_wanted)),
         }
     }
 
@@ -509,7 +514,7 @@ impl Compiled {
         let started = (ask.now)();
         let mut log = vec![];
         let interrupted = || ask.interrupt.load(Ordering::Relaxed);
-        let mut best: Option<(ravine_linalg::clarabel_adapter::ConicSolution, verify::DualCheck)> = None;
+        let mut best: Option<(ConicSolution, verify::DualCheck)> = None;
         // A tolerance below the one asked for leaves room for the check, which has its own scaling; what the solver
         // cannot reach there is tried once more at the tolerance itself.
         for tol in [ask.tolerance * 1e-1, ask.tolerance * 1e-2] {
@@ -817,6 +822,28 @@ fn second_look(
     s.x = x;
     s.status = ConicStatus::DualInfeasible;
     Some("a direction of descent without end was found by a problem of its own".into())
+}
+
+/// Why nothing can be done for a problem.
+fn not_solvable(problem: &Problem, e: &NotConic, free: bool, conic_wanted: bool) -> Box<Diagnostic> {
+    let (code, what) = if conic_wanted {
+        (
+            Code::NotConvex,
+            "an interior-point method needs a convex problem; this one is not proved convex",
+        )
+    } else {
+        (
+            Code::NoMethodForClass,
+            "no method is built yet for this problem: it is not proved convex",
+        )
+    };
+    let d = Diagnostic::new(code, format!("{what}, since {}", e.why)).at(origin(problem, e.node), "here");
+    let d = if free {
+        d.note("a smooth objective without constraints beyond bounds need not be convex")
+    } else {
+        d.note("smooth problems with constraints that are not convex are a later part of Ravine")
+    };
+    Box::new(d.help("`inspect … why` shows how far the proof goes"))
 }
 
 /// The relative gap of a conic pair.

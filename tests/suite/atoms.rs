@@ -605,7 +605,7 @@ fn examples_show_what_they_say() {
         for (program, expected) in row.examples {
             // Printed as `program = value`; rows of a matrix stand under each other.
             let out = shown(program);
-            let value = out.rsplit_once(" = ").map_or("", |v| v.1);
+            let value = out.rsplit_once(" =").map_or("", |v| v.1);
             let one_line = value.split_whitespace().collect::<Vec<_>>().join(" ");
             assert_eq!(one_line, *expected, "`print {program}` shows {out}");
         }

@@ -49,7 +49,7 @@ print A*x, A'*x, x'*A*x, A*A
 print A \ [1, 0]
 print sum(i in 1..4) (sum(j in 1..i) i*j)
 print mean(i in 1..4) i^2, max([3, 9, 2]), max(1, 2)
-fn huber(r: Real, d: Real) -> Real = if abs(r) <= d then r^2/2 else d*(abs(r) - d/2)
+fn huber(r: Real, k: Real) -> Real = if abs(r) <= k then r^2/2 else k*(abs(r) - k/2)
 print huber(3, 1), huber(0.5, 1)
 print trace(A), diag(A), quad(x, A), eye(2)*x
 param n: Int = 3
@@ -102,13 +102,28 @@ fn rebinding_compiles_nothing() {
 #[test]
 fn statuses() {
     let cases = [
-        ("var x: Real\nminimize x\nsubject to\n  a: x >= 1\n  b: x <= 0\nsolve\n", Status::Infeasible),
-        ("var x: Real\nvar y: Real >= 0\nminimize x + y\nsubject to\n  a: x <= 1\nsolve\n", Status::Unbounded),
-        ("var x: Real\nminimize (x - 2)^2\nsubject to\n  a: x <= 1\nsolve\n", Status::Optimal),
+        (
+            "var x: Real\nminimize x\nsubject to\n  a: x >= 1\n  b: x <= 0\nsolve\n",
+            Status::Infeasible,
+        ),
+        (
+            "var x: Real\nvar y: Real >= 0\nminimize x + y\nsubject to\n  a: x <= 1\nsolve\n",
+            Status::Unbounded,
+        ),
+        (
+            "var x: Real\nminimize (x - 2)^2\nsubject to\n  a: x <= 1\nsolve\n",
+            Status::Optimal,
+        ),
         ("var x: Real from 3\nminimize cos(x)\nsolve\n", Status::LocallyOptimal),
         ("var x: Real in [2, 1]\nminimize x\nsolve\n", Status::Infeasible),
-        ("var x: Vector[3]\nminimize exp(sum(x)) + sumsq(x)\nsolve\n", Status::Optimal),
-        ("var x: Vector[2]\nminimize norm(x - [3, 4]) + norm1(x)\nsolve\n", Status::Optimal),
+        (
+            "var x: Vector[3]\nminimize exp(sum(x)) + sumsq(x)\nsolve\n",
+            Status::Optimal,
+        ),
+        (
+            "var x: Vector[2]\nminimize norm(x - [3, 4]) + norm1(x)\nsolve\n",
+            Status::Optimal,
+        ),
     ];
     for (program, want) in cases {
         let mut s = fresh();
@@ -141,7 +156,10 @@ fn duals_are_derivatives() {
                 _ => f64::NAN,
             });
             let dual = dual.expect("a dual");
-            assert!((dual - slope).abs() < 1e-5, "{sense} {relation}: dual {dual}, difference {slope}");
+            assert!(
+                (dual - slope).abs() < 1e-5,
+                "{sense} {relation}: dual {dual}, difference {slope}"
+            );
         }
     }
 }
@@ -153,15 +171,28 @@ fn leaving_a_domain_names_expression_and_index() {
         "test.opt",
         "let v = [1, 2, -3, 4]\nset I = 1..4\nprint sum(i in I) log(v[i])\n",
     );
-    assert_eq!(ran.codes.iter().map(|c| c.id()).collect::<Vec<_>>(), ["R0801"], "{}", ran.shown);
-    assert!(ran.shown.contains("i = 3") && ran.shown.contains("log"), "{}", ran.shown);
+    assert_eq!(
+        ran.codes.iter().map(|c| c.id()).collect::<Vec<_>>(),
+        ["R0801"],
+        "{}",
+        ran.shown
+    );
+    assert!(
+        ran.shown.contains("i = 3") && ran.shown.contains("log"),
+        "{}",
+        ran.shown
+    );
     assert_eq!(ran.exit, 1);
 }
 
 #[test]
 fn statements_before_a_failure_keep_their_effect() {
     let mut s = fresh();
-    let ran = run(&mut s, "test.opt", "param a: Real = 2\nprint a\nparam b: Real >= 0 = -1\nprint a + 1\n");
+    let ran = run(
+        &mut s,
+        "test.opt",
+        "param a: Real = 2\nprint a\nparam b: Real >= 0 = -1\nprint a + 1\n",
+    );
     assert_eq!(ran.codes.iter().map(|c| c.id()).collect::<Vec<_>>(), ["R0303"]);
     assert!(run(&mut s, "next.opt", "print a\n").shown.contains('2'));
 }
@@ -170,7 +201,10 @@ fn statements_before_a_failure_keep_their_effect() {
 #[test]
 fn examples_have_the_same_bits_for_any_number_of_threads() {
     let bits = |threads: usize, text: &str| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool");
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .expect("pool");
         let text = text.to_string();
         pool.install(move || {
             let mut s = fresh();
