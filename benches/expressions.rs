@@ -60,7 +60,7 @@ fn chained(c: &mut Criterion) {
         );
         let z = spread(n, 3);
         let mut grad = vec![0.0; n];
-        set(&mut o, &[z.clone()]);
+        set(&mut o, std::slice::from_ref(&z));
         o.machine.eval().expect("finite");
         agree(o.machine.scalar(0), rosenbrock(&z, &mut grad));
         for (a, b) in o.machine.dense(1).expect("dense").iter().zip(&grad) {
@@ -101,7 +101,7 @@ fn logistic(c: &mut Criterion) {
         ("program, matrix form", programs::logistic_by_matrix()),
     ] {
         let mut o = objective(&text, true, Plan::compile);
-        set(&mut o, &[w.clone()]);
+        set(&mut o, std::slice::from_ref(&w));
         o.machine.eval().expect("finite");
         agree(o.machine.scalar(0), want);
         for (a, b) in o.machine.dense(1).expect("dense").iter().zip(&grad) {

@@ -84,6 +84,7 @@ impl Ir {
         self.domains.len()
     }
     /// An index.
+    #[allow(clippy::should_implement_trait, reason = "reads like `node`, `domain` and `input`")]
     pub fn index(&self, id: IndexId) -> &Index {
         &self.indices[id.index()]
     }

@@ -38,6 +38,7 @@ pub(super) struct Cached {
 
 type Found<T> = Result<T, Diagnostics>;
 
+#[allow(clippy::boxed_local, reason = "the shape that `map_err` is given")]
 fn one(d: Box<Diagnostic>) -> Diagnostics {
     vec![*d]
 }
@@ -383,14 +384,11 @@ impl Session {
             },
             time_compile: time.0,
             time_solve: time.1,
-            certificate: if a.certificate.is_empty() {
-                vec![]
-            } else {
-                vec![(
-                    "multipliers".into(),
-                    Value::tensor(Tensor::vector(a.certificate.clone())),
-                )]
-            },
+            certificate: a
+                .certificate
+                .iter()
+                .map(|(n, v)| (n.clone(), Value::tensor(Tensor::vector(v.clone()))))
+                .collect(),
             not_reproducible: !a.reproducible,
             log: if self.settings.verbose { a.log.clone() } else { vec![] },
         }

@@ -86,8 +86,8 @@ pub struct Answer {
     pub method_why: String,
     /// Was the last answer used, and why or why not?
     pub warm: (bool, String),
-    /// Multipliers or a direction that prove the status.
-    pub certificate: Vec<f64>,
+    /// What proves the status: multipliers by constraint, or a direction by variable.
+    pub certificate: Vec<(String, Vec<f64>)>,
     /// Lines of the log.
     pub log: Vec<String>,
     /// Same bits next time?
@@ -570,7 +570,7 @@ impl Compiled {
             ConicStatus::PrimalInfeasible if verify::proves_infeasible(&bound.form, &s.z) => {
                 a.status = Status::Infeasible;
                 a.reason = "multipliers that prove it were checked".into();
-                a.certificate = s.z.clone();
+                a.certificate = self.multipliers(&bound, &s.z);
                 return Ok(a);
             }
             ConicStatus::DualInfeasible if verify::proves_unbounded(&bound.form, &s.x) => {
@@ -585,7 +585,7 @@ impl Compiled {
                 };
                 let mut stop = interrupted;
                 let found = solve_conic(&feasibility, &settings, &mut stop, &mut |_| {});
-                a.certificate = s.x[..n].to_vec();
+                a.certificate = self.direction(&s.x);
                 match found {
                     Ok(p) if p.status == ConicStatus::Solved => {
                         a.status = Status::Unbounded;
@@ -596,7 +596,7 @@ impl Compiled {
                     Ok(p) if verify::proves_infeasible(&bound.form, &p.z) => {
                         a.status = Status::Infeasible;
                         a.reason = "multipliers that prove it were checked".into();
-                        a.certificate = p.z;
+                        a.certificate = self.multipliers(&bound, &p.z);
                     }
                     _ => {
                         a.status = Status::Stalled;
@@ -680,6 +680,30 @@ impl Compiled {
         a.reduced = Some(reduced);
         a.x = x[..n].to_vec();
         Ok(a)
+    }
+
+    /// Multipliers of the user's constraints that are not all zero, by constraint (bounds are left out).
+    fn multipliers(&self, bound: &BoundConic, z: &[f64]) -> Vec<(String, Vec<f64>)> {
+        let mut out: Vec<(String, Vec<f64>)> = vec![];
+        for (group, constraint, sign) in &self.origins {
+            let (first, len) = bound.spans[*group];
+            let part: Vec<f64> = z[first..first + len].iter().map(|v| -sign * v).collect();
+            let name = &self.problem.constraints[*constraint].name;
+            match out.iter_mut().find(|o| o.0 == *name) {
+                Some(o) => o.1.iter_mut().zip(&part).for_each(|(a, b)| *a += b),
+                None => out.push((name.clone(), part)),
+            }
+        }
+        out.retain(|o| o.1.iter().any(|v| *v != 0.0));
+        out
+    }
+
+    /// A direction by variable.
+    fn direction(&self, x: &[f64]) -> Vec<(String, Vec<f64>)> {
+        let blocks = self.problem.vars.iter().zip(&self.columns.blocks);
+        blocks
+            .map(|(v, (_, first, len))| (v.name.clone(), x[*first..first + len].to_vec()))
+            .collect()
     }
 
     fn run(&mut self, ask: &Ask<'_>, l: &[f64], u: &[f64]) -> Result<Answer, Fault> {
