@@ -510,7 +510,8 @@ fn bounds_and_equations_do_not_cost_least_squares_its_accuracy() {
                 got.reason,
                 got.residuals
             );
-            assert!(error <= 1e-8, "{what}, κ {kappa:e}: error {error:e}");
+            // Without the second look at the active set: 0.06 with bounds at κ = 1e4, above 1 at 1e6.
+            assert!(error <= 1e-15 * kappa, "{what}, κ {kappa:e}: error {error:e}");
         }
     }
 }
