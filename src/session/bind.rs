@@ -42,6 +42,12 @@ impl Session {
 
     /// `param NAME: TYPE checks = …`; a value given on the command line replaces the one written.
     pub(super) fn bind_param(&mut self, d: &ParamDecl) -> Bound<()> {
+        if d.ty
+            .as_ref()
+            .is_some_and(|t| t.name.text == "Text" && t.dims.is_empty())
+        {
+            return self.bind_text(d);
+        }
         let given = self.settings.sets.get(&d.name.text).cloned();
         if let Some(text) = given {
             let e = self.parse_setting(&d.name.text, &text)?;
@@ -61,6 +67,34 @@ impl Session {
         };
         let value = self.param_from(d, e)?;
         self.keep_param(d, value)
+    }
+
+    /// `param NAME: Text = "…"`.
+    fn bind_text(&mut self, d: &ParamDecl) -> Bound<()> {
+        let given = self.settings.sets.get(&d.name.text).cloned();
+        let e = match (given, &d.value) {
+            (Some(text), _) => self.parse_setting(&d.name.text, &text)?,
+            (None, Some(e)) => e.clone(),
+            (None, None) => {
+                return Err(
+                    Diagnostic::new(Code::UnboundParam, format!("`{}` has no value", d.name.text))
+                        .at(d.name.span, "declared without a value")
+                        .into(),
+                );
+            }
+        };
+        match self.evaluate(&e)? {
+            Value::Text(t) => {
+                self.define(&d.name.text, Def::Text(t));
+                Ok(())
+            }
+            other => Err(Diagnostic::new(
+                Code::WrongType,
+                format!("`{}` holds a text, found {}", d.name.text, super::show::kind(&other)),
+            )
+            .at(e.span, "here")
+            .into()),
+        }
     }
 
     /// `NAME = …` for a parameter that exists.

@@ -132,10 +132,13 @@ impl Session {
     /// The compiled form of a cached problem for a method; compiles it if need be.
     fn form_of(&mut self, at: usize, method: Option<&str>) -> Found<usize> {
         let key = method.map(str::to_string);
-        if let Some(k) = self.compiled[at].forms.iter().position(|f| f.0 == key) {
-            return Ok(k);
-        }
         let params = self.param_inputs(&self.compiled[at].lowered.params);
+        if let Some(k) = self.compiled[at].forms.iter().position(|f| f.0 == key) {
+            if self.compiled[at].forms[k].1.still_holds(&params) {
+                return Ok(k);
+            }
+            self.compiled[at].forms.remove(k);
+        }
         let problem = self.compiled[at].lowered.problem.clone();
         let form = Compiled::new(problem, &params, method).map_err(one)?;
         if form.bytes() as u64 > self.settings.memory {

@@ -116,8 +116,10 @@ pub struct Compiled {
     pub proof: Vec<String>,
     /// Facts of the user's nodes.
     pub facts: FactsTable,
-    /// Matrices found semidefinite on the data that compilation saw.
+    /// Is convexity partly known from the data that compilation saw?
     pub checked: bool,
+    /// Matrices whose definiteness was looked at, and what was found.
+    looked_at: (Vec<NodeId>, Assumptions),
     model: Model,
     kind: Kind,
     /// Which group of cone rows came from which constraint, and the sign that turns its multiplier into the dual.
@@ -162,8 +164,10 @@ impl Compiled {
         }
         let mut facts = analyze_with(&problem.ir, &outputs, &Assumptions::default());
         let mut checked = false;
+        let mut looked_at = (facts.needs_psd.clone(), Assumptions::default());
         if !facts.needs_psd.is_empty() {
             let given = definite(&problem.ir, &facts.needs_psd, params);
+            looked_at.1 = given.clone();
             checked = !given.psd.is_empty() || !given.nsd.is_empty();
             facts = analyze_with(&problem.ir, &outputs, &given);
         }
@@ -197,6 +201,7 @@ impl Compiled {
                     proof,
                     facts,
                     checked,
+                    looked_at,
                     model,
                     maximize,
                 });
@@ -223,6 +228,7 @@ impl Compiled {
                         proof,
                         facts,
                         checked,
+                        looked_at,
                         model,
                         maximize,
                     });
@@ -280,6 +286,7 @@ impl Compiled {
                     proof,
                     facts,
                     checked,
+                    looked_at,
                     model,
                     maximize,
                 })
@@ -300,6 +307,7 @@ impl Compiled {
                         proof,
                         facts,
                         checked,
+                        looked_at,
                         model,
                         maximize,
                     })
@@ -308,6 +316,16 @@ impl Compiled {
             },
             Err(e) => Err(not_solvable(&problem, &e, free, conic_wanted)),
         }
+    }
+
+    /// Do the data still have the definiteness that the class was proved with? If not, the problem is another one.
+    pub fn still_holds(&self, params: &[(InputId, Arc<Tensor>)]) -> bool {
+        let (matrices, found) = &self.looked_at;
+        if matrices.is_empty() {
+            return true;
+        }
+        let now = definite(&self.problem.ir, matrices, params);
+        now.psd == found.psd && now.nsd == found.nsd
     }
 
     /// Values of the declared start, moved by the starts given.
@@ -355,12 +373,21 @@ impl Compiled {
             Kind::Conic(_) => self.interior(ask, &l, &u)?,
             Kind::Smooth(_) => self.run(ask, &l, &u)?,
         };
+        // Nothing is said of a warm start where there was nothing to start from.
+        if ask.previous.is_none() && !answer.warm.0 {
+            answer.warm.1.clear();
+        }
         // The user's own numbers, whatever the method said.
         if !answer.x.is_empty() || self.columns.is_empty() {
             match self.model.eval(&answer.x) {
                 Ok(()) => {
                     let has_point = !matches!(answer.status, Status::Infeasible);
-                    answer.objective = has_point.then(|| self.model.objective());
+                    answer.objective = match answer.status {
+                        Status::Infeasible => None,
+                        Status::Unbounded if self.maximize => Some(f64::INFINITY),
+                        Status::Unbounded => Some(f64::NEG_INFINITY),
+                        _ => Some(self.model.objective()),
+                    };
                     let rows = self.model.rows();
                     if has_point {
                         answer.slacks = rows.iter().map(|r| r.slack.clone()).collect();
@@ -762,13 +789,13 @@ impl Compiled {
             }
         };
         let mut run = run;
-        // One flag stops everything: the session's interrupt is copied into the run's between bursts.
+        // One flag stops everything: the session's interrupt is looked at before each step.
         let watch = run.watch();
         while run.ended().is_none() {
             if ask.interrupt.load(Ordering::Relaxed) {
                 watch.stop();
             }
-            run.advance(s.as_mut(), 16, ask.now);
+            run.advance(s.as_mut(), 1, ask.now);
         }
         let done = run.finished();
         a.status = done.claim;

@@ -1028,3 +1028,16 @@ fn derivative_programs_run_on_the_machine() {
         }
     }
 }
+
+#[test]
+fn shared_products_do_not_multiply_without_end() {
+    let mut t = "param c\nparam d\nvar x\n%0 = add(x, 1)\n".to_string();
+    for k in 0..30 {
+        t += &format!("%{} = mul(mul(%{k}, c), mul(%{k}, d))\n", k + 1);
+    }
+    let mut p = parse(&format!("{t}out %30"));
+    let before = p.ir.len();
+    rewrite::rewrite(&mut p.ir, &[p.outputs[0].1]);
+    // Flattened to the end this would be 2^30 factors.
+    assert!(p.ir.len() - before < 1_000_000, "{} nodes", p.ir.len() - before);
+}

@@ -156,12 +156,16 @@ fn a_wrong_answer_is_noticed() {
     }
 }
 
-/// `cargo test --test suite -- --ignored references` where Python is.
+/// Says `ignored` without `.venv`; fails there where `RAVINE_REQUIRE` names python.
 #[test]
-#[ignore = "needs Python with scipy: scripts/setup-python.sh"]
 fn references_can_be_computed_again() {
     let python = root().join(".venv/bin/python");
-    assert!(python.exists(), "no .venv: run scripts/setup-python.sh");
+    if !python.exists() {
+        let required = std::env::var("RAVINE_REQUIRE").is_ok_and(|r| r.contains("python"));
+        assert!(!required, "no .venv: run scripts/setup-python.sh");
+        eprintln!("ignored: no .venv (scripts/setup-python.sh makes one)");
+        return;
+    }
     let out = Command::new(python)
         .arg(root().join("tests/peers/reference.py"))
         .arg("--check")

@@ -99,6 +99,28 @@ fn rebinding_compiles_nothing() {
     assert!(s.compilations > once);
 }
 
+/// A claim of convexity that rests on data is looked at again when the data change.
+#[test]
+fn definiteness_is_checked_at_each_rebinding() {
+    let mut s = fresh();
+    let first = "param P: Matrix[2, 2] = [2, 1; 1, 2]\nproblem p {\n  var x: Vector[2] in [-1, 1] from 0.5\n  minimize quad(x, P)\n  subject to\n    c: sum(x) >= -2\n}\nsolve p\n";
+    assert_eq!(solved(&mut s, first).0, Status::Optimal);
+    let ran = run(&mut s, "next.opt", "P = [1, 3; 3, 1]\nsolve p\n");
+    assert_eq!(
+        ran.codes.iter().map(|c| c.id()).collect::<Vec<_>>(),
+        ["R0704"],
+        "{}",
+        ran.shown
+    );
+    let back = run(&mut s, "next.opt", "P = [3, 1; 1, 2]\nsolve p\n");
+    assert!(back.codes.is_empty(), "{}", back.shown);
+}
+
+#[test]
+fn texts_are_parameters_too() {
+    assert!(shown("param title: Text = \"wide\"\nprint title\n").contains("wide"));
+}
+
 #[test]
 fn statuses() {
     let cases = [

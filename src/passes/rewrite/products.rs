@@ -17,6 +17,9 @@ pub const ROWS: &[Rewrite] = &[Rewrite {
     apply: ordered,
 }];
 
+/// Products wider than this are taken apart in part only.
+const WIDEST: usize = 256;
+
 /// `number · Π factors / (over · Π divisors)`.
 #[derive(Clone, Debug)]
 pub struct Product {
@@ -52,6 +55,8 @@ impl Rewriter<'_> {
         let mut p = Product::one();
         let mut stack = vec![(n, true)];
         while let Some((n, above)) = stack.pop() {
+            // Shared factors of shared factors would otherwise multiply without end.
+            let full = p.factors.len() + p.divisors.len() + stack.len() >= WIDEST;
             match self.ir.node(n) {
                 Node::Const(b) => {
                     let v = f64::from_bits(*b);
@@ -61,8 +66,8 @@ impl Rewriter<'_> {
                         p.over *= v;
                     }
                 }
-                Node::Apply { atom, args } if *atom == MUL => stack.extend(args.iter().map(|a| (*a, above))),
-                Node::Apply { atom, args } if *atom == DIV => {
+                Node::Apply { atom, args } if *atom == MUL && !full => stack.extend(args.iter().map(|a| (*a, above))),
+                Node::Apply { atom, args } if *atom == DIV && !full => {
                     stack.push((args[0], above));
                     stack.push((args[1], !above));
                 }
