@@ -4,7 +4,8 @@
 //!
 //! With R alone and residuals in doubled precision, corrections (R'R)^-1 A'r contract like those with Q kept
 //! (A. Bjorck, "Numerical Methods for Least Squares Problems", 1996, section 6.6, where the residual's precision is what
-//! limits the method). Sparse R: one Givens sweep per row (A. George, M. Heath, Lin. Alg. Appl. 34, 1980).
+//! limits the method). Sparse R with short rows: one Givens sweep per row (A. George, M. Heath, Lin. Alg. Appl. 34, 1980);
+//! with long ones: Householder reflections of fronts (T. Davis, ACM TOMS 38, 2011).
 
 use crate::dense::{Dense, parallelism};
 use crate::fault::NumericalFault;
@@ -12,9 +13,14 @@ use crate::matrix::Matrix;
 use crate::sparse::Csr;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::qr::{col_pivoting, no_pivoting};
-use faer::sparse::SymbolicSparseColMatRef;
-use faer::sparse::linalg::colamd;
+use faer::perm::PermRef;
+use faer::sparse::linalg::cholesky::supernodal as sparse_cholesky;
+use faer::sparse::linalg::{colamd, qr as sparse_qr};
+use faer::sparse::{SparseColMatRef, SymbolicSparseColMatRef};
 use faer::{Mat, Par};
+
+/// Mean length of the rows of R, weighted by their work, from which fronts pay for their bookkeeping.
+const LONG_ROWS: usize = 24;
 
 /// R of A P = Q R for a matrix of `n` columns; row k of R starts at column k.
 #[derive(Clone, Debug)]
@@ -179,9 +185,14 @@ fn unpivoted(mut a: Mat<f64>) -> Mat<f64> {
 
 fn sparse(a: &Csr) -> Result<RFactor, NumericalFault> {
     let n = a.cols;
-    let perm = column_order(a)?;
-    let mut place = vec![0usize; n];
-    perm.iter().enumerate().for_each(|(k, &j)| place[j] = k);
+    let (perm, place) = column_order(a)?;
+    if let Some(rows) = fronts(a, &perm, &place)? {
+        return Ok(RFactor {
+            rows: Rows::Sparse(rows),
+            perm,
+            n,
+        });
+    }
 
     // Rows that begin late come last: each then meets finished rows only where it must.
     let mut order: Vec<(usize, usize, usize)> = (0..a.rows)
@@ -249,10 +260,95 @@ fn rotate(r: &mut (Vec<usize>, Vec<f64>), row: &mut Vec<(usize, f64)>) {
     *row = lower;
 }
 
-fn column_order(a: &Csr) -> Result<Vec<usize>, NumericalFault> {
+/// R by Householder reflections of fronts, sequential; `None` where its rows are short or A is wide.
+fn fronts(a: &Csr, perm: &[usize], place: &[usize]) -> Result<Option<Vec<(Vec<usize>, Vec<f64>)>>, NumericalFault> {
+    let (m, n) = (a.rows, a.cols);
+    if m < n || a.nnz() == 0 {
+        return Ok(None);
+    }
+    let t = a.transpose();
+    let by_columns = SymbolicSparseColMatRef::new_checked(m, n, &t.indptr, None, &t.indices);
+    let by_rows = SymbolicSparseColMatRef::new_checked(n, m, &a.indptr, None, &a.indices);
+    let order = || Some(PermRef::new_checked(perm, place, n));
+
+    let (mut tree, mut post, mut counts, mut first) =
+        (vec![0usize; n], vec![0usize; n], vec![0usize; n], vec![0usize; m]);
+    let scratch = sparse_qr::col_etree_scratch::<usize>(m, n)
+        .or(sparse_qr::postorder_scratch::<usize>(n))
+        .or(sparse_qr::column_counts_aat_scratch::<usize>(n, m))
+        .or(sparse_qr::supernodal::factorize_supernodal_symbolic_qr_scratch::<usize>(m, n));
+    let mut memory = MemBuffer::new(scratch);
+    let tree = sparse_qr::col_etree(by_columns, order(), &mut tree, MemStack::new(&mut memory));
+    sparse_qr::postorder(&mut post, tree, MemStack::new(&mut memory));
+    sparse_qr::column_counts_ata(
+        &mut counts,
+        &mut first,
+        by_rows,
+        order(),
+        tree,
+        &post,
+        MemStack::new(&mut memory),
+    );
+    let (entries, work) = counts.iter().fold((0, 0), |(e, w), c| (e + c, w + c * c));
+    if work < LONG_ROWS * entries {
+        return Ok(None);
+    }
+    let symbolic = sparse_qr::supernodal::factorize_supernodal_symbolic_qr(
+        by_columns,
+        order(),
+        first,
+        tree,
+        &counts,
+        MemStack::new(&mut memory),
+        Default::default(),
+    )
+    .map_err(|e| NumericalFault::new(format!("analysis failed: {e}"), "sparse QR", n as f64))?;
+
+    let reflections = symbolic.householder();
+    let blocks = reflections.len_householder_row_idx() + reflections.n_supernodes();
+    let mut values = vec![0.0f64; symbolic.R_adjoint().len_val()];
+    let scratch = sparse_qr::supernodal::factorize_supernodal_numeric_qr_scratch::<usize, f64>(
+        &symbolic,
+        Par::Seq,
+        Default::default(),
+    );
+    let mut memory = MemBuffer::new(scratch);
+    sparse_qr::supernodal::factorize_supernodal_numeric_qr(
+        &mut vec![0usize; reflections.len_householder_row_idx()],
+        &mut vec![0usize; blocks],
+        &mut vec![0usize; blocks],
+        &mut vec![0usize; blocks],
+        &mut values,
+        &mut vec![0.0; reflections.len_householder_val()],
+        &mut vec![0.0; reflections.len_tau_val()],
+        SparseColMatRef::new(by_rows, &a.values),
+        order(),
+        &symbolic,
+        Par::Seq,
+        MemStack::new(&mut memory),
+        Default::default(),
+    );
+
+    let r = sparse_cholesky::SupernodalLltRef::new(symbolic.R_adjoint(), &values);
+    let mut rows = Vec::with_capacity(n);
+    for s in 0..symbolic.R_adjoint().n_supernodes() {
+        let front = r.supernode(s);
+        let (v, width) = (front.val(), front.val().ncols());
+        for c in 0..width {
+            let mut row: Vec<(usize, f64)> = (c..width).map(|l| (front.start() + l, v[(l, c)])).collect();
+            row.extend(front.pattern().iter().enumerate().map(|(l, j)| (*j, v[(width + l, c)])));
+            row.sort_unstable_by_key(|e| e.0);
+            rows.push(row.into_iter().unzip());
+        }
+    }
+    Ok(Some(rows))
+}
+
+/// Columns in the order that keeps R sparse, and the place of each column in it.
+fn column_order(a: &Csr) -> Result<(Vec<usize>, Vec<usize>), NumericalFault> {
     let n = a.cols;
     if n == 0 || a.rows == 0 || a.nnz() == 0 {
-        return Ok((0..n).collect());
+        return Ok(((0..n).collect(), (0..n).collect()));
     }
     let t = a.transpose();
     let pattern = SymbolicSparseColMatRef::new_checked(a.rows, n, &t.indptr, None, &t.indices);
@@ -266,5 +362,5 @@ fn column_order(a: &Csr) -> Result<Vec<usize>, NumericalFault> {
         MemStack::new(&mut memory),
     )
     .map_err(|e| NumericalFault::new(format!("column ordering failed: {e}"), "sparse QR", n as f64))?;
-    Ok(perm)
+    Ok((perm, inverse))
 }
