@@ -296,7 +296,7 @@ impl Session {
             };
             options.push((name.text.clone(), given, a.value.span));
         }
-        if matches!(m.name.text.as_str(), "interior" | "clarabel") && options.is_empty() {
+        if matches!(m.name.text.as_str(), "interior" | "clarabel" | "direct") && options.is_empty() {
             return Ok(None);
         }
         methods::build(&m.name.text, m.name.span, &options).map(Some)

@@ -6,30 +6,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ravine_linalg::Csr;
 use ravine_linalg::clarabel_adapter::{ConicSettings, ConicSolution, ConicStatus, solve_conic};
-use ravine_linalg::{Csr, Dense};
 
 use super::Bounds;
 use super::choose::{DENSE_VARIABLES, HESSIAN_ENTRIES_PER_VARIABLE, choose};
+use super::classify::{Classifier, Kind, comparisons, definite};
 use super::method::{Class, Method, Seed};
 use super::methods;
 use super::model::Model;
 use super::polish;
 use super::run::{Options, Run};
-use super::smooth::Smooth;
 use super::state::Point;
 use super::stop::{Budget, Status};
 use super::verify;
 use crate::atoms::rules;
-use crate::base::{Code, Diagnostic, Tensor};
-use crate::exec::{Fault, Machine, Plan};
-use crate::forms::conic::{ConeRows, Conic, NotConic, Parts, Side, SquareTerm, parts};
-use crate::forms::least_squares::LeastSquares;
-use crate::forms::program::{BoundConic, ConicProgram};
-use crate::forms::rows::{Columns, RowsBuilder};
-use crate::ir::{InputId, Ir, Node, NodeId, Problem, Sense, Sides, Smooth as Smoothness};
+use crate::base::{Diagnostic, Tensor};
+use crate::exec::Fault;
+use crate::forms::program::BoundConic;
+use crate::forms::rows::Columns;
+use crate::ir::{InputId, NodeId, Problem, Sense};
 use crate::passes::analysis::curvature::{Assumptions, FactsTable, analyze_with};
-use crate::passes::inline::inline_maps;
 
 /// What one solve is asked for.
 pub struct Ask<'a> {
@@ -98,12 +95,6 @@ pub struct Answer {
     pub deficient: Option<(usize, usize)>,
 }
 
-enum Kind {
-    LeastSquares(Box<LeastSquares>),
-    Conic(Box<ConicProgram>),
-    Smooth(Box<Smooth>),
-}
-
 /// A compiled problem.
 pub struct Compiled {
     /// The user's problem (its program grew by derivatives).
@@ -125,17 +116,6 @@ pub struct Compiled {
     /// Which group of cone rows came from which constraint, and the sign that turns its multiplier into the dual.
     origins: Vec<(usize, usize, f64)>,
     maximize: bool,
-}
-
-/// Sides of a comparison as written, and the factor of its dual.
-fn comparisons(s: &Sides) -> Vec<(NodeId, NodeId, bool, f64)> {
-    match *s {
-        // (small, large, equation, sign): the row is `large - small`, and `dual = sign · z` when minimizing.
-        Sides::Le(a, b) => vec![(a, b, false, -1.0)],
-        Sides::Ge(a, b) => vec![(b, a, false, 1.0)],
-        Sides::Eq(a, b) => vec![(b, a, true, 1.0)],
-        Sides::Between(l, e, u) => vec![(l, e, false, -1.0), (e, u, false, -1.0)],
-    }
 }
 
 impl Compiled {
@@ -171,151 +151,29 @@ impl Compiled {
             checked = !given.psd.is_empty() || !given.nsd.is_empty();
             facts = analyze_with(&problem.ir, &outputs, &given);
         }
-        let bounded = problem.vars.iter().any(|v| v.lower.is_some() || v.upper.is_some());
-        let free = problem.constraints.is_empty();
-        let f = facts.get(root).cloned();
-        let convex = f.as_ref().is_some_and(|f| f.curvature.is_convex());
-        let smooth = f.as_ref().is_some_and(|f| f.smooth >= Smoothness::C1);
-        let quadratic = f.as_ref().is_some_and(|f| f.degree <= 2);
-        let taken = parts(&mut problem.ir, root);
-        let rest_constant = {
-            let mut d = crate::passes::derive::Depends::on_vars(&problem.ir);
-            taken.rest.iter().all(|n| !d.has(&problem.ir, *n))
-        };
         let model = Model::new(&problem, columns.clone());
-        let smooth_wanted = wanted.is_some_and(|w| methods::find(w).is_some());
-        let conic_wanted = matches!(wanted, Some("interior" | "clarabel"));
-        let squares_only =
-            free && !bounded && rest_constant && taken.quads.is_empty() && !taken.squares.is_empty() && convex;
-        let mut proof = vec![];
-        if squares_only && !smooth_wanted && !conic_wanted {
-            let b = RowsBuilder::new(&mut problem.ir, columns.clone());
-            if let Ok(ls) = LeastSquares::new(b, &taken.squares) {
-                proof.push("a sum of squares of affine functions, without constraints".into());
-                return Ok(Compiled {
-                    class: Class::LeastSquares,
-                    kind: Kind::LeastSquares(Box::new(ls)),
-                    origins: vec![],
-                    problem,
-                    columns,
-                    proof,
-                    facts,
-                    checked,
-                    looked_at,
-                    model,
-                    maximize,
-                });
-            }
+        let found = Classifier {
+            problem: &mut problem,
+            root,
+            facts: &facts,
+            columns: &columns,
+            checked,
+            wanted,
         }
-        let prefers_smooth =
-            free && smooth && !(convex && quadratic && (bounded || !rest_constant || !taken.quads.is_empty()));
-        if (prefers_smooth && !conic_wanted) || (smooth_wanted && free) {
-            match Smooth::new(&mut problem.ir, root, columns.clone()) {
-                Ok(mut s) => {
-                    s.convex = convex;
-                    s.class = if bounded { Class::SmoothBounds } else { Class::Smooth };
-                    proof.push(if convex {
-                        "smooth and convex".into()
-                    } else {
-                        "smooth".to_string()
-                    });
-                    return Ok(Compiled {
-                        class: s.class,
-                        kind: Kind::Smooth(Box::new(s)),
-                        origins: vec![],
-                        problem,
-                        columns,
-                        proof,
-                        facts,
-                        checked,
-                        looked_at,
-                        model,
-                        maximize,
-                    });
-                }
-                Err(e) if smooth_wanted => {
-                    return Err(Box::new(
-                        Diagnostic::new(
-                            Code::MethodCannotTake,
-                            format!("`{}` has no derivative here: {}", e.atom, e.reason),
-                        )
-                        .at(origin(&problem, e.node), "in the objective"),
-                    ));
-                }
-                Err(_) => {}
-            }
-        }
-        if smooth_wanted {
-            let what = if free {
-                "its objective has kinks"
-            } else {
-                "it has constraints"
-            };
-            return Err(Box::new(
-                Diagnostic::new(
-                    Code::MethodCannotTake,
-                    format!(
-                        "`{}` needs a smooth problem with at most bounds; {what}",
-                        wanted.unwrap_or_default()
-                    ),
-                )
-                .at(problem_span(&problem), "this problem")
-                .help("leave the choice to `solve`"),
-            ));
-        }
-        let built = conic(&mut problem, root, &taken, &facts, &columns);
-        match built {
-            Ok((program, class, origins)) => {
-                proof.push(match class {
-                    Class::Linear => "objective and constraints are affine".into(),
-                    Class::ConvexQuadratic if checked => {
-                        "the objective is quadratic and convex (checked on the data), the constraints are affine".into()
-                    }
-                    Class::ConvexQuadratic => {
-                        "the objective is quadratic and convex, the constraints are affine".into()
-                    }
-                    Class::SecondOrderCone => "convex by the rules of composition, in second-order cones".into(),
-                    _ => "convex by the rules of composition, in exponential cones".to_string(),
-                });
-                Ok(Compiled {
-                    class,
-                    kind: Kind::Conic(Box::new(program)),
-                    origins,
-                    problem,
-                    columns,
-                    proof,
-                    facts,
-                    checked,
-                    looked_at,
-                    model,
-                    maximize,
-                })
-            }
-            // Without constraints a smooth method may still find a point where its own conditions hold: functions put
-            // together from pieces (`if`) are often smooth without a proof.
-            Err(e) if free && !conic_wanted => match Smooth::new(&mut problem.ir, root, columns.clone()) {
-                Ok(mut s) => {
-                    s.convex = convex;
-                    s.class = if bounded { Class::SmoothBounds } else { Class::Smooth };
-                    proof.push("smoothness is not proved: at a kink the method may stall".into());
-                    Ok(Compiled {
-                        class: s.class,
-                        kind: Kind::Smooth(Box::new(s)),
-                        origins: vec![],
-                        problem,
-                        columns,
-                        proof,
-                        facts,
-                        checked,
-                        looked_at,
-                        model,
-                        maximize,
-                    })
-                }
-                Err(_) => Err(not_solvable(&problem, &e, free, conic_wanted)),
-            },
-            Err(e) => Err(not_solvable(&problem, &e, free, conic_wanted)),
-        }
+        .run()?;
+        Ok(Compiled {
+            class: found.class,
+            proof: found.proof,
+            kind: found.kind,
+            origins: found.origins,
+            problem,
+            columns,
+            facts,
+            checked,
+            looked_at,
+            model,
+            maximize,
+        })
     }
 
     /// Do the data still have the definiteness that the class was proved with? If not, the problem is another one.
@@ -875,200 +733,10 @@ fn second_look(
     Some("a direction of descent without end was found by a problem of its own".into())
 }
 
-/// Why nothing can be done for a problem.
-fn not_solvable(problem: &Problem, e: &NotConic, free: bool, conic_wanted: bool) -> Box<Diagnostic> {
-    let (code, what) = if conic_wanted {
-        (
-            Code::NotConvex,
-            "an interior-point method needs a convex problem; this one is not proved convex",
-        )
-    } else {
-        (
-            Code::NoMethodForClass,
-            "no method is built yet for this problem: it is not proved convex",
-        )
-    };
-    let d = Diagnostic::new(code, format!("{what}, since {}", e.why)).at(origin(problem, e.node), "here");
-    let d = if free {
-        d.note("a smooth objective without constraints beyond bounds need not be convex")
-    } else {
-        d.note("smooth problems with constraints that are not convex are a later part of Ravine")
-    };
-    Box::new(d.help("`inspect … why` shows how far the proof goes"))
-}
-
 /// The relative gap of a conic pair.
 fn gap(form: &ravine_linalg::clarabel_adapter::ConicForm, constant: f64, x: &[f64], d: &verify::DualCheck) -> f64 {
     let mut px = vec![0.0; x.len()];
     form.p.mul_vec(x, &mut px);
     let f = 0.5 * ravine_linalg::reduce::dot(x, &px) + ravine_linalg::reduce::dot(&form.q, x) + constant;
     (f - d.objective).abs() / (1.0 + f.abs())
-}
-
-fn problem_span(p: &Problem) -> crate::base::Span {
-    p.objective
-        .as_ref()
-        .map(|o| o.span)
-        .or_else(|| p.vars.first().map(|v| v.span))
-        .unwrap_or(crate::base::Span {
-            source: crate::base::SourceId(0),
-            start: 0,
-            end: 0,
-        })
-}
-
-fn origin(p: &Problem, n: NodeId) -> crate::base::Span {
-    p.ir.origins(n).first().copied().unwrap_or_else(|| problem_span(p))
-}
-
-/// Which of the matrices are semidefinite for these parameters.
-fn definite(ir: &Ir, matrices: &[NodeId], params: &[(InputId, Arc<Tensor>)]) -> Assumptions {
-    let mut given = Assumptions::default();
-    let mut m = Machine::new(Arc::new(Plan::compile(ir, matrices)));
-    for (i, t) in params {
-        m.set(*i, t.clone());
-    }
-    if m.eval().is_err() {
-        return given;
-    }
-    for (k, node) in matrices.iter().enumerate() {
-        let n = ir.shape(*node)[0];
-        let dims = vec![
-            crate::base::value::IndexSet::upto(n),
-            crate::base::value::IndexSet::upto(n),
-        ];
-        let mut d = Dense {
-            rows: n,
-            cols: n,
-            data: m.tensor(k, dims).to_dense(),
-        };
-        if super::direct::semidefinite(&d) {
-            given.psd.insert(*node);
-        } else {
-            d.data.iter_mut().for_each(|v| *v = -*v);
-            if super::direct::semidefinite(&d) {
-                given.nsd.insert(*node);
-            }
-        }
-    }
-    given
-}
-
-type Built = (ConicProgram, Class, Vec<(usize, usize, f64)>);
-
-/// The conic form of a problem.
-fn conic(
-    problem: &mut Problem,
-    root: NodeId,
-    taken: &Parts,
-    facts: &FactsTable,
-    columns: &Columns,
-) -> Result<Built, NotConic> {
-    let constraints = problem.constraints.clone();
-    let mut c = Conic::new(&mut problem.ir, facts);
-    let convex = facts.get(root).is_none_or(|f| f.curvature.is_convex());
-    if !convex {
-        let node = facts.get(root).and_then(|f| f.rule.culprit).unwrap_or(root);
-        return Err(NotConic {
-            node,
-            why: "the objective is not convex by the rules".into(),
-        });
-    }
-    let mut linear = vec![];
-    for n in &taken.rest {
-        linear.push(c.replace(*n, Side::Above)?);
-    }
-    let mut rows: Vec<ConeRows> = vec![];
-    let mut squares = vec![];
-    for t in &taken.squares {
-        let plain =
-            matches!(c.ir.node(t.body), Node::Gather { array, .. } if c.ir.is_var(*array)) || c.ir.is_var(t.body);
-        if plain {
-            squares.push(t.clone());
-            continue;
-        }
-        // The square of an affine expression is the square of a variable that equals it.
-        let r = c.auxiliary(t.domain, "r", crate::ir::Sign::Unknown);
-        let body = rules::sub(c.ir, r, t.body);
-        rows.push(ConeRows::Zero { domain: t.domain, body });
-        squares.push(SquareTerm {
-            domain: t.domain,
-            weight: t.weight,
-            body: r,
-        });
-    }
-    let mut quads = vec![];
-    for q in &taken.quads {
-        if c.ir.is_var(q.x) {
-            quads.push(q.clone());
-            continue;
-        }
-        let n = c.ir.shape(q.x).to_vec();
-        let (d, ix) = rules::plain_domain(c.ir, &n);
-        let y = c.auxiliary(d, "y", crate::ir::Sign::Unknown);
-        let x = rules::entry(c.ir, q.x, &ix);
-        let x = inline_maps(c.ir, x);
-        let body = rules::sub(c.ir, y, x);
-        rows.push(ConeRows::Zero { domain: d, body });
-        let array = match c.ir.node(y) {
-            Node::Gather { array, .. } => *array,
-            _ => y,
-        };
-        quads.push(crate::forms::conic::QuadTerm {
-            weight: q.weight,
-            x: array,
-            p: q.p,
-        });
-    }
-    let mut origins = vec![];
-    for (k, con) in constraints.iter().enumerate() {
-        for (small, large, equation, sign) in comparisons(&con.sides) {
-            let (s, l) = if equation {
-                for n in [small, large] {
-                    if crate::passes::analysis::curvature::degree(c.ir, n) > 1 {
-                        return Err(NotConic {
-                            node: n,
-                            why: "an equation is not affine".into(),
-                        });
-                    }
-                }
-                (small, large)
-            } else {
-                (c.replace(small, Side::Above)?, c.replace(large, Side::Below)?)
-            };
-            let body = rules::sub(c.ir, l, s);
-            origins.push((rows.len(), k, sign));
-            rows.push(if equation {
-                ConeRows::Zero {
-                    domain: con.domain,
-                    body,
-                }
-            } else {
-                ConeRows::Nonneg {
-                    domain: con.domain,
-                    body,
-                }
-            });
-        }
-    }
-    let class = if c.exponential {
-        Class::Conic
-    } else if c.second_order {
-        Class::SecondOrderCone
-    } else if squares.is_empty() && quads.is_empty() {
-        Class::Linear
-    } else {
-        Class::ConvexQuadratic
-    };
-    rows.append(&mut c.rows);
-    let mut all = columns.clone();
-    for a in c.aux.clone() {
-        all.push(c.ir, a);
-    }
-    let b = RowsBuilder::new(&mut problem.ir, all);
-    let program = ConicProgram::new(b, &rows, &linear, &squares, &quads).map_err(|e| NotConic {
-        node: e.node,
-        why: e.why,
-    })?;
-    Ok((program, class, origins))
 }

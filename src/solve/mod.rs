@@ -4,6 +4,7 @@
 
 pub mod bits;
 pub mod choose;
+mod classify;
 pub mod compiled;
 pub mod direct;
 pub mod errors;

@@ -1,0 +1,389 @@
+//! What a problem is, and the form it is compiled to.
+//!
+//! Invariant: the only place that decides between least squares, cones and a smooth oracle; each decision leaves the
+//! sentence that proves it.
+
+use std::sync::Arc;
+
+use ravine_linalg::Dense;
+
+use super::method::Class;
+use super::methods;
+use super::smooth::Smooth;
+use crate::atoms::rules;
+use crate::base::{Code, Diagnostic, Tensor};
+use crate::exec::{Machine, Plan};
+use crate::forms::conic::{ConeRows, Conic, NotConic, Parts, Side, SquareTerm, parts};
+use crate::forms::least_squares::LeastSquares;
+use crate::forms::program::ConicProgram;
+use crate::forms::rows::{Columns, RowsBuilder};
+use crate::ir::{InputId, Ir, Node, NodeId, Problem, Sides, Smooth as Smoothness};
+use crate::passes::analysis::curvature::{Assumptions, FactsTable};
+use crate::passes::inline::inline_maps;
+
+/// The form of a compiled problem.
+pub(super) enum Kind {
+    /// Orthogonal factorization.
+    LeastSquares(Box<LeastSquares>),
+    /// A conic solver.
+    Conic(Box<ConicProgram>),
+    /// Values and derivatives.
+    Smooth(Box<Smooth>),
+}
+
+/// Class, form and proof.
+pub(super) struct Classified {
+    /// Class.
+    pub class: Class,
+    /// Form.
+    pub kind: Kind,
+    /// Sentences.
+    pub proof: Vec<String>,
+    /// Which group of cone rows came from which constraint, and the factor of its dual.
+    pub origins: Vec<(usize, usize, f64)>,
+}
+
+impl Classified {
+    fn new(class: Class, kind: Kind, proof: impl Into<String>) -> Classified {
+        Classified {
+            class,
+            kind,
+            proof: vec![proof.into()],
+            origins: vec![],
+        }
+    }
+}
+
+/// What a method that was asked for needs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Anything,
+    Functions,
+    Cones,
+    LeastSquares,
+}
+
+/// One classification.
+pub(super) struct Classifier<'a> {
+    /// The problem in canonical form; derivative rules add nodes to it.
+    pub problem: &'a mut Problem,
+    /// The objective, to be minimized.
+    pub root: NodeId,
+    /// Facts of objective and constraints.
+    pub facts: &'a FactsTable,
+    /// Flat coordinates.
+    pub columns: &'a Columns,
+    /// Do the facts rest on data?
+    pub checked: bool,
+    /// The method asked for.
+    pub wanted: Option<&'a str>,
+}
+
+impl Classifier<'_> {
+    /// Class and form, or why there is none.
+    pub fn run(mut self) -> Result<Classified, Box<Diagnostic>> {
+        let wanted = match self.wanted {
+            None => Wanted::Anything,
+            Some("interior" | "clarabel") => Wanted::Cones,
+            Some("direct") => Wanted::LeastSquares,
+            Some(name) if methods::find(name).is_some() => Wanted::Functions,
+            Some(_) => Wanted::Anything,
+        };
+        let bounded = self.problem.vars.iter().any(|v| v.lower.is_some() || v.upper.is_some());
+        let free = self.problem.constraints.is_empty();
+        let f = self.facts.get(self.root);
+        let convex = f.is_some_and(|f| f.curvature.is_convex());
+        let smooth = f.is_some_and(|f| f.smooth >= Smoothness::C1);
+        let quadratic = f.is_some_and(|f| f.degree <= 2);
+        let taken = parts(&mut self.problem.ir, self.root);
+        let rest_constant = {
+            let mut d = crate::passes::derive::Depends::on_vars(&self.problem.ir);
+            taken.rest.iter().all(|n| !d.has(&self.problem.ir, *n))
+        };
+        let squares =
+            free && !bounded && rest_constant && taken.quads.is_empty() && !taken.squares.is_empty() && convex;
+        if squares && matches!(wanted, Wanted::Anything | Wanted::LeastSquares) {
+            let b = RowsBuilder::new(&mut self.problem.ir, self.columns.clone());
+            if let Ok(ls) = LeastSquares::new(b, &taken.squares) {
+                let why = "a sum of squares of affine functions, without constraints";
+                return Ok(Classified::new(
+                    Class::LeastSquares,
+                    Kind::LeastSquares(Box::new(ls)),
+                    why,
+                ));
+            }
+        }
+        if wanted == Wanted::LeastSquares {
+            return Err(self.refused("needs a sum of squares of affine functions without constraints or bounds"));
+        }
+        // Convex quadratics with bounds or linear terms go to the conic solver, which certifies what it finds.
+        let prefers_functions =
+            free && smooth && !(convex && quadratic && (bounded || !rest_constant || !taken.quads.is_empty()));
+        if (prefers_functions && wanted != Wanted::Cones) || (wanted == Wanted::Functions && free) {
+            match self.functions(convex, bounded) {
+                Ok(c) => return Ok(c.proved(if convex { "smooth and convex" } else { "smooth" })),
+                Err(e) if wanted == Wanted::Functions => {
+                    let what = format!("`{}` has no derivative here: {}", e.atom, e.reason);
+                    let d = Diagnostic::new(Code::MethodCannotTake, what);
+                    return Err(Box::new(d.at(origin(self.problem, e.node), "in the objective")));
+                }
+                Err(_) => {}
+            }
+        }
+        if wanted == Wanted::Functions {
+            let what = if free {
+                "its objective has kinks"
+            } else {
+                "it has constraints"
+            };
+            return Err(self.refused(&format!("needs a smooth problem with at most bounds; {what}")));
+        }
+        match conic(self.problem, self.root, &taken, self.facts, self.columns) {
+            Ok((program, class, origins)) => {
+                let why = match class {
+                    Class::Linear => "objective and constraints are affine",
+                    Class::ConvexQuadratic if self.checked => {
+                        "the objective is quadratic and convex (checked on the data), the constraints are affine"
+                    }
+                    Class::ConvexQuadratic => "the objective is quadratic and convex, the constraints are affine",
+                    Class::SecondOrderCone => "convex by the rules of composition, in second-order cones",
+                    _ => "convex by the rules of composition, in exponential cones",
+                };
+                let found = Classified::new(class, Kind::Conic(Box::new(program)), why);
+                Ok(Classified { origins, ..found })
+            }
+            // Without constraints a smooth method may still find a point where its own conditions hold: functions put
+            // together from pieces (`if`) are often smooth without a proof.
+            Err(e) if free && wanted != Wanted::Cones => match self.functions(convex, bounded) {
+                Ok(c) => Ok(c.proved("smoothness is not proved: at a kink the method may stall")),
+                Err(_) => Err(not_solvable(self.problem, &e, free, false)),
+            },
+            Err(e) => Err(not_solvable(self.problem, &e, free, wanted == Wanted::Cones)),
+        }
+    }
+
+    /// The smooth oracle.
+    fn functions(&mut self, convex: bool, bounded: bool) -> Result<Classified, crate::passes::derive::NoDerivative> {
+        let mut s = Smooth::new(&mut self.problem.ir, self.root, self.columns.clone())?;
+        s.convex = convex;
+        s.class = if bounded { Class::SmoothBounds } else { Class::Smooth };
+        Ok(Classified::new(s.class, Kind::Smooth(Box::new(s)), ""))
+    }
+
+    fn refused(&self, why: &str) -> Box<Diagnostic> {
+        let name = self.wanted.unwrap_or_default();
+        let d = Diagnostic::new(Code::MethodCannotTake, format!("`{name}` {why}"));
+        Box::new(
+            d.at(problem_span(self.problem), "this problem")
+                .help("leave the choice to `solve`"),
+        )
+    }
+}
+
+impl Classified {
+    fn proved(mut self, why: &str) -> Classified {
+        self.proof = vec![why.into()];
+        self
+    }
+}
+
+/// Sides of a comparison as written, and the factor of its dual.
+pub(super) fn comparisons(s: &Sides) -> Vec<(NodeId, NodeId, bool, f64)> {
+    match *s {
+        // (small, large, equation, sign): the row is `large - small`, and `dual = sign · z` when minimizing.
+        Sides::Le(a, b) => vec![(a, b, false, -1.0)],
+        Sides::Ge(a, b) => vec![(b, a, false, 1.0)],
+        Sides::Eq(a, b) => vec![(b, a, true, 1.0)],
+        Sides::Between(l, e, u) => vec![(l, e, false, -1.0), (e, u, false, -1.0)],
+    }
+}
+
+/// Why nothing can be done for a problem.
+fn not_solvable(problem: &Problem, e: &NotConic, free: bool, conic_wanted: bool) -> Box<Diagnostic> {
+    let (code, what) = if conic_wanted {
+        (
+            Code::NotConvex,
+            "an interior-point method needs a convex problem; this one is not proved convex",
+        )
+    } else {
+        (
+            Code::NoMethodForClass,
+            "no method is built yet for this problem: it is not proved convex",
+        )
+    };
+    let d = Diagnostic::new(code, format!("{what}, since {}", e.why)).at(origin(problem, e.node), "here");
+    let d = if free {
+        d.note("a smooth objective without constraints beyond bounds need not be convex")
+    } else {
+        d.note("smooth problems with constraints that are not convex are a later part of Ravine")
+    };
+    Box::new(d.help("`inspect … why` shows how far the proof goes"))
+}
+
+fn problem_span(p: &Problem) -> crate::base::Span {
+    p.objective
+        .as_ref()
+        .map(|o| o.span)
+        .or_else(|| p.vars.first().map(|v| v.span))
+        .unwrap_or(crate::base::Span {
+            source: crate::base::SourceId(0),
+            start: 0,
+            end: 0,
+        })
+}
+
+fn origin(p: &Problem, n: NodeId) -> crate::base::Span {
+    p.ir.origins(n).first().copied().unwrap_or_else(|| problem_span(p))
+}
+
+/// Which of the matrices are semidefinite for these parameters.
+pub(super) fn definite(ir: &Ir, matrices: &[NodeId], params: &[(InputId, Arc<Tensor>)]) -> Assumptions {
+    let mut given = Assumptions::default();
+    let mut m = Machine::new(Arc::new(Plan::compile(ir, matrices)));
+    for (i, t) in params {
+        m.set(*i, t.clone());
+    }
+    if m.eval().is_err() {
+        return given;
+    }
+    for (k, node) in matrices.iter().enumerate() {
+        let n = ir.shape(*node)[0];
+        let dims = vec![
+            crate::base::value::IndexSet::upto(n),
+            crate::base::value::IndexSet::upto(n),
+        ];
+        let mut d = Dense {
+            rows: n,
+            cols: n,
+            data: m.tensor(k, dims).to_dense(),
+        };
+        if super::direct::semidefinite(&d) {
+            given.psd.insert(*node);
+        } else {
+            d.data.iter_mut().for_each(|v| *v = -*v);
+            if super::direct::semidefinite(&d) {
+                given.nsd.insert(*node);
+            }
+        }
+    }
+    given
+}
+
+type Built = (ConicProgram, Class, Vec<(usize, usize, f64)>);
+
+/// The conic form of a problem.
+fn conic(
+    problem: &mut Problem,
+    root: NodeId,
+    taken: &Parts,
+    facts: &FactsTable,
+    columns: &Columns,
+) -> Result<Built, NotConic> {
+    let constraints = problem.constraints.clone();
+    let mut c = Conic::new(&mut problem.ir, facts);
+    let convex = facts.get(root).is_none_or(|f| f.curvature.is_convex());
+    if !convex {
+        let node = facts.get(root).and_then(|f| f.rule.culprit).unwrap_or(root);
+        return Err(NotConic {
+            node,
+            why: "the objective is not convex by the rules".into(),
+        });
+    }
+    let mut linear = vec![];
+    for n in &taken.rest {
+        linear.push(c.replace(*n, Side::Above)?);
+    }
+    let mut rows: Vec<ConeRows> = vec![];
+    let mut squares = vec![];
+    for t in &taken.squares {
+        let plain =
+            matches!(c.ir.node(t.body), Node::Gather { array, .. } if c.ir.is_var(*array)) || c.ir.is_var(t.body);
+        if plain {
+            squares.push(t.clone());
+            continue;
+        }
+        // The square of an affine expression is the square of a variable that equals it.
+        let r = c.auxiliary(t.domain, "r", crate::ir::Sign::Unknown);
+        let body = rules::sub(c.ir, r, t.body);
+        rows.push(ConeRows::Zero { domain: t.domain, body });
+        squares.push(SquareTerm {
+            domain: t.domain,
+            weight: t.weight,
+            body: r,
+        });
+    }
+    let mut quads = vec![];
+    for q in &taken.quads {
+        if c.ir.is_var(q.x) {
+            quads.push(q.clone());
+            continue;
+        }
+        let n = c.ir.shape(q.x).to_vec();
+        let (d, ix) = rules::plain_domain(c.ir, &n);
+        let y = c.auxiliary(d, "y", crate::ir::Sign::Unknown);
+        let x = rules::entry(c.ir, q.x, &ix);
+        let x = inline_maps(c.ir, x);
+        let body = rules::sub(c.ir, y, x);
+        rows.push(ConeRows::Zero { domain: d, body });
+        let array = match c.ir.node(y) {
+            Node::Gather { array, .. } => *array,
+            _ => y,
+        };
+        quads.push(crate::forms::conic::QuadTerm {
+            weight: q.weight,
+            x: array,
+            p: q.p,
+        });
+    }
+    let mut origins = vec![];
+    for (k, con) in constraints.iter().enumerate() {
+        for (small, large, equation, sign) in comparisons(&con.sides) {
+            let (s, l) = if equation {
+                for n in [small, large] {
+                    if crate::passes::analysis::curvature::degree(c.ir, n) > 1 {
+                        return Err(NotConic {
+                            node: n,
+                            why: "an equation is not affine".into(),
+                        });
+                    }
+                }
+                (small, large)
+            } else {
+                (c.replace(small, Side::Above)?, c.replace(large, Side::Below)?)
+            };
+            let body = rules::sub(c.ir, l, s);
+            origins.push((rows.len(), k, sign));
+            rows.push(if equation {
+                ConeRows::Zero {
+                    domain: con.domain,
+                    body,
+                }
+            } else {
+                ConeRows::Nonneg {
+                    domain: con.domain,
+                    body,
+                }
+            });
+        }
+    }
+    let class = if c.exponential {
+        Class::Conic
+    } else if c.second_order {
+        Class::SecondOrderCone
+    } else if squares.is_empty() && quads.is_empty() {
+        Class::Linear
+    } else {
+        Class::ConvexQuadratic
+    };
+    rows.append(&mut c.rows);
+    let mut all = columns.clone();
+    for a in c.aux.clone() {
+        all.push(c.ir, a);
+    }
+    let b = RowsBuilder::new(&mut problem.ir, all);
+    let program = ConicProgram::new(b, &rows, &linear, &squares, &quads).map_err(|e| NotConic {
+        node: e.node,
+        why: e.why,
+    })?;
+    Ok((program, class, origins))
+}
