@@ -3,7 +3,7 @@
 //! Invariant: rows are scaled by the square root of their weight over the first one, so that equal weights (the usual
 //! case) leave every entry as it is; no product `A'A` is formed.
 
-use ravine_linalg::Csr;
+use ravine_linalg::{Csr, Matrix};
 
 use super::conic::SquareTerm;
 use super::rows::{List, Memo, NoRows, RowSet, RowsBuilder, RowsProgram};
@@ -17,10 +17,15 @@ pub struct LeastSquares {
     terms: Vec<(RowSet, List)>,
 }
 
+/// Share of entries above which a matrix is factored as a dense one.
+const DENSE_SHARE: f64 = 0.2;
+/// Columns up to which it is anyway.
+const DENSE_COLUMNS: usize = 64;
+
 /// Bound data.
 pub struct BoundLeastSquares {
-    /// The matrix, one row for each square.
-    pub a: Csr,
+    /// The matrix, one row for each square; dense where a factorization of dense storage is the faster one.
+    pub a: Matrix,
     /// The right side.
     pub b: Vec<f64>,
     /// A weight was negative: not a sum of squares.
@@ -64,8 +69,13 @@ impl LeastSquares {
             a = a.stack(&j);
             b.extend(self.rows.body(*set).iter().zip(&s).map(|(c, s)| -c * s));
         }
+        let dense = a.cols <= DENSE_COLUMNS || a.nnz() as f64 > DENSE_SHARE * (a.rows as f64) * (a.cols as f64);
         Ok(BoundLeastSquares {
-            a,
+            a: if dense {
+                Matrix::Dense(a.to_dense())
+            } else {
+                Matrix::Sparse(a)
+            },
             b,
             negative_weight,
             rounded,

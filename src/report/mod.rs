@@ -62,7 +62,7 @@ pub struct SolveEntry {
     pub class: String,
     /// The rules that prove the class, in one sentence; may be empty.
     pub class_why: String,
-    /// The method that ran: `interior point (Clarabel)`.
+    /// The method that ran, by the name that `with` takes: `clarabel`.
     pub method: String,
     /// Why it was chosen, in one sentence; may be empty.
     pub method_why: String,

@@ -39,7 +39,7 @@ impl Session {
         let class = match self.class_of(at) {
             Ok(c) => {
                 let choice = crate::solve::choose::choose(c.class);
-                let method = choice.map_or("none", |m| m.method);
+                let method = choice.map_or("none", |m| m.card.name);
                 vec![
                     (
                         "class".to_string(),

@@ -17,10 +17,10 @@ use crate::lang::syntax::{
 
 use crate::exec::Fault;
 use crate::report::{Residual, ResultEntry, SolveEntry, WarmStart};
-use crate::solve::Method;
 use crate::solve::compiled::{Answer, Ask, Compiled};
 use crate::solve::errors::Given;
 use crate::solve::methods;
+use crate::solve::{Method, MethodCard, Watch};
 
 use super::{Def, Event, Session};
 
@@ -130,8 +130,8 @@ impl Session {
     }
 
     /// The compiled form of a cached problem for a method; compiles it if need be.
-    fn form_of(&mut self, at: usize, method: Option<&str>) -> Found<usize> {
-        let key = method.map(str::to_string);
+    fn form_of(&mut self, at: usize, method: Option<&MethodCard>) -> Found<usize> {
+        let key = method.map(|m| m.name.to_string());
         let params = self.param_inputs(&self.compiled[at].lowered.params);
         if let Some(k) = self.compiled[at].forms.iter().position(|f| f.0 == key) {
             if self.compiled[at].forms[k].1.still_holds(&params) {
@@ -166,8 +166,7 @@ impl Session {
             Some(m) => Some(self.method(m)?),
             None => None,
         };
-        let named = c.method.as_ref().map(|m| m.name.text.as_str());
-        let form = self.form_of(at, named)?;
+        let form = self.form_of(at, method.as_deref().map(Method::card))?;
         let start = self.starts(c.from.as_ref(), at)?;
         let tolerance = match &c.to {
             Some(e) => self.positive(e, "a tolerance")?,
@@ -184,7 +183,6 @@ impl Session {
         let params = self.param_inputs(&self.compiled[at].lowered.params);
         let previous = if c.cold { None } else { self.compiled[at].last.clone() };
         let solving = (self.settings.now)();
-        let interrupt = self.interrupt.clone();
         let now = self.settings.now;
         let ask = Ask {
             params: &params,
@@ -193,8 +191,8 @@ impl Session {
             seed,
             start: start.into_iter().collect(),
             previous,
-            method: method.flatten(),
-            interrupt: &interrupt,
+            method,
+            watch: Arc::new(Watch::on(self.interrupt.clone())),
             now: &now,
         };
         let compiled = &mut self.compiled[at].forms[form].1;
@@ -270,8 +268,8 @@ impl Session {
         ])
     }
 
-    /// The method of a `with` clause; `None` inside for those that follow from the class (`interior`, `direct`).
-    fn method(&self, m: &MethodCall) -> Found<Option<Arc<dyn Method>>> {
+    /// The method of a `with` clause.
+    fn method(&self, m: &MethodCall) -> Found<Arc<dyn Method>> {
         let mut options = vec![];
         for a in &m.args {
             let Some(name) = &a.name else {
@@ -296,10 +294,7 @@ impl Session {
             };
             options.push((name.text.clone(), given, a.value.span));
         }
-        if matches!(m.name.text.as_str(), "interior" | "clarabel" | "direct") && options.is_empty() {
-            return Ok(None);
-        }
-        methods::build(&m.name.text, m.name.span, &options).map(Some)
+        methods::build(&m.name.text, m.name.span, &options)
     }
 
     /// A fault while solving, at the expression it came from.

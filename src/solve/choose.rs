@@ -2,68 +2,85 @@
 //!
 //! Invariant: one row per class; nothing else chooses.
 
-use super::method::Class;
+use super::method::{Class, MethodCard};
+use super::methods::{clarabel, direct, lbfgs, newton_tr};
 
-/// A row: class, how the method is named in reports, why.
+/// A row: class, its method, why.
 pub struct Choice {
     /// The class.
     pub class: Class,
-    /// The method's name in reports.
-    pub method: &'static str,
+    /// The method.
+    pub card: &'static MethodCard,
     /// Why this one.
     pub why: &'static str,
 }
 
 /// Second derivatives are factorized up to this many entries per variable; beyond it, L-BFGS.
-pub const HESSIAN_ENTRIES_PER_VARIABLE: usize = 2_000;
+const HESSIAN_ENTRIES_PER_VARIABLE: usize = 2_000;
 /// Up to this many variables a Hessian without pattern is still formed or multiplied.
-pub const DENSE_VARIABLES: usize = 2_000;
+const DENSE_VARIABLES: usize = 2_000;
 
 /// The table.
 pub const CHOICES: &[Choice] = &[
     Choice {
         class: Class::LinearSystem,
-        method: "direct",
+        card: &direct::CARD,
         why: "a square system: factorization with refinement",
     },
     Choice {
         class: Class::LeastSquares,
-        method: "direct",
+        card: &direct::CARD,
         why: "least squares: orthogonal factorization with refinement, never A'A",
     },
     Choice {
         class: Class::Linear,
-        method: "interior point (Clarabel)",
-        why: "a linear program",
+        card: &clarabel::CARD,
+        why: "interior point for a linear program",
     },
     Choice {
         class: Class::ConvexQuadratic,
-        method: "interior point (Clarabel)",
-        why: "convex and quadratic",
+        card: &clarabel::CARD,
+        why: "interior point for a convex quadratic program",
     },
     Choice {
         class: Class::SecondOrderCone,
-        method: "interior point (Clarabel)",
-        why: "convex, with second-order cones",
+        card: &clarabel::CARD,
+        why: "interior point for a convex problem with second-order cones",
     },
     Choice {
         class: Class::Conic,
-        method: "interior point (Clarabel)",
-        why: "convex, with exponential cones",
+        card: &clarabel::CARD,
+        why: "interior point for a convex problem with exponential cones",
     },
     Choice {
         class: Class::Smooth,
-        method: "trust-region Newton",
+        card: &newton_tr::CARD,
         why: "smooth and unconstrained, with second derivatives that can be formed",
     },
     Choice {
         class: Class::SmoothBounds,
-        method: "trust-region Newton",
+        card: &newton_tr::CARD,
         why: "smooth with bounds, with second derivatives that can be formed",
     },
 ];
 
+/// For smooth problems whose second derivatives are too many.
+const LARGE: Choice = Choice {
+    class: Class::Smooth,
+    card: &lbfgs::CARD,
+    why: "smooth and large, its second derivatives have no sparse pattern",
+};
+
 /// The row of a class, if a method for it is built.
 pub fn choose(class: Class) -> Option<&'static Choice> {
     CHOICES.iter().find(|c| c.class == class)
+}
+
+/// The row of a smooth class with `n` variables and so many Hessian entries (`None`: no pattern is known).
+pub fn smooth(class: Class, n: usize, hessian_entries: Option<usize>) -> &'static Choice {
+    let sparse = hessian_entries.is_some_and(|k| k <= HESSIAN_ENTRIES_PER_VARIABLE * n.max(1));
+    match choose(class) {
+        Some(row) if sparse || n <= DENSE_VARIABLES => row,
+        _ => &LARGE,
+    }
 }

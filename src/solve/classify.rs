@@ -5,10 +5,9 @@
 
 use std::sync::Arc;
 
-use ravine_linalg::Dense;
+use ravine_linalg::{Dense, Matrix};
 
-use super::method::Class;
-use super::methods;
+use super::method::{Class, MethodCard};
 use super::smooth::Smooth;
 use crate::atoms::rules;
 use crate::base::{Code, Diagnostic, Tensor};
@@ -76,7 +75,7 @@ pub(super) struct Classifier<'a> {
     /// Do the facts rest on data?
     pub checked: bool,
     /// The method asked for.
-    pub wanted: Option<&'a str>,
+    pub wanted: Option<&'a MethodCard>,
 }
 
 impl Classifier<'_> {
@@ -84,10 +83,9 @@ impl Classifier<'_> {
     pub fn run(mut self) -> Result<Classified, Box<Diagnostic>> {
         let wanted = match self.wanted {
             None => Wanted::Anything,
-            Some("interior" | "clarabel") => Wanted::Cones,
-            Some("direct") => Wanted::LeastSquares,
-            Some(name) if methods::find(name).is_some() => Wanted::Functions,
-            Some(_) => Wanted::Anything,
+            Some(card) if !card.needs.form => Wanted::Functions,
+            Some(card) if card.accepts.contains(&Class::LeastSquares) => Wanted::LeastSquares,
+            Some(_) => Wanted::Cones,
         };
         let bounded = self.problem.vars.iter().any(|v| v.lower.is_some() || v.upper.is_some());
         let free = self.problem.constraints.is_empty();
@@ -171,7 +169,7 @@ impl Classifier<'_> {
     }
 
     fn refused(&self, why: &str) -> Box<Diagnostic> {
-        let name = self.wanted.unwrap_or_default();
+        let name = self.wanted.map_or("", |c| c.name);
         let d = Diagnostic::new(Code::MethodCannotTake, format!("`{name}` {why}"));
         Box::new(
             d.at(problem_span(self.problem), "this problem")
@@ -257,16 +255,27 @@ pub(super) fn definite(ir: &Ir, matrices: &[NodeId], params: &[(InputId, Arc<Ten
             cols: n,
             data: m.tensor(k, dims).to_dense(),
         };
-        if super::direct::semidefinite(&d) {
+        if semidefinite(&d) {
             given.psd.insert(*node);
         } else {
             d.data.iter_mut().for_each(|v| *v = -*v);
-            if super::direct::semidefinite(&d) {
+            if semidefinite(&d) {
                 given.nsd.insert(*node);
             }
         }
     }
     given
+}
+
+/// Is the symmetric part positive semidefinite, up to rounding?
+fn semidefinite(m: &Dense) -> bool {
+    let mut s = m.clone();
+    for i in 0..m.rows {
+        for j in 0..m.cols {
+            s.data[i * m.cols + j] = 0.5 * (m.at(i, j) + m.at(j, i));
+        }
+    }
+    ravine_linalg::spectrum::is_psd(&Matrix::Dense(s), 1e-12).is_ok_and(|r| r.0)
 }
 
 type Built = (ConicProgram, Class, Vec<(usize, usize, f64)>);

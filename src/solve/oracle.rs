@@ -78,8 +78,64 @@ pub enum Form {
         /// The right side, as long as `a` has rows.
         b: Vec<f64>,
     },
-    /// `min ½ xᵀP x + qᵀx` subject to `A x + s = b`, `s` in a cone.
-    Conic(ConicForm),
+    /// `min ½ xᵀP x + qᵀx + constant` subject to `A x + s = b`, `s` in a cone.
+    Conic {
+        /// Cost, rows and cones.
+        form: ConicForm,
+        /// Constant of the objective: relative gaps are relative to the user's own value.
+        constant: f64,
+    },
+}
+
+/// A problem known by its form only: it has no functions to evaluate.
+#[derive(Clone, Debug)]
+pub struct FormOracle {
+    /// Class as proved.
+    pub class: Class,
+    /// The form.
+    pub form: Form,
+}
+
+impl FormOracle {
+    fn none<T>(what: &str) -> Result<T, Fault> {
+        Err(Fault::NotOffered(what.into()))
+    }
+}
+
+impl Oracle for FormOracle {
+    fn dim(&self) -> usize {
+        match &self.form {
+            Form::LeastSquares { a, .. } => a.cols(),
+            Form::Conic { form, .. } => form.q.len(),
+        }
+    }
+    fn class(&self) -> Class {
+        self.class
+    }
+    fn offers(&self) -> Needs {
+        Needs::FORM
+    }
+    fn convex(&self) -> bool {
+        true
+    }
+    fn value(&mut self, _: &[f64]) -> Result<f64, Fault> {
+        Self::none("values")
+    }
+    fn gradient(&mut self, _: &[f64], _: &mut [f64]) -> Result<(), Fault> {
+        Self::none("gradients")
+    }
+    fn hvp(&mut self, _: &[f64], _: &[f64], _: &mut [f64]) -> Result<(), Fault> {
+        Self::none("Hessian-vector products")
+    }
+    fn hessian(&mut self, _: &[f64], _: &mut Csr) -> Result<(), Fault> {
+        Self::none("Hessian")
+    }
+    fn form(&self) -> Option<&Form> {
+        Some(&self.form)
+    }
+    fn counts(&self) -> Counts {
+        Counts::default()
+    }
 }
 
 /// A bound problem as a method sees it. The objective is minimized.

@@ -90,13 +90,20 @@ pub struct Saved {
 /// What another thread may see and do while a run advances.
 #[derive(Default)]
 pub struct Watch {
-    /// Set it to stop the run before its next step.
-    pub interrupt: AtomicBool,
+    /// Set it to stop the run before its next step. The session's own flag, where there is a session.
+    pub interrupt: Arc<AtomicBool>,
     watched: AtomicBool,
     last: Mutex<Option<(u64, Measures, Vec<f64>)>>,
 }
 
 impl Watch {
+    /// A watch that stops when the flag is set.
+    pub fn on(interrupt: Arc<AtomicBool>) -> Watch {
+        Watch {
+            interrupt,
+            ..Watch::default()
+        }
+    }
     /// Stops the run before its next step.
     pub fn stop(&self) {
         self.interrupt.store(true, Ordering::Relaxed);

@@ -137,7 +137,7 @@ impl Status {
             Feasible => matches!(to, LocallyInfeasible | Stalled | EvaluationError),
             Infeasible => matches!(to, LocallyInfeasible | Stalled | EvaluationError),
             Unbounded => matches!(to, Feasible | Diverged | Stalled | EvaluationError),
-            PrecisionLimited => matches!(to, Stalled | EvaluationError),
+            PrecisionLimited => matches!(to, Feasible | Stalled | EvaluationError),
             _ => false,
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a status can only be weakened here; no solver's word is taken for a number.
 
+use ravine_linalg::Matrix;
 use ravine_linalg::clarabel_adapter::{Cone, ConicForm};
 
 use super::model::Rows;
@@ -43,6 +44,30 @@ pub fn violation(rows: &[Rows], x: &[f64], lower: &[f64], upper: &[f64]) -> Resi
         }
     }
     r
+}
+
+/// Largest entry of `Aᵀ(A x − b)` over the size of the terms that cancel in it, `|A|ᵀ(|A||x| + |b|)`: rounding alone leaves
+/// about the unit roundoff.
+pub fn normal_residual(a: &Matrix, b: &[f64], x: &[f64]) -> f64 {
+    let product = |a: &Matrix, x: &[f64], b: &[f64], sign: f64| {
+        let mut r = vec![0.0; a.rows()];
+        a.mul_vec(x, &mut r);
+        r.iter_mut().zip(b).for_each(|(r, b)| *r += sign * b);
+        let mut g = vec![0.0; a.cols()];
+        a.mul_vec_transposed(&r, &mut g);
+        g
+    };
+    let absolute = |v: &[f64]| v.iter().map(|v| v.abs()).collect::<Vec<f64>>();
+    let mut sizes = a.clone();
+    match &mut sizes {
+        Matrix::Dense(d) => d.data.iter_mut().for_each(|v| *v = v.abs()),
+        Matrix::Sparse(s) => s.values.iter_mut().for_each(|v| *v = v.abs()),
+    }
+    let size = product(&sizes, &absolute(x), &absolute(b), 1.0);
+    product(a, x, b, -1.0)
+        .iter()
+        .zip(&size)
+        .fold(0.0f64, |w, (g, s)| w.max(g.abs() / (1e-300 + s)))
 }
 
 /// Dual residual, dual objective and distance of the multipliers from the dual cone for `min ½x'Px + q'x + constant`.
@@ -130,14 +155,14 @@ pub fn proves_unbounded(form: &ConicForm, x: &[f64]) -> bool {
     worst.max(outside_dual_cone(&form.cones, &s)) <= 1e-6 * -qx
 }
 
-/// The status that recomputed residuals allow a claim of `optimal`.
+/// The status that recomputed residuals allow a claim of `optimal`, or of `precision limited`, and why it is no better.
 pub fn grant(claim: Status, r: &Residuals, tolerance: f64) -> (Status, String) {
     let good = |v: Option<f64>| v.is_none_or(|v| v <= tolerance);
-    if claim != Status::Optimal {
+    if !matches!(claim, Status::Optimal | Status::PrecisionLimited) {
         return (claim, String::new());
     }
-    if r.violation <= tolerance && good(r.stationarity) && good(r.gap) {
-        return (Status::Optimal, String::new());
+    if claim == Status::Optimal && r.violation <= tolerance && good(r.stationarity) && good(r.gap) {
+        return (claim, String::new());
     }
     let reached = r.violation.max(r.stationarity.unwrap_or(0.0)).max(r.gap.unwrap_or(0.0));
     let why = format!("{reached:.1e} is what rounding lets this method reach; the tolerance is {tolerance:e}");

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use nalgebra::{DMatrix, DVector};
 use ravine::atoms;
@@ -181,7 +180,6 @@ impl Case {
 }
 
 fn solve(c: &mut Compiled, params: &[(InputId, Arc<Tensor>)], tolerance: f64) -> Answer {
-    let stop = AtomicBool::new(false);
     c.solve(&Ask {
         params,
         tolerance,
@@ -190,7 +188,7 @@ fn solve(c: &mut Compiled, params: &[(InputId, Arc<Tensor>)], tolerance: f64) ->
         start: BTreeMap::new(),
         previous: None,
         method: None,
-        interrupt: &stop,
+        watch: Arc::default(),
         now: &|| 0.0,
     })
     .unwrap_or_else(|f| panic!("{}", f.what))

@@ -11,7 +11,7 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 use std::sync::Arc;
 
-use ravine::solve::{Bounds, Class, Counts, Fault, Form, Needs, Oracle};
+use ravine::solve::{Bounds, Class, Counts, Fault, Needs, Oracle};
 use ravine_linalg::Csr;
 
 /// Value, gradient and Hessian carried through arithmetic.
@@ -533,43 +533,6 @@ impl Oracle for Chained {
     }
     fn counts(&self) -> Counts {
         self.counts
-    }
-}
-
-/// A problem known by its form alone.
-pub struct ByForm {
-    pub class: Class,
-    pub form: Form,
-    pub n: usize,
-}
-
-impl Oracle for ByForm {
-    fn dim(&self) -> usize {
-        self.n
-    }
-    fn class(&self) -> Class {
-        self.class
-    }
-    fn offers(&self) -> Needs {
-        Needs::FORM
-    }
-    fn value(&mut self, _: &[f64]) -> Result<f64, Fault> {
-        Err(Fault::NotOffered("values".into()))
-    }
-    fn gradient(&mut self, _: &[f64], _: &mut [f64]) -> Result<(), Fault> {
-        Err(Fault::NotOffered("gradients".into()))
-    }
-    fn hvp(&mut self, _: &[f64], _: &[f64], _: &mut [f64]) -> Result<(), Fault> {
-        Err(Fault::NotOffered("products".into()))
-    }
-    fn hessian(&mut self, _: &[f64], _: &mut Csr) -> Result<(), Fault> {
-        Err(Fault::NotOffered("Hessians".into()))
-    }
-    fn form(&self) -> Option<&Form> {
-        Some(&self.form)
-    }
-    fn counts(&self) -> Counts {
-        Counts::default()
     }
 }
 

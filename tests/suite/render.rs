@@ -286,7 +286,7 @@ fn solved() -> SolveEntry {
         problem: "ridge".into(),
         class: "convex QP".into(),
         class_why: "a sum of squares of affine terms is convex".into(),
-        method: "interior point (Clarabel)".into(),
+        method: "clarabel".into(),
         method_why: "a QP with sparse data".into(),
         status: Status::Optimal,
         objective: Some(0.532451234),
@@ -321,7 +321,7 @@ fn the_summary_of_a_solve() {
 ridge: optimal
   objective  0.53245
   class      convex QP: a sum of squares of affine terms is convex
-  method     interior point (Clarabel), 11 steps: a QP with sparse data
+  method     clarabel, 11 steps: a QP with sparse data
   checked    violation 2.2e-16, gap 1.1e-12  (tolerance 1e-8)
   error      at most 2.3e-9 of the variables  (condition 1.5e6)
   start      afresh: no earlier answer
@@ -332,7 +332,7 @@ ridge: optimal
 ridge: optimal
   objective  0.53245
   class      convex QP: a sum of squares of affine terms is convex
-  method     interior point (Clarabel): a QP with sparse data
+  method     clarabel: a QP with sparse data
   checked    violation and gap within 1e-8
   error      at most 1e-8 of the variables  (condition 1.5e6)
 ";

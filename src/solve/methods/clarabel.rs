@@ -1,24 +1,30 @@
-//! Clarabel as a method: a foreign interior-point solver that runs as one step.
+//! Clarabel as a method: a foreign interior-point solver that runs as one step, its answer checked and finished.
 //!
-//! Invariant: the solver is asked for nothing but its iterates; what it says of them is a claim to be checked, and its
-//! callback polls interrupt and time once an iteration.
+//! Invariant: the solver is asked for nothing but its iterates; what it says of them is checked against the form before
+//! it is claimed, and its callback polls interrupt and time once an iteration.
 //!
 //! Source: Goulart and Chen, Clarabel: an interior-point solver for conic programs with quadratic objectives (2024).
 
-use ravine_linalg::clarabel_adapter::{ConicSettings, ConicSolution, ConicStatus, solve_conic};
+use ravine_linalg::Csr;
+use ravine_linalg::clarabel_adapter::{
+    ConicForm, ConicIteration, ConicSettings, ConicSolution, ConicStatus, solve_conic,
+};
+use ravine_linalg::reduce::dot;
 
 use crate::solve::method::{
     Class, Fault, Granularity, Method, MethodCard, Needs, OptionKind, OptionSpec, Outcome, Refusal, Seed, SlotSpec,
     StepCx,
 };
 use crate::solve::oracle::{Form, Oracle};
+use crate::solve::polish;
 use crate::solve::state::{Point, Slot, SlotKind, State};
 use crate::solve::stop::{Reason, Status};
+use crate::solve::verify::{self, DualCheck};
 
 /// The row of `clarabel`.
 pub static CARD: MethodCard = MethodCard {
     name: "clarabel",
-    aliases: &["interior_point"],
+    aliases: &["interior", "interior_point"],
     title: "interior point (Clarabel)",
     accepts: &[
         Class::Linear,
@@ -39,14 +45,20 @@ pub static CARD: MethodCard = MethodCard {
     }],
     state: &[
         SlotSpec {
-            name: "slack",
+            name: "ray",
             kind: SlotKind::Array,
-            doc: "slack by row",
+            doc: "direction of descent without end, where one was found",
         },
         SlotSpec {
             name: "iterations",
             kind: SlotKind::Count,
             doc: "iterations of the solver",
+        },
+        SlotSpec {
+            name: "finish",
+            kind: SlotKind::Count,
+            doc: "what was done with the solver's answer: 0 nothing, 1 the active set was solved again, 2 multipliers \
+                  that prove it infeasible were sought, 3 a direction of descent was sought",
         },
         SlotSpec {
             name: "log",
@@ -57,9 +69,10 @@ pub static CARD: MethodCard = MethodCard {
     ],
     records: &["iterations"],
     guarantees: "Finds a point and multipliers to the tolerance, or a certificate that there is none, in a number of \
-                 iterations that hardly grows with the size. Stops with less where the problem has no interior.",
+                 iterations that hardly grows with the size; both are checked before they are claimed.",
     doc: "A primal-dual interior-point method for linear, quadratic, second-order and exponential cone programs by the \
-          Clarabel solver. Runs as one step: it can be interrupted and timed between its iterations, not saved there.",
+          Clarabel solver. The equations of the active set of a linear or quadratic program are then solved again to full \
+          precision. Runs as one step: it can be interrupted and timed between its iterations, not saved there.",
     source: "Goulart and Chen, arXiv 2405.12762 (2024)",
     build: |s| {
         Box::new(Clarabel {
@@ -68,9 +81,14 @@ pub static CARD: MethodCard = MethodCard {
     },
 };
 
-const SLACK: usize = 0;
-const ITERATIONS: usize = 1;
-const LOG: usize = 2;
+/// Slot of the direction of descent.
+pub const RAY: usize = 0;
+/// Slot of the solver's iterations.
+pub const ITERATIONS: usize = 1;
+const FINISH: usize = 2;
+const LOG: usize = 3;
+/// Numbers an iteration leaves in the log.
+const LOGGED: usize = 8;
 
 /// Settings of Clarabel.
 pub struct Clarabel {
@@ -83,27 +101,162 @@ impl Method for Clarabel {
     }
 
     fn start(&self, problem: &mut dyn Oracle, from: &Point, _seed: Seed) -> Result<State, Refusal> {
-        if !matches!(problem.form(), Some(Form::Conic(_))) {
+        if !matches!(problem.form(), Some(Form::Conic { .. })) {
             return Err(Refusal::Needs(vec!["a cone program as its form"]));
         }
         let mut state = State::new(from.values.clone(), vec![], CARD.records.len());
-        state.slots = vec![Slot::Array(vec![]), Slot::Count(0), Slot::Array(vec![])];
+        state.slots = vec![Slot::Array(vec![]), Slot::Count(0), Slot::Count(0), Slot::Array(vec![])];
         Ok(state)
     }
 
     fn step(&self, problem: &mut dyn Oracle, now: &State, next: &mut State, cx: &mut StepCx<'_>) -> Outcome {
         next.copy_from(now);
-        let Some(Form::Conic(form)) = problem.form() else {
+        let Some(Form::Conic { form, constant }) = problem.form() else {
             return Outcome::Refuse(Fault::NotOffered("cone program".into()));
         };
+        let mut stop = || cx.interrupted() || (cx.out_of_time)();
+        let mut search = Search {
+            form,
+            constant: *constant,
+            tolerance: cx.tolerance,
+            iterations: self.iterations.min(u32::MAX as usize) as u32,
+            log: vec![],
+            stop: &mut stop,
+        };
+        let found = match search.run() {
+            Ok(f) => f,
+            Err(fault) => return Outcome::Refuse(Fault::Numerical(fault.to_string())),
+        };
+        let (s, d) = (&found.solution, &found.check);
+        next.slots[RAY] = Slot::Array(found.ray.clone());
+        next.slots[ITERATIONS] = Slot::Count(u64::from(s.iterations));
+        next.slots[FINISH] = Slot::Count(found.finish);
+        next.slots[LOG] = Slot::Array(search.log);
+        next.x.clone_from(&s.x);
+        next.multipliers.clone_from(&s.z);
+        next.records[0] = f64::from(s.iterations);
+        next.measures.objective = objective(form, *constant, &s.x);
+        next.measures.stationarity = d.stationarity.max(d.outside);
+        next.measures.gradient_scale = 1.0;
+        next.measures.feasibility = s.r_prim;
+        next.measures.gap = gap(form, *constant, &s.x, d);
+        let mut reason = found.reason;
+        if reason.status == Status::Interrupted && !cx.interrupted() {
+            reason = Reason::new(Status::TimeLimit, "the time is used up");
+        }
+        Outcome::Finish(reason)
+    }
+}
+
+/// Lines of the solver's log and what was done with its answer.
+pub fn log_lines(state: &State) -> Vec<String> {
+    let mut lines = vec![];
+    if let Some(Slot::Array(log)) = state.slots.get(LOG) {
+        for i in log.chunks_exact(LOGGED) {
+            lines.push(format!(
+                "{:3}  primal {:13.6e}  dual {:13.6e}  gap {:8.1e}  feas {:8.1e} {:8.1e}",
+                i[0], i[1], i[2], i[3], i[4], i[5]
+            ));
+        }
+    }
+    let done = match state.slots.get(FINISH) {
+        Some(Slot::Count(1)) => "the equations of the active set were solved again, to full precision",
+        Some(Slot::Count(2)) => "multipliers that prove it infeasible were found by a problem of their own",
+        Some(Slot::Count(3)) => "a direction of descent without end was found by a problem of its own",
+        _ => return lines,
+    };
+    lines.push(done.into());
+    lines
+}
+
+/// What was found: the solver's answer after its second look, and what may be claimed of it.
+struct Found {
+    solution: ConicSolution,
+    check: DualCheck,
+    ray: Vec<f64>,
+    finish: u64,
+    reason: Reason,
+}
+
+/// One search for an answer whose evidence holds.
+struct Search<'a> {
+    form: &'a ConicForm,
+    constant: f64,
+    tolerance: f64,
+    iterations: u32,
+    log: Vec<f64>,
+    stop: &'a mut dyn FnMut() -> bool,
+}
+
+impl Search<'_> {
+    fn run(&mut self) -> Result<Found, ravine_linalg::NumericalFault> {
+        let mut best: Option<(ConicSolution, DualCheck)> = None;
+        // A tolerance below the one asked for leaves room for the check, which has its own scaling; what does not pass
+        // there is tried once more below that.
+        for below in [1e-1, 1e-2] {
+            let tol = (self.tolerance * below).clamp(1e-12, 1e-4);
+            let s = self.solve(self.form, tol)?;
+            let d = verify::dual(self.form, self.constant, &s.x, &s.z);
+            let good = s.status == ConicStatus::Solved && self.passes(&s, &d);
+            let over = matches!(
+                s.status,
+                ConicStatus::PrimalInfeasible
+                    | ConicStatus::DualInfeasible
+                    | ConicStatus::Interrupted
+                    | ConicStatus::MaxTime
+            );
+            let better = best
+                .as_ref()
+                .is_none_or(|(_, b)| d.stationarity.is_finite() && d.stationarity < b.stationarity);
+            if better || over || good {
+                best = Some((s, d));
+            }
+            if good || over {
+                break;
+            }
+        }
+        let Some((mut s, mut d)) = best else {
+            return Err(ravine_linalg::NumericalFault::new(
+                "the solver returned no point",
+                "clarabel",
+                f64::NAN,
+            ));
+        };
+        let finish = self.second_look(&mut s, &mut d);
+        let mut ray = vec![];
+        let reason = match s.status {
+            ConicStatus::PrimalInfeasible if verify::proves_infeasible(self.form, &s.z) => infeasible(),
+            ConicStatus::DualInfeasible if verify::proves_unbounded(self.form, &s.x) => {
+                ray.clone_from(&s.x);
+                self.unbounded(&mut s)?
+            }
+            ConicStatus::PrimalInfeasible | ConicStatus::DualInfeasible => {
+                Reason::new(Status::Stalled, "the solver's certificate did not pass the check")
+            }
+            ConicStatus::Interrupted | ConicStatus::MaxTime => Reason::new(Status::Interrupted, "stopped by the user"),
+            ConicStatus::MaxIterations => Reason::new(Status::StepLimit, "the solver's iterations are used up"),
+            ConicStatus::Solved | ConicStatus::AlmostSolved | ConicStatus::NumericalError if self.passes(&s, &d) => {
+                Reason::new(Status::Optimal, "gap and residuals are within the tolerance")
+            }
+            _ => Reason::new(Status::PrecisionLimited, "rounding lets this method reach no more"),
+        };
+        Ok(Found {
+            solution: s,
+            check: d,
+            ray,
+            finish,
+            reason,
+        })
+    }
+
+    fn solve(&mut self, form: &ConicForm, tol: f64) -> Result<ConicSolution, ravine_linalg::NumericalFault> {
         let settings = ConicSettings {
-            tol: cx.tolerance,
-            max_iter: self.iterations.min(u32::MAX as usize) as u32,
+            tol,
+            max_iter: self.iterations,
             time_limit: f64::INFINITY,
         };
-        let mut log = vec![];
-        let mut stop = || cx.interrupted() || (cx.out_of_time)();
-        let solved = solve_conic(form, &settings, &mut stop, &mut |i| {
+        let log = &mut self.log;
+        let mut record = |i: &ConicIteration| {
             log.extend([
                 f64::from(i.iteration),
                 i.primal,
@@ -114,43 +267,91 @@ impl Method for Clarabel {
                 i.mu,
                 i.step,
             ]);
-        });
-        let s = match solved {
-            Ok(s) => s,
-            Err(fault) => return Outcome::Refuse(Fault::Numerical(fault.to_string())),
         };
-        if s.status == ConicStatus::Interrupted {
-            return Outcome::Refuse(Fault::Interrupted);
+        solve_conic(form, &settings, self.stop, &mut record)
+    }
+
+    fn passes(&self, s: &ConicSolution, d: &DualCheck) -> bool {
+        d.stationarity.max(gap(self.form, self.constant, &s.x, d)) <= self.tolerance
+    }
+
+    /// Solves the equations of the active set to full precision, and looks for a certificate where the solver's own does
+    /// not hold or it returned neither an answer nor a certificate; the number of the slot `finish`.
+    fn second_look(&mut self, s: &mut ConicSolution, d: &mut DualCheck) -> u64 {
+        let form = self.form;
+        match s.status {
+            ConicStatus::Interrupted | ConicStatus::MaxTime => return 0,
+            ConicStatus::PrimalInfeasible if verify::proves_infeasible(form, &s.z) => return 0,
+            ConicStatus::DualInfeasible if verify::proves_unbounded(form, &s.x) => return 0,
+            ConicStatus::Solved
+            | ConicStatus::AlmostSolved
+            | ConicStatus::NumericalError
+            | ConicStatus::MaxIterations => {
+                if let Some((x, z)) = polish::polish(form, self.constant, &s.x, &s.z, &s.s) {
+                    (s.x, s.z) = (x, z);
+                    *d = verify::dual(form, self.constant, &s.x, &s.z);
+                    if self.passes(s, d) {
+                        s.status = ConicStatus::Solved;
+                    }
+                    return 1;
+                }
+                if s.status == ConicStatus::Solved {
+                    return 0;
+                }
+            }
+            _ => {}
         }
-        let gap = (s.objective - s.dual_objective).abs() / (1.0 + s.objective.abs());
-        next.x.clone_from(&s.x);
-        next.multipliers.clone_from(&s.z);
-        next.slots[SLACK] = Slot::Array(s.s.clone());
-        next.slots[ITERATIONS] = Slot::Count(u64::from(s.iterations));
-        next.slots[LOG] = Slot::Array(log);
-        next.records[0] = f64::from(s.iterations);
-        next.measures.objective = s.objective;
-        next.measures.stationarity = s.r_dual;
-        next.measures.gradient_scale = 1.0;
-        next.measures.feasibility = s.r_prim;
-        next.measures.gap = gap;
-        Outcome::Finish(reason(&s))
+        if let Some(z) = polish::multipliers(form, self.stop) {
+            s.z = z;
+            s.status = ConicStatus::PrimalInfeasible;
+            return 2;
+        }
+        if let Some(x) = polish::direction(form, self.stop) {
+            s.x = x;
+            s.status = ConicStatus::DualInfeasible;
+            return 3;
+        }
+        0
+    }
+
+    /// A direction alone does not tell unbounded from infeasible: is there a feasible point? It replaces the solution.
+    fn unbounded(&mut self, s: &mut ConicSolution) -> Result<Reason, ravine_linalg::NumericalFault> {
+        let mut feasibility = self.form.clone();
+        feasibility.q.iter_mut().for_each(|v| *v = 0.0);
+        feasibility.p = Csr::zeros(feasibility.p.rows, feasibility.p.cols);
+        let kept = self.log.len();
+        let p = self.solve(&feasibility, 1e-9)?;
+        self.log.truncate(kept);
+        let reason = if p.status == ConicStatus::Solved {
+            Reason::new(
+                Status::Unbounded,
+                "a feasible point and a direction of descent without end were checked",
+            )
+        } else if verify::proves_infeasible(self.form, &p.z) {
+            infeasible()
+        } else {
+            Reason::new(
+                Status::Stalled,
+                "infeasible or unbounded; which of them was not settled",
+            )
+        };
+        (s.x, s.z) = (p.x, p.z);
+        Ok(reason)
     }
 }
 
-/// The solver's word in the language's.
-fn reason(s: &ConicSolution) -> Reason {
-    let (status, why) = match s.status {
-        ConicStatus::Solved => (Status::Optimal, "gap and residuals are within the tolerance"),
-        ConicStatus::AlmostSolved => (Status::PrecisionLimited, "the solver met a looser tolerance only"),
-        ConicStatus::PrimalInfeasible if s.almost => (Status::Stalled, "close to a certificate of infeasibility"),
-        ConicStatus::PrimalInfeasible => (Status::Infeasible, "the multipliers prove that no point is feasible"),
-        ConicStatus::DualInfeasible if s.almost => (Status::Stalled, "close to a certificate of unboundedness"),
-        ConicStatus::DualInfeasible => (Status::Unbounded, "the point is a direction of descent without end"),
-        ConicStatus::MaxIterations => (Status::StepLimit, "the solver's iterations are used up"),
-        ConicStatus::MaxTime => (Status::TimeLimit, "the time is used up"),
-        ConicStatus::NumericalError => (Status::Stalled, "the solver made no further progress"),
-        ConicStatus::Interrupted => (Status::Interrupted, "stopped by the user"),
-    };
-    Reason::new(status, why)
+fn infeasible() -> Reason {
+    Reason::new(Status::Infeasible, "multipliers that prove it were checked")
+}
+
+fn objective(form: &ConicForm, constant: f64, x: &[f64]) -> f64 {
+    let mut px = vec![0.0; x.len()];
+    form.p.mul_vec(x, &mut px);
+    0.5 * dot(x, &px) + dot(&form.q, x) + constant
+}
+
+/// The relative gap of a conic pair.
+fn gap(form: &ConicForm, constant: f64, x: &[f64], d: &DualCheck) -> f64 {
+    let f = objective(form, constant, x);
+    (f - d.objective).abs() / (1.0 + f.abs())
 }

@@ -1,0 +1,238 @@
+//! What a finished run is worth to the user: residuals at the user's own point, the status they allow, duals by constraint.
+//!
+//! Invariant: a method's claim is taken as a claim; every number here is computed from the user's model or the bound form.
+
+use ravine_linalg::clarabel_adapter::ConicForm;
+
+use super::compiled::{Answer, Compiled};
+use super::methods::{clarabel, direct};
+use super::oracle::{Bounds, Form, Oracle};
+use super::run::Finished;
+use super::smooth::Smooth;
+use super::state::{Slot, State};
+use super::stop::Status;
+use super::verify;
+use crate::exec::Fault;
+
+/// A finished run with its last state.
+pub(super) struct Ended {
+    /// The last committed state.
+    pub state: State,
+    /// The run's own account.
+    pub finished: Finished,
+}
+
+/// What turns multipliers of the form's rows into duals.
+pub(super) struct Dual<'a> {
+    /// The bound form.
+    pub form: &'a ConicForm,
+    /// Constant of its objective.
+    pub constant: f64,
+    /// First row and number of rows of each group.
+    pub spans: &'a [(usize, usize)],
+    /// Lower bounds of the user's variables.
+    pub lower: &'a [f64],
+    /// Upper bounds.
+    pub upper: &'a [f64],
+}
+
+impl Answer {
+    fn take(&mut self, done: &Finished) {
+        self.status = done.claim;
+        self.reason.clone_from(&done.reason.why);
+        self.iterations = Some(done.iterations);
+        self.reproducible = done.reproducible;
+    }
+
+    /// Least squares: stationarity recomputed, error and condition of the factorization.
+    pub(super) fn conclude_least_squares(&mut self, done: Ended, form: &Form, rounded: bool, tolerance: f64) {
+        let Form::LeastSquares { a, b } = form else { return };
+        self.take(&done.finished);
+        self.iterations = None;
+        if matches!(done.finished.claim, Status::EvaluationError) {
+            return;
+        }
+        let number = |k: usize| match done.state.slots.get(k) {
+            Some(Slot::Number(v)) => *v,
+            _ => f64::NAN,
+        };
+        let rank = match done.state.slots.get(direct::RANK) {
+            Some(Slot::Count(r)) => *r as usize,
+            _ => 0,
+        };
+        let x = done.finished.point.values;
+        self.log.push(format!(
+            "{} rows, {} columns, {}; rank {rank}",
+            a.rows(),
+            a.cols(),
+            self.reason
+        ));
+        let worst = verify::normal_residual(a, b, &x);
+        self.residuals.push(("stationarity".into(), worst));
+        let condition = number(direct::CONDITION);
+        // Scaling rows by unequal weights rounded the entries: a relative change of half an ulp each.
+        let rounding = if rounded { f64::EPSILON * condition } else { 0.0 };
+        self.error = Some(number(direct::ERROR) + rounding);
+        self.condition = Some(condition);
+        if self.status == Status::Optimal && (worst.is_nan() || worst > tolerance.max(1e-12)) {
+            self.status = Status::PrecisionLimited;
+        }
+        if rank < a.cols() {
+            self.deficient = Some((rank, a.cols()));
+        } else if self.status == Status::Optimal {
+            self.reason.clear();
+        }
+        self.x = x;
+    }
+
+    /// Smooth problems: the gradient recomputed at the point that is reported.
+    pub(super) fn conclude_smooth(&mut self, done: Ended, s: &mut Smooth, bounds: &Bounds, tolerance: f64) {
+        let done = done.finished;
+        self.take(&done);
+        self.log = done.trace.lines();
+        self.x = done.point.values;
+        if matches!(self.status, Status::EvaluationError) {
+            self.fault.clone_from(&s.last_fault);
+        }
+        let mut g = vec![0.0; self.x.len()];
+        let recomputed = Oracle::gradient(s, &self.x, &mut g).is_ok().then(|| {
+            let scale = 1.0 + g.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+            let moved = |k: usize| (bounds.clamp(k, self.x[k] - g[k]) - self.x[k]).abs();
+            (0..g.len()).map(moved).fold(0.0f64, f64::max) / scale
+        });
+        let measured = recomputed.unwrap_or(done.measures.stationarity / done.measures.gradient_scale);
+        self.residuals.push(("stationarity".into(), measured));
+        let claims = matches!(
+            self.status,
+            Status::Optimal | Status::LocallyOptimal | Status::Stationary
+        );
+        if claims && (measured.is_nan() || measured > tolerance * 1.000_001) {
+            self.status = self.status.downgrade(Status::PrecisionLimited);
+            self.reason = format!("the gradient at the point is {measured:.1e}, relative");
+        }
+    }
+}
+
+impl Compiled {
+    /// Cone programs: violation, stationarity and gap in the user's terms, duals by constraint, certificates by name.
+    pub(super) fn conclude_conic(
+        &mut self,
+        a: &mut Answer,
+        done: Ended,
+        dual: &Dual<'_>,
+        tolerance: f64,
+    ) -> Result<(), Fault> {
+        let done_state = done.state;
+        let done = done.finished;
+        a.take(&done);
+        a.log = clarabel::log_lines(&done_state);
+        a.iterations = match done_state.slots.get(clarabel::ITERATIONS) {
+            Some(Slot::Count(k)) => Some(*k),
+            _ => None,
+        };
+        let n = self.columns.len();
+        let z = &done.multipliers;
+        if z.is_empty() && !self.problem.constraints.is_empty() {
+            // It ended before the first point: there is nothing to measure.
+            return Ok(());
+        }
+        match a.status {
+            Status::Infeasible => {
+                a.certificate = self.multipliers(dual, z);
+                return Ok(());
+            }
+            Status::Unbounded | Status::Stalled => {
+                if let Some(Slot::Array(ray)) = done_state.slots.get(clarabel::RAY)
+                    && !ray.is_empty()
+                {
+                    a.certificate = self.direction(ray);
+                    if a.status == Status::Unbounded {
+                        a.x = done.point.values[..n].to_vec();
+                    }
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
+        // The point the user gets satisfies the bounds exactly; everything is measured there.
+        let (l, u) = (dual.lower, dual.upper);
+        let mut x = done.point.values[..n].to_vec();
+        for ((x, l), u) in x.iter_mut().zip(l).zip(u) {
+            *x = x.max(*l).min(*u);
+        }
+        self.model.eval(&x)?;
+        let rows = self.model.rows();
+        let mut r = verify::violation(&rows, &x, l, u);
+        let f = if self.maximize {
+            -self.model.objective()
+        } else {
+            self.model.objective()
+        };
+        let d = verify::dual(dual.form, dual.constant, &done.point.values, z);
+        r.stationarity = Some(d.stationarity.max(d.outside));
+        r.gap = Some((f - d.objective).abs() / (1.0 + f.abs()));
+        let (status, why) = verify::grant(a.status, &r, tolerance);
+        a.status = status;
+        if status == Status::Optimal || !why.is_empty() {
+            a.reason = why;
+        }
+        a.residuals.push(("violation".into(), r.violation));
+        a.residuals
+            .push(("stationarity".into(), r.stationarity.unwrap_or(f64::NAN)));
+        a.residuals.push(("gap".into(), r.gap.unwrap_or(f64::NAN)));
+        a.worst = r.worst;
+        // Multipliers to duals, in one place.
+        let sense = if self.maximize { -1.0 } else { 1.0 };
+        a.duals = rows.iter().map(|r| vec![0.0; r.slack.len()]).collect();
+        for (group, constraint, sign) in &self.origins {
+            let (first, len) = dual.spans[*group];
+            for (d, z) in a.duals[*constraint].iter_mut().zip(&z[first..first + len]) {
+                *d += sense * sign * z;
+            }
+        }
+        let mut reduced = vec![0.0; n];
+        let mut at = dual.spans.last().map_or(0, |s| s.0 + s.1);
+        for (k, r) in reduced.iter_mut().enumerate() {
+            if l[k] == u[k] {
+                *r += sense * z[at];
+                at += 1;
+                continue;
+            }
+            if l[k].is_finite() {
+                *r += sense * z[at];
+                at += 1;
+            }
+            if u[k].is_finite() {
+                *r -= sense * z[at];
+                at += 1;
+            }
+        }
+        a.reduced = Some(reduced);
+        a.x = x;
+        Ok(())
+    }
+
+    /// Multipliers of the user's constraints that are not all zero, by constraint (bounds are left out).
+    fn multipliers(&self, dual: &Dual<'_>, z: &[f64]) -> Vec<(String, Vec<f64>)> {
+        let mut out: Vec<(String, Vec<f64>)> = vec![];
+        for (group, constraint, sign) in &self.origins {
+            let (first, len) = dual.spans[*group];
+            let part: Vec<f64> = z[first..first + len].iter().map(|v| -sign * v).collect();
+            let name = &self.problem.constraints[*constraint].name;
+            match out.iter_mut().find(|o| o.0 == *name) {
+                Some(o) => o.1.iter_mut().zip(&part).for_each(|(a, b)| *a += b),
+                None => out.push((name.clone(), part)),
+            }
+        }
+        out.retain(|o| o.1.iter().any(|v| *v != 0.0));
+        out
+    }
+
+    /// A direction by variable.
+    fn direction(&self, x: &[f64]) -> Vec<(String, Vec<f64>)> {
+        let blocks = self.problem.vars.iter().zip(&self.columns.blocks);
+        blocks
+            .map(|(v, (_, first, len))| (v.name.clone(), x[*first..first + len].to_vec()))
+            .collect()
+    }
+}
