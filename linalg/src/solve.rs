@@ -22,6 +22,7 @@ const EXACT_CONDITION: usize = 300;
 const DENSE_FALLBACK: usize = 1 << 24;
 /// Steps of the power method behind a condition estimate.
 const POWER_STEPS: usize = 30;
+const SYSTEM: &str = "linear system";
 
 /// How a number relates to the quantity it stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,22 +76,42 @@ pub struct Solved {
 /// A singular matrix is no fault: the least-squares solution of least norm is returned, its rank and a note with it.
 /// Sizes that differ and entries that are not finite are faults.
 pub fn solve_linear(a: &Matrix, b: &[f64]) -> Result<Solved, NumericalFault> {
-    const PLACE: &str = "linear system";
+    let mut solved = solve_linear_columns(a, &[b])?;
+    solved
+        .pop()
+        .ok_or_else(|| NumericalFault::new("there is no right side", SYSTEM, 0.0))
+}
+
+/// Solves A x = b for a square A and each of several right sides, as `solve_linear` does, with one factorization.
+pub fn solve_linear_columns(a: &Matrix, columns: &[&[f64]]) -> Result<Vec<Solved>, NumericalFault> {
     let n = a.rows();
-    check_len(PLACE, "columns of a square matrix", n, a.cols())?;
-    check(PLACE, a, b)?;
+    check_len(SYSTEM, "columns of a square matrix", n, a.cols())?;
+    for b in columns {
+        check(SYSTEM, a, b)?;
+    }
     if n == 0 {
-        return Ok(empty(0, 0.0));
+        return Ok(columns.iter().map(|_| empty(0, 0.0)).collect());
     }
-    let Some(system) = Scaled::new(a, b) else {
-        return singular(a, b);
+    let Some(system) = Scaled::new(a) else {
+        return columns.iter().map(|b| singular(a, b)).collect();
     };
-    let refined = system.refined();
-    if !refined.error.is_finite() {
-        return singular(a, b);
+    let mut condition = None;
+    let mut out = vec![];
+    for b in columns {
+        let unit = power_of_two_below(norm_inf(b));
+        let refined = system.refined(b, unit);
+        if !refined.error.is_finite() {
+            out.push(singular(a, b)?);
+            continue;
+        }
+        let condition = match condition {
+            Some(c) => c,
+            None => *condition.insert(system.condition(a)?),
+        };
+        let x = system.unscale(&refined.x, unit);
+        out.push(finish(a, b, x, &refined, n, condition, system.method, None)?);
     }
-    let x = system.unscale(&refined.x);
-    finish(a, b, x, &refined, n, system.condition(a)?, system.method, None)
+    Ok(out)
 }
 
 /// Minimizes |A x - b|; among several minimizers, the one of least norm.
@@ -238,20 +259,16 @@ fn rank_tolerance(size: usize) -> f64 {
 /// R A C y = R b with R, C powers of two, factored.
 struct Scaled {
     a: Matrix,
-    b: Vec<f64>,
     rows: Vec<f64>,
     cols: Vec<f64>,
-    unit: f64,
     factor: Box<dyn Factor>,
     method: &'static str,
 }
 
 impl Scaled {
     /// `None` if no factorization got through or the factor is singular to working precision.
-    fn new(a: &Matrix, b: &[f64]) -> Option<Self> {
+    fn new(a: &Matrix) -> Option<Self> {
         let n = a.rows();
-        let unit = power_of_two_below(norm_inf(b));
-        let b = |rows: &[f64]| b.iter().zip(rows).map(|(v, r)| v * unit * r).collect::<Vec<f64>>();
         let diagonal: Vec<f64> = (0..n).map(|i| a.get(i, i)).collect();
         if diagonal.iter().all(|d| *d > 0.0) && a.asymmetry() == 0.0 {
             let s: Vec<f64> = diagonal.iter().map(|d| power_of_two_below(d.sqrt())).collect();
@@ -264,11 +281,9 @@ impl Scaled {
             };
             if let Ok((factor, method)) = factored {
                 let out = Scaled {
-                    b: b(&s),
                     a: scaled,
                     rows: s.clone(),
                     cols: s,
-                    unit,
                     factor,
                     method,
                 };
@@ -284,11 +299,9 @@ impl Scaled {
             Matrix::Sparse(m) => (Box::new(SparseLu::new(m).ok()?), "sparse LU"),
         };
         let out = Scaled {
-            b: b(&rows),
             a: scaled,
             rows,
             cols,
-            unit,
             factor,
             method,
         };
@@ -301,23 +314,25 @@ impl Scaled {
         inverse.is_finite() && inverse * self.a.norm_1() * f64::EPSILON < 1.0
     }
 
-    fn refined(&self) -> Refined {
-        let b = Doubled::from_slice(&self.b);
+    /// The scaled solution for the right side `unit b`, `unit` a power of two.
+    fn refined(&self, b: &[f64], unit: f64) -> Refined {
+        let right: Vec<f64> = b.iter().zip(&self.rows).map(|(v, r)| v * unit * r).collect();
+        let b = Doubled::from_slice(&right);
         let solved = |mut r: Vec<f64>| {
             self.factor.solve(&mut r);
             r
         };
         refine(
-            self.b.len(),
+            right.len(),
             &|y| solved(sum(&residual(&self.a, y, &b))),
-            &|y, probe| solved(rounding(&residual_terms(&self.a, &y.hi, &self.b), probe)),
+            &|y, probe| solved(rounding(&residual_terms(&self.a, &y.hi, &right), probe)),
             &|y| doubled_scaled(y, &self.cols),
             &|d| norm2(&scaled_by(d, &self.cols)),
         )
     }
 
-    fn unscale(&self, y: &Doubled) -> Vec<f64> {
-        y.hi.iter().zip(&self.cols).map(|(v, c)| v * c / self.unit).collect()
+    fn unscale(&self, y: &Doubled, unit: f64) -> Vec<f64> {
+        y.hi.iter().zip(&self.cols).map(|(v, c)| v * c / unit).collect()
     }
 
     /// Condition of the unscaled matrix `a`.

@@ -2,13 +2,13 @@
 //!
 //! Invariant: eigenvalues are those of the symmetric part; a matrix that cannot be factored is a fault with its reason.
 
-use ravine_linalg::factor::{Cholesky, Factor, Lu, SparseLu};
-use ravine_linalg::solve::{least_squares, solve_linear};
+use ravine_linalg::factor::{Cholesky, Factor, Lu};
+use ravine_linalg::solve::{Solved, least_squares, solve_linear_columns};
 use ravine_linalg::spectrum::{singular_values, svd, symmetric_eigen, symmetric_eigenvalues};
 use ravine_linalg::{Dense, Matrix, NumericalFault, reduce};
 
 use super::arrays::{as_dense, dense, sparse};
-use crate::ir::atom::{ArrayOut, ArrayRef, KernelFault};
+use crate::ir::atom::{ArrayOut, ArrayRef, KernelFault, Trust};
 
 type Out = Result<ArrayOut, KernelFault>;
 
@@ -33,51 +33,43 @@ fn matrix(a: &ArrayRef<'_>) -> Matrix {
     }
 }
 
-/// `A \ b` for a vector or for each column of a matrix.
+/// `A \ b` for a vector or for each column of a matrix: refined, each with its error.
 pub fn solve(args: &[ArrayRef<'_>]) -> Out {
     let a = matrix(&args[0]);
-    if args[1].shape.len() == 1 {
-        return Ok(ArrayOut::Dense(one(&a, &dense(&args[1]))?));
-    }
-    let b = as_dense(&args[1]);
-    let columns = columns(&a, &b)?;
-    Ok(ArrayOut::Dense(by_columns(a.cols(), &columns).data))
-}
-
-fn one(a: &Matrix, b: &[f64]) -> Result<Vec<f64>, NumericalFault> {
-    let solved = if a.rows() == a.cols() {
-        solve_linear(a, b)?
+    let right: Vec<Vec<f64>> = if args[1].shape.len() == 1 {
+        vec![dense(&args[1]).into_owned()]
     } else {
-        least_squares(a, b)?
+        let b = as_dense(&args[1]);
+        (0..b.cols)
+            .map(|j| (0..b.rows).map(|i| b.data[i * b.cols + j]).collect())
+            .collect()
     };
-    Ok(solved.x)
-}
-
-/// Solutions for all columns of `b`: one factorization and a step of refinement for a regular square matrix, else
-/// column by column.
-fn columns(a: &Matrix, b: &Dense) -> Result<Vec<Vec<f64>>, NumericalFault> {
-    let right = |j: usize| -> Vec<f64> { (0..b.rows).map(|i| b.data[i * b.cols + j]).collect() };
-    let factor: Option<Box<dyn Factor>> = match a {
-        _ if a.rows() != a.cols() || b.cols < 2 => None,
-        Matrix::Dense(d) => Lu::new(d).ok().map(|f| Box::new(f) as Box<dyn Factor>),
-        Matrix::Sparse(s) => SparseLu::new(s).ok().map(|f| Box::new(f) as Box<dyn Factor>),
+    let refs: Vec<&[f64]> = right.iter().map(Vec::as_slice).collect();
+    let solved: Vec<Solved> = if a.rows() == a.cols() {
+        solve_linear_columns(&a, &refs)?
+    } else {
+        refs.iter().map(|b| least_squares(&a, b)).collect::<Result<_, _>>()?
     };
-    let Some(factor) = factor else {
-        return (0..b.cols).map(|j| one(a, &right(j))).collect();
+    let full = a.rows().min(a.cols());
+    let mut trust = Trust {
+        error: 0.0,
+        condition: 1.0,
+        rank: full,
+        full,
     };
-    Ok((0..b.cols)
-        .map(|j| {
-            let b = right(j);
-            let mut x = b.clone();
-            factor.solve(&mut x);
-            let mut r = vec![0.0; b.len()];
-            a.mul_vec(&x, &mut r);
-            r.iter_mut().zip(&b).for_each(|(r, b)| *r = b - *r);
-            factor.solve(&mut r);
-            x.iter_mut().zip(&r).for_each(|(x, d)| *x += d);
-            x
-        })
-        .collect())
+    let mut columns = vec![];
+    for s in solved {
+        // Not a number counts as the largest error.
+        trust.error = if s.error.value <= trust.error {
+            trust.error
+        } else {
+            s.error.value
+        };
+        trust.condition = trust.condition.max(s.condition.value);
+        trust.rank = trust.rank.min(s.rank);
+        columns.push(s.x);
+    }
+    Ok(ArrayOut::Solved(by_columns(a.cols(), &columns).data, trust))
 }
 
 fn by_columns(rows: usize, columns: &[Vec<f64>]) -> Dense {
@@ -95,10 +87,22 @@ pub fn inv(args: &[ArrayRef<'_>]) -> Out {
     let a = as_dense(&args[0]);
     let n = a.rows;
     // A singular matrix has solutions of least norm, but no inverse.
-    Lu::new(&a)?;
-    let mut unit = Dense::zeros(n, n);
-    (0..n).for_each(|i| unit.data[i * n + i] = 1.0);
-    let columns = columns(&Matrix::Dense(a), &unit)?;
+    let factor = Lu::new(&a)?;
+    let columns: Vec<Vec<f64>> = (0..n)
+        .map(|j| {
+            let mut b = vec![0.0; n];
+            b[j] = 1.0;
+            let mut x = b.clone();
+            factor.solve(&mut x);
+            // One step of refinement.
+            let mut r = vec![0.0; n];
+            a.mul_vec(&x, &mut r);
+            r.iter_mut().zip(&b).for_each(|(r, b)| *r = b - *r);
+            factor.solve(&mut r);
+            x.iter_mut().zip(&r).for_each(|(x, d)| *x += d);
+            x
+        })
+        .collect();
     Ok(ArrayOut::Dense(by_columns(n, &columns).data))
 }
 

@@ -8,6 +8,7 @@ mod tune;
 pub mod watch;
 mod work;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,7 +16,7 @@ use ravine_linalg::Csr;
 
 use crate::base::Tensor;
 use crate::base::value::{IndexSet, Storage};
-use crate::ir::atom::{ArrayData, ArrayOut, ArrayRef, Eval};
+use crate::ir::atom::{ArrayData, ArrayOut, ArrayRef, Eval, Trust};
 use crate::ir::{DomainId, IndexId, InputId, NodeId};
 pub use plan::Plan;
 use plan::{DomainShape, SlotId, Step};
@@ -123,6 +124,8 @@ pub struct Machine {
     stale: bool,
     /// Evaluations so far.
     pub evaluations: u64,
+    /// How far the linear systems solved so far can be trusted, by node.
+    pub trust: BTreeMap<NodeId, Trust>,
     /// What each step keeps between evaluations.
     scratch: Vec<loops::Scratch>,
 }
@@ -156,6 +159,7 @@ impl Machine {
             by_input,
             stale: true,
             evaluations: 0,
+            trust: BTreeMap::new(),
             scratch: vec![],
         }
     }
@@ -193,7 +197,7 @@ impl Machine {
         self.scratch.resize_with(plan.steps.len(), Default::default);
         for (k, p) in plan.steps.iter().enumerate() {
             if p.dynamic || self.stale {
-                self.step(&plan, &p.step, k).map_err(|f| Fault {
+                self.step(&plan, &p.step, p.node, k).map_err(|f| Fault {
                     node: f.node.or(Some(p.node)),
                     ..f
                 })?;
@@ -380,7 +384,7 @@ impl Machine {
         }
     }
 
-    fn step(&mut self, plan: &Plan, step: &Step, k: usize) -> Result<(), Fault> {
+    fn step(&mut self, plan: &Plan, step: &Step, node: NodeId, k: usize) -> Result<(), Fault> {
         match step {
             Step::Scalar { eval, args, out } => {
                 let a = |k: usize| [self.slots[args[k].0 as usize].scalar()];
@@ -404,6 +408,10 @@ impl Machine {
                     self.slots[out.0 as usize] = match v {
                         ArrayOut::Dense(d) => Slot::Dense(d),
                         ArrayOut::Sparse(s) => Slot::Sparse(s),
+                        ArrayOut::Solved(d, trust) => {
+                            self.trust.insert(node, trust);
+                            Slot::Dense(d)
+                        }
                     };
                 }
             }

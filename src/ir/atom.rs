@@ -194,6 +194,21 @@ pub enum ArrayOut {
     Dense(Vec<f64>),
     /// Compressed rows.
     Sparse(Csr),
+    /// Dense entries that were solved for, with how far they can be trusted.
+    Solved(Vec<f64>, Trust),
+}
+
+/// How far the solution of a linear system can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trust {
+    /// Relative error of the solution: at least the true one for the stored matrix and right side.
+    pub error: f64,
+    /// Condition number of the matrix; infinite below full rank.
+    pub condition: f64,
+    /// Rank to working precision.
+    pub rank: usize,
+    /// Least of rows and columns: the rank where nothing depends on anything.
+    pub full: usize,
 }
 
 /// Why a kernel could not compute.

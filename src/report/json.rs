@@ -37,8 +37,17 @@ fn file(f: &FileHash) -> Json {
 fn result(entry: &ResultEntry) -> Json {
     match entry {
         ResultEntry::Solve(s) => solve(s),
-        ResultEntry::Value { expression, value } => {
-            json!({ "kind": "value", "expression": expression, "value": values::json(value) })
+        ResultEntry::Value {
+            expression,
+            value,
+            trust,
+        } => {
+            let mut entry = json!({ "kind": "value", "expression": expression, "value": values::json(value) });
+            if let Some((error, condition)) = trust {
+                entry["error"] = number_json(*error);
+                entry["condition"] = number_json(*condition);
+            }
+            entry
         }
         ResultEntry::View { command, subject, view } => {
             json!({ "kind": command, "subject": subject, "view": render::json(view) })

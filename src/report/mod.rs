@@ -41,6 +41,8 @@ pub enum ResultEntry {
         expression: String,
         /// Its value.
         value: Value,
+        /// How far it can be trusted, where a linear system was solved for it: relative error and condition.
+        trust: Option<(f64, f64)>,
     },
     /// An `inspect` or another command whose result is a view.
     View {

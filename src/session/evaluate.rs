@@ -64,6 +64,8 @@ impl Session {
             }
         }
         m.eval()?;
+        let solved = m.trust.iter().map(|(n, t)| (ir.origins(*n).first().copied(), *t));
+        self.trust.borrow_mut().extend(solved);
         // Infinity is a number of the language (`inf`); NaN is not.
         for k in 0..nodes.len() {
             if m.dense(k).is_some_and(|e| e.iter().any(|v| v.is_nan()))

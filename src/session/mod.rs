@@ -10,7 +10,9 @@ mod inspect;
 mod look;
 pub mod show;
 mod solving;
+mod trust;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -23,6 +25,7 @@ use crate::base::value::{IndexSet, Value};
 use crate::base::view::View;
 use crate::base::{Code, Diagnostic, Diagnostics, SourceId, SourceMap, Span};
 use crate::ir::Catalogue;
+use crate::ir::atom::Trust;
 use crate::lang::check;
 use crate::lang::lower::{Entity, Names, ParamValue, SolutionData};
 use crate::lang::parse::parse;
@@ -97,6 +100,8 @@ pub struct Session {
     checker: check::Env,
     /// What programs may call.
     catalogue: Catalogue,
+    /// Linear systems solved by the running statement, and where they were written.
+    trust: RefCell<Vec<(Option<Span>, Trust)>>,
 }
 
 impl Names for Session {
@@ -137,6 +142,7 @@ impl Session {
             interrupt: Arc::new(AtomicBool::new(false)),
             checker: check::Env::default(),
             catalogue: Catalogue::new(crate::atoms::all()),
+            trust: RefCell::default(),
         }
     }
 
@@ -172,6 +178,9 @@ impl Session {
                 for d in found {
                     self.tell(d, sink);
                 }
+            }
+            for d in self.doubted_systems() {
+                self.tell(d, sink);
             }
             let stopped = self.report.diagnostics[before..].iter().any(Diagnostic::is_error);
             if stopped || self.interrupt.load(std::sync::atomic::Ordering::Relaxed) {
@@ -324,11 +333,12 @@ impl Session {
             StmtKind::Assign { name, value } => self.rebind_param(&name.text, value).map_err(one)?,
             StmtKind::Print(items) => {
                 for e in items {
-                    let v = self.evaluate(e).map_err(one)?;
-                    sink(Event::Shown(show::named(&shown(e), &v)));
+                    let (v, trust) = self.evaluate_with_trust(e).map_err(one)?;
+                    sink(Event::Shown(show::named(&shown(e), &v, trust.as_ref())));
                     self.report.results.push(ResultEntry::Value {
                         expression: shown(e),
                         value: v,
+                        trust: trust.map(|t| (t.error, t.condition)),
                     });
                 }
             }

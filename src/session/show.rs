@@ -4,18 +4,27 @@
 
 use crate::base::value::Value;
 use crate::base::view::{Role, View};
+use crate::ir::atom::Trust;
 use crate::report::values;
 
-/// `name = value`; a value of several lines stands below its name.
-pub fn named(name: &str, v: &Value) -> View {
+/// `name = value`; a value of several lines stands below its name. What is known of its error follows.
+pub fn named(name: &str, v: &Value, trust: Option<&Trust>) -> View {
     let value = values::view(v);
-    if crate::report::layout::lines(&value).len() > 1 {
-        return View::Stack(vec![
+    let shown = if crate::report::layout::lines(&value).len() > 1 {
+        View::Stack(vec![
             View::styled(format!("{name} ="), Role::Faint),
             View::Facts(vec![(String::new(), value)]),
-        ]);
-    }
-    View::Facts(vec![(format!("{name} ="), value)])
+        ])
+    } else {
+        View::Facts(vec![(format!("{name} ="), value)])
+    };
+    let Some(t) = trust else { return shown };
+    let evidence = if t.rank < t.full {
+        format!("rank {} of {}", t.rank, t.full)
+    } else {
+        format!("error at most {}, condition {}", number(t.error), number(t.condition))
+    };
+    View::Stack(vec![shown, View::styled(format!("  {evidence}"), Role::Faint)])
 }
 
 /// What a value is, for messages.

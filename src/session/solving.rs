@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 use crate::base::value::{IndexSet, Tensor, Value};
 use crate::base::{Code, Diagnostic, Diagnostics, Span};
 use crate::ir::InputId;
+use crate::ir::atom::Trust;
 use crate::lang::lower::{self, LoweredProblem, SolutionData};
 use crate::lang::syntax::{
     Arg, Expr, MethodCall, MinimizeFrom, ProblemRef, Solve, Start, Stmt, StmtKind, TypeExpr, VarDecl, show as shown,
@@ -208,7 +209,19 @@ impl Session {
         let entry = self.entry(at, form, &answer, tolerance, (solving - started, ended - solving));
         let data = self.solution(at, &answer, &entry);
         self.keep(c.bind.as_ref().map(|b| b.text.as_str()), data);
-        let doubt = self.doubt(&answer, span);
+        let doubt = answer.error.and_then(|error| {
+            let (rank, full) = answer.deficient.unwrap_or_default();
+            let condition = answer.condition.unwrap_or(f64::NAN);
+            super::trust::doubt(
+                &Trust {
+                    error,
+                    condition,
+                    rank,
+                    full,
+                },
+                Some(span),
+            )
+        });
         let trouble = answer.fault.as_ref().map(|f| self.solve_fault(at, form, f, span));
         sink(Event::Solved(Box::new(entry.clone())));
         self.report.results.push(ResultEntry::Solve(Box::new(entry)));
@@ -223,35 +236,6 @@ impl Session {
             self.tell(d, sink);
         }
         Ok(())
-    }
-
-    /// A warning where the variables deserve little trust.
-    fn doubt(&self, a: &Answer, span: Span) -> Option<Diagnostic> {
-        if let Some((rank, n)) = a.deficient {
-            return Some(
-                Diagnostic::new(
-                    Code::SingularSystem,
-                    format!("the columns depend on one another: rank {rank} of {n}"),
-                )
-                .at(span, "many answers fit equally well; this is the shortest")
-                .help("drop columns, or add what decides: `+ 1e-3*sumsq(w)`"),
-            );
-        }
-        let error = a.error.filter(|e| *e > 1e-6 || e.is_nan())?;
-        Some(
-            Diagnostic::new(
-                Code::IllConditioned,
-                format!(
-                    "the variables may be off by {} of their size",
-                    super::show::number(error)
-                ),
-            )
-            .at(
-                span,
-                format!("condition {}", super::show::number(a.condition.unwrap_or(f64::NAN))),
-            )
-            .help("scale the columns, or take a basis whose columns are less alike"),
-        )
     }
 
     fn positive(&self, e: &Expr, what: &str) -> Found<f64> {

@@ -52,6 +52,7 @@ impl Array {
             match out {
                 ArrayOut::Dense(d) => d,
                 ArrayOut::Sparse(s) => s.to_dense().data,
+                ArrayOut::Solved(d, _) => d,
             },
         )
     }

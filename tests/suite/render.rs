@@ -363,6 +363,7 @@ fn the_json_report() {
             ResultEntry::Value {
                 expression: "n + 1".into(),
                 value: Value::real(3.0),
+                trust: Some((1e-9, f64::INFINITY)),
             },
         ],
         ..Report::default()
@@ -396,6 +397,8 @@ fn the_json_report() {
     assert_eq!(solve["warm_start"]["used"], false);
     assert_eq!(solve["time"]["compile"], 0.0012);
     assert_eq!(json["results"][1]["value"], 3.0);
+    assert_eq!(json["results"][1]["error"], 1e-9);
+    assert_eq!(json["results"][1]["condition"], "inf");
 }
 
 #[test]
