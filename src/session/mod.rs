@@ -141,7 +141,7 @@ impl Session {
             seed: 0,
             interrupt: Arc::new(AtomicBool::new(false)),
             checker: check::Env::default(),
-            catalogue: Catalogue::new(crate::atoms::all()),
+            catalogue: catalogue(),
             trust: RefCell::default(),
         }
     }
@@ -405,6 +405,18 @@ impl Session {
         self.tell(d, sink);
         Ok(())
     }
+}
+
+/// What programs may call: the table of atoms and the methods.
+fn catalogue() -> Catalogue {
+    let mut c = Catalogue::new(crate::atoms::all());
+    for card in crate::solve::methods::CARDS {
+        let options: Vec<&str> = card.options.iter().map(|o| o.name).collect();
+        for name in std::iter::once(&card.name).chain(card.aliases) {
+            c.add_method(name, &options, card.doc);
+        }
+    }
+    c
 }
 
 /// Does the statement read a file?

@@ -25,7 +25,7 @@ pub const CHOICES: &[Choice] = &[
     Choice {
         class: Class::LinearSystem,
         card: &direct::CARD,
-        why: "a square system: factorization with refinement",
+        why: "a square linear system: factorization with refinement",
     },
     Choice {
         class: Class::LeastSquares,

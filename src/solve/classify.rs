@@ -16,8 +16,8 @@ use crate::forms::conic::{ConeRows, Conic, NotConic, Parts, Side, SquareTerm, pa
 use crate::forms::least_squares::LeastSquares;
 use crate::forms::program::ConicProgram;
 use crate::forms::rows::{Columns, RowsBuilder};
-use crate::ir::{InputId, Ir, Node, NodeId, Problem, Sides, Smooth as Smoothness};
-use crate::passes::analysis::curvature::{Assumptions, FactsTable};
+use crate::ir::{Constraint, InputId, Ir, Node, NodeId, Problem, Sides, Smooth as Smoothness};
+use crate::passes::analysis::curvature::{Assumptions, FactsTable, degree};
 use crate::passes::inline::inline_maps;
 
 /// The form of a compiled problem.
@@ -111,6 +111,12 @@ impl Classifier<'_> {
                 ));
             }
         }
+        if matches!(wanted, Wanted::Anything | Wanted::LeastSquares)
+            && !bounded
+            && let Some(found) = self.system()
+        {
+            return Ok(found);
+        }
         if wanted == Wanted::LeastSquares {
             return Err(self.refused("needs a sum of squares of affine functions without constraints or bounds"));
         }
@@ -160,6 +166,40 @@ impl Classifier<'_> {
         }
     }
 
+    /// A square system of affine equations and nothing else.
+    fn system(&mut self) -> Option<Classified> {
+        if self.problem.objective.is_some() {
+            return None;
+        }
+        let constraints = self.problem.constraints.clone();
+        let ir = &mut self.problem.ir;
+        let mut equations = 0usize;
+        let mut terms = vec![];
+        let one = ir.constant(1.0);
+        for c in &constraints {
+            let Sides::Eq(left, right) = c.sides else { return None };
+            if [left, right].iter().any(|n| degree(ir, *n) > 1) {
+                return None;
+            }
+            equations = equations.saturating_add(instances(ir, c)?);
+            terms.push(SquareTerm {
+                domain: c.domain,
+                weight: one,
+                body: rules::sub(ir, left, right),
+            });
+        }
+        if equations == 0 || equations != self.columns.len() {
+            return None;
+        }
+        let b = RowsBuilder::new(ir, self.columns.clone());
+        let form = LeastSquares::new(b, &terms).ok()?;
+        Some(Classified::new(
+            Class::LinearSystem,
+            Kind::LeastSquares(Box::new(form)),
+            "as many affine equations as variables, and nothing else",
+        ))
+    }
+
     /// The smooth oracle.
     fn functions(&mut self, convex: bool, bounded: bool) -> Result<Classified, crate::passes::derive::NoDerivative> {
         let mut s = Smooth::new(&mut self.problem.ir, self.root, self.columns.clone())?;
@@ -194,6 +234,14 @@ pub(super) fn comparisons(s: &Sides) -> Vec<(NodeId, NodeId, bool, f64)> {
         Sides::Eq(a, b) => vec![(b, a, true, 1.0)],
         Sides::Between(l, e, u) => vec![(l, e, false, -1.0), (e, u, false, -1.0)],
     }
+}
+
+/// Number of instances, where no filter hides it.
+fn instances(ir: &Ir, c: &Constraint) -> Option<usize> {
+    ir.chain(c.domain).iter().try_fold(1usize, |n, d| {
+        let own: usize = ir.domain_shape(*d).iter().product();
+        ir.domain(*d).filter.is_none().then(|| n.saturating_mul(own))
+    })
 }
 
 /// Why nothing can be done for a problem.
@@ -349,7 +397,7 @@ fn conic(
         for (small, large, equation, sign) in comparisons(&con.sides) {
             let (s, l) = if equation {
                 for n in [small, large] {
-                    if crate::passes::analysis::curvature::degree(c.ir, n) > 1 {
+                    if degree(c.ir, n) > 1 {
                         return Err(NotConic {
                             node: n,
                             why: "an equation is not affine".into(),

@@ -330,6 +330,9 @@ impl Compiled {
                 let mut oracle = FormOracle { class, form };
                 if let Some(done) = run(&mut a, method, &mut oracle, start, ask) {
                     a.conclude_least_squares(done, &oracle.form, data.rounded, ask.tolerance);
+                    if class == Class::LinearSystem {
+                        self.conclude_system(&mut a, &oracle.form, ask.tolerance)?;
+                    }
                 }
                 Ok(a)
             }

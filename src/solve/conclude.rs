@@ -114,6 +114,55 @@ impl Answer {
 }
 
 impl Compiled {
+    /// Linear systems: the violation of the user's equations; of a system without solution, the combination of equations
+    /// that proves it.
+    pub(super) fn conclude_system(&mut self, a: &mut Answer, form: &Form, tolerance: f64) -> Result<(), Fault> {
+        let Form::LeastSquares { a: matrix, b } = form else {
+            return Ok(());
+        };
+        if a.x.is_empty() {
+            return Ok(());
+        }
+        self.model.eval(&a.x)?;
+        let rows = self.model.rows();
+        let everywhere = vec![f64::INFINITY; a.x.len()];
+        let nowhere = vec![f64::NEG_INFINITY; a.x.len()];
+        let r = verify::violation(&rows, &a.x, &nowhere, &everywhere);
+        if a.status == Status::Infeasible {
+            a.residuals.clear();
+            if verify::normal_residual(matrix, b, &a.x) > tolerance {
+                a.status = a.status.downgrade(Status::Stalled);
+                a.reason = "the combination of equations that should prove it did not pass the check".into();
+                return Ok(());
+            }
+            // The residual of a least-squares solution is orthogonal to all columns, but not to the right side.
+            let mut y = vec![0.0; b.len()];
+            matrix.mul_vec(&a.x, &mut y);
+            y.iter_mut().zip(b).for_each(|(y, b)| *y = b - *y);
+            let mut first = 0;
+            for (c, rows) in self.problem.constraints.iter().zip(&rows) {
+                let part = y[first..first + rows.slack.len()].to_vec();
+                first += part.len();
+                if part.iter().any(|v| *v != 0.0) {
+                    a.certificate.push((c.name.clone(), part));
+                }
+            }
+            a.x.clear();
+            a.error = None;
+            return Ok(());
+        }
+        a.residuals = vec![("violation".into(), r.violation)];
+        a.worst = r.worst;
+        let (status, why) = verify::grant(a.status, &r, tolerance);
+        a.status = status;
+        if !why.is_empty() {
+            a.reason = why;
+        }
+        // The optimal value is 0 whatever the right sides are.
+        a.duals = rows.iter().map(|r| vec![0.0; r.slack.len()]).collect();
+        Ok(())
+    }
+
     /// Cone programs: violation, stationarity and gap in the user's terms, duals by constraint, certificates by name.
     pub(super) fn conclude_conic(
         &mut self,
