@@ -40,6 +40,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Show a problem's class and its proof, sizes, sparsity
     Inspect(InspectArgs),
+    /// Lay programs out; they stay the same programs
+    Fmt(FmtArgs),
     /// Tell more about an error code, such as R0203
     Explain {
         /// The code; without it, all codes are listed
@@ -114,6 +116,17 @@ pub struct CheckArgs {
     /// Print one JSON object (schema ravine.report/1) instead of text
     #[arg(long)]
     pub json: bool,
+}
+
+/// `ravine fmt`.
+#[derive(Args, Debug)]
+pub struct FmtArgs {
+    /// The programs; `-` reads standard input and writes standard output
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// Change nothing; name what is not laid out, and end with 1 if there is any
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// `ravine inspect`.

@@ -34,6 +34,7 @@ pub fn dispatch(command: Command, out: Out, interrupt: Arc<AtomicBool>) -> u8 {
         Command::Run(a) => run(&a, out, interrupt),
         Command::Check(a) => check(&a, out, interrupt),
         Command::Inspect(a) => inspect(&a, out, interrupt),
+        Command::Fmt(a) => super::fmt::fmt(&a, &out),
         // Answered before there is a thread.
         Command::Explain { .. } | Command::Kernel { .. } => exit::USAGE,
     }

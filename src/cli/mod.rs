@@ -1,4 +1,4 @@
-//! The command line: `ravine run | check | inspect | explain | kernel`.
+//! The command line: `ravine run | check | inspect | fmt | explain | kernel`.
 //!
 //! Invariant: whatever happens ends in one of the exit codes of `report::exit`; a panic becomes R0901.
 #![allow(
@@ -9,6 +9,7 @@
 mod args;
 mod dispatch;
 mod explain;
+mod fmt;
 mod guard;
 mod out;
 

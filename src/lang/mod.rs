@@ -4,8 +4,10 @@
 
 pub mod check;
 pub mod errors;
+pub mod format;
 pub mod lower;
 pub mod parse;
 pub mod syntax;
 
+pub use format::format;
 pub use parse::parse;

@@ -5,7 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is the home of files")]
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -16,7 +16,7 @@ use crate::base::{Code, Diagnostic};
 use crate::io::errors::{bytes_text, too_large};
 
 /// Bytes that a program's text may have; spans count in 32 bits, and nobody writes more by hand.
-const PROGRAM_LIMIT: u64 = 64 << 20;
+pub const PROGRAM_LIMIT: u64 = 64 << 20;
 
 /// The content of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,35 @@ pub fn load_program(path: &Path) -> Result<(String, String), Diagnostic> {
             Err(cannot_read(&name, &format!("line {line} is not UTF-8 text")))
         }
     }
+}
+
+/// Replaces a program's text: written beside it first, then put in its place, so that there is never half a file.
+/// A link keeps pointing where it points, permissions stay. Errors: R0601.
+pub fn replace(path: &Path, text: &str) -> Result<(), Diagnostic> {
+    let name = path.to_string_lossy();
+    let failed =
+        |e: &std::io::Error| Diagnostic::new(Code::CannotRead, format!("`{name}` cannot be written: {}", reason(e)));
+    let path = path.canonicalize().map_err(|e| failed(&e))?;
+    let about = std::fs::metadata(&path).map_err(|e| failed(&e))?;
+    if about.permissions().readonly() {
+        return Err(failed(&ErrorKind::PermissionDenied.into()));
+    }
+    let mut beside = path.clone().into_os_string();
+    beside.push(format!(".{}.tmp", std::process::id()));
+    let beside = PathBuf::from(beside);
+    let put = || -> std::io::Result<()> {
+        let mut f = File::options().write(true).create_new(true).open(&beside)?;
+        f.write_all(text.as_bytes())?;
+        f.sync_all()?;
+        std::fs::set_permissions(&beside, about.permissions())?;
+        std::fs::rename(&beside, &path)
+    };
+    let done = put();
+    if done.is_err() {
+        // What is left of the attempt is of no use to anybody.
+        let _ = std::fs::remove_file(&beside);
+    }
+    done.map_err(|e| failed(&e))
 }
 
 /// SHA-256 in hexadecimal.

@@ -146,6 +146,12 @@ impl Session {
         }
     }
 
+    /// The text laid out as `ravine fmt` does it. Errors: what keeps it from being read.
+    pub fn format(&mut self, name: &str, text: &str) -> Result<String, Diagnostics> {
+        let id = self.sources.add(name, text);
+        crate::lang::format(id, text)
+    }
+
     /// Parses and checks a text without running it.
     pub fn check(&mut self, name: &str, text: &str) -> (SourceId, Program, Diagnostics) {
         let id = self.sources.add(name, text);

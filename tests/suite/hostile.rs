@@ -3,10 +3,10 @@
 use super::harness::{files, root, run, session};
 
 /// A seeded xorshift: the same mutations on every machine.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, n: usize) -> usize {
+    pub fn below(&mut self, n: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -30,7 +30,7 @@ fn tokens(text: &str) -> Vec<&str> {
     out
 }
 
-fn mutated(text: &str, r: &mut Random) -> String {
+pub fn mutated(text: &str, r: &mut Random) -> String {
     match r.below(4) {
         0 => {
             let mut bytes = text.as_bytes().to_vec();

@@ -14,6 +14,7 @@ mod cli;
 mod cost;
 mod diagnostics;
 mod exec;
+mod format;
 mod forms;
 mod harness;
 mod hostile;

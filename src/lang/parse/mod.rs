@@ -15,6 +15,7 @@ mod stmt;
 
 pub use lexicon::{OTHER_RESERVED, STATEMENT_WORDS, is_reserved};
 pub use literal::normal;
+pub use scan::{RawBlock, RawStmt};
 
 use crate::base::{Diagnostics, SourceId};
 use crate::lang::syntax::Program;
@@ -28,4 +29,9 @@ pub fn parse(source: SourceId, text: &str) -> (Program, Diagnostics) {
     let exprs = parser.exprs();
     diagnostics.sort_by_key(|d| d.span().map_or(0, |s| s.start));
     (Program { statements, exprs }, diagnostics)
+}
+
+/// The statements of a text before the grammar has seen them: where each begins and ends, and its blocks.
+pub fn split(source: SourceId, text: &str) -> Vec<RawStmt> {
+    scan::scan(source, text, &mut Diagnostics::new()).statements
 }
