@@ -86,19 +86,22 @@ fn kernel(args: &[std::ffi::OsString], out: &Out) -> u8 {
         ));
         return exit::USAGE;
     };
-    match std::process::Command::new(&program).args(args).status() {
-        // A kernel that ended by a signal has no code.
+    let mut command = std::process::Command::new(&program);
+    command.args(args);
+    let failed = |e: std::io::Error| {
+        let mark = out.messages.bad("error");
+        out.message(&format!("{mark}: `{}` cannot be started: {e}\n", program.display()));
+        exit::USAGE
+    };
+    // Becoming the kernel leaves nothing between it and what started it: signals reach it, and it sees its parent end.
+    #[cfg(unix)]
+    return failed(std::os::unix::process::CommandExt::exec(&mut command));
+    #[cfg(not(unix))]
+    match command.status() {
         Ok(status) => status
             .code()
             .and_then(|c| u8::try_from(c).ok())
             .unwrap_or(exit::INTERRUPTED),
-        Err(e) => {
-            out.message(&format!(
-                "{}: `{}` cannot be started: {e}\n",
-                out.messages.bad("error"),
-                program.display()
-            ));
-            exit::USAGE
-        }
+        Err(e) => failed(e),
     }
 }

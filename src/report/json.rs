@@ -63,7 +63,8 @@ fn by_name(list: &[(String, Value)]) -> Json {
     Json::Object(map)
 }
 
-fn solve(s: &SolveEntry) -> Json {
+/// One solve.
+pub fn solve(s: &SolveEntry) -> Json {
     let or_null = |v: Option<f64>| v.map_or(Json::Null, number_json);
     let residuals: Map<String, Json> = s
         .residuals

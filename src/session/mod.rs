@@ -8,6 +8,7 @@ mod evaluate;
 pub mod files;
 mod inspect;
 mod look;
+pub mod rendered;
 pub mod show;
 mod solving;
 mod trust;

@@ -83,6 +83,22 @@ fn imports_point_down_only() {
 }
 
 #[test]
+fn the_kernel_knows_the_session_only() {
+    let mut wrong = vec![];
+    for p in files(&root().join("kernel/src"), "rs") {
+        let text = std::fs::read_to_string(&p).expect("source is text");
+        for (k, line) in text.lines().enumerate() {
+            for part in line.split("ravine::").skip(1) {
+                if !["session", "base"].iter().any(|m| part.starts_with(m)) {
+                    wrong.push(format!("{}:{}: {}", p.display(), k + 1, line.trim()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
 fn foreign_names_stay_in_their_place() {
     let mut wrong = vec![];
     for folder in ["src", "kernel/src", "linalg/src"] {

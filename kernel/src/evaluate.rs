@@ -1,0 +1,247 @@
+//! The thread that owns the session: takes one job after the other, publishes what happens, says how each ended.
+//!
+//! Invariant: nothing else touches the session; a panic inside it ends the job with R0901 and the session goes on.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+use ravine::base::{Code, Diagnostic};
+use ravine::session::{Event, Session, Settings, rendered};
+use serde_json::{Map, Value as Json, json};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::display;
+use crate::iopub::{Iopub, What};
+use crate::wire::Parent;
+
+/// Stack of the thread: expressions nest, and recursion over them is the readable way.
+const STACK: usize = 256 << 20;
+
+/// Something that needs the session.
+pub struct Job {
+    /// The request behind it.
+    pub parent: Arc<Parent>,
+    /// What is wanted.
+    pub task: Task,
+}
+
+/// What is wanted of the session.
+pub enum Task {
+    /// Run a cell.
+    Execute {
+        /// Its name: the front end's own, or one for this run.
+        cell: String,
+        /// Its text.
+        code: String,
+        /// Its number.
+        count: u64,
+        /// Is nothing to be published?
+        silent: bool,
+        /// Expressions whose values go into the reply.
+        expressions: Map<String, Json>,
+    },
+}
+
+/// How a job ended: the content of the reply.
+pub struct Done {
+    /// The reply's content.
+    pub content: Json,
+    /// The plain text of the cell's result, for the history.
+    pub result: Option<String>,
+}
+
+impl Done {
+    /// Did the cell fail?
+    pub fn failed(&self) -> bool {
+        self.content["status"] == "error"
+    }
+}
+
+/// Starts the thread. Errors: the system has no thread to give.
+pub fn start(
+    settings: Settings,
+    interrupt: Arc<AtomicBool>,
+    jobs: mpsc::Receiver<Job>,
+    iopub: Iopub,
+    done: UnboundedSender<Done>,
+) -> std::io::Result<()> {
+    let panic: Arc<Mutex<String>> = Arc::default();
+    let seen = panic.clone();
+    std::panic::set_hook(Box::new(move |info| {
+        let payload = info.payload();
+        let text = match payload.downcast_ref::<&str>() {
+            Some(text) => text,
+            None => payload.downcast_ref::<String>().map_or("no message", String::as_str),
+        };
+        let at = info
+            .location()
+            .map_or(String::new(), |l| format!(", at {}:{}", l.file(), l.line()));
+        *seen.lock().unwrap_or_else(PoisonError::into_inner) = format!("{}{at}", text.replace('\n', " "));
+    }));
+    let worker = move || {
+        let mut session = Session::new(settings);
+        session.interrupt = interrupt;
+        for job in jobs {
+            let run = AssertUnwindSafe(|| answer(&mut session, &job, &iopub));
+            let ended = catch_unwind(run).unwrap_or_else(|_| {
+                let what = panic.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                internal(&session, &job.parent, &iopub, &what)
+            });
+            if done.send(ended).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("session".into())
+        .stack_size(STACK)
+        .spawn(worker)?;
+    Ok(())
+}
+
+fn answer(session: &mut Session, job: &Job, iopub: &Iopub) -> Done {
+    match &job.task {
+        Task::Execute {
+            cell,
+            code,
+            count,
+            silent,
+            expressions,
+        } => {
+            let mut outlet = Outlet {
+                parent: &job.parent,
+                iopub: (!silent).then_some(iopub),
+                count: *count,
+                held: None,
+                found: vec![],
+            };
+            session.run(cell, code, &mut |e| outlet.take(e));
+            let interrupted = session.interrupt.load(Ordering::Relaxed);
+            let done = outlet.finish(session, interrupted, expressions);
+            session.forget_report();
+            done
+        }
+    }
+}
+
+/// Where events of one cell go.
+struct Outlet<'a> {
+    parent: &'a Arc<Parent>,
+    /// Nothing for a silent cell.
+    iopub: Option<&'a Iopub>,
+    count: u64,
+    /// The last output with a structure: the cell's result, unless something comes after it.
+    held: Option<Json>,
+    /// Messages, shown together at the end, sorted.
+    found: Vec<Diagnostic>,
+}
+
+impl Outlet<'_> {
+    fn send(&self, what: What) {
+        if let Some(iopub) = self.iopub {
+            iopub.publish_blocking(self.parent, what);
+        }
+    }
+    fn message(&self, kind: &'static str, content: Json) {
+        self.send(What::Message(kind, json!({}), content));
+    }
+    /// What is held was not the last.
+    fn release(&mut self) {
+        if let Some(data) = self.held.take() {
+            self.message("display_data", json!({ "data": data, "metadata": {}, "transient": {} }));
+        }
+    }
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Diagnostic(d) => self.found.push(*d),
+            Event::Log(line) => {
+                self.release();
+                self.send(What::Stream("stdout", format!("{line}\n")));
+            }
+            Event::Shown(view) if !display::rich(&view) => {
+                self.release();
+                self.send(What::Stream("stdout", rendered::view(&view).plain));
+            }
+            event => {
+                self.release();
+                self.held = rendered::event(&event).as_ref().map(display::bundle);
+            }
+        }
+    }
+    fn finish(mut self, session: &mut Session, interrupted: bool, expressions: &Map<String, Json>) -> Done {
+        let failed = self.found.iter().any(Diagnostic::is_error);
+        if failed || interrupted {
+            self.release();
+            let text = rendered::messages(&self.found, &session.sources, true);
+            let mut content = match failed {
+                true => display::error(&self.found, &text),
+                false => display::failure("Interrupted", "the cell was interrupted", &text),
+            };
+            self.message("error", content.clone());
+            content["status"] = "error".into();
+            content["execution_count"] = self.count.into();
+            return Done { content, result: None };
+        }
+        if !self.found.is_empty() {
+            let text = rendered::messages(&self.found, &session.sources, true);
+            self.send(What::Stream("stderr", text));
+        }
+        let result = self.held.take().map(|data| {
+            let plain = data["text/plain"].as_str().unwrap_or_default().to_string();
+            let content = json!({ "execution_count": self.count, "data": data, "metadata": {} });
+            self.message("execute_result", content);
+            plain
+        });
+        let values: Map<String, Json> = expressions
+            .iter()
+            .map(|(name, e)| (name.clone(), value(session, e.as_str().unwrap_or_default())))
+            .collect();
+        let content = json!({
+            "status": "ok",
+            "execution_count": self.count,
+            "payload": [],
+            "user_expressions": values,
+        });
+        Done { content, result }
+    }
+}
+
+/// The value of an expression for a reply.
+fn value(session: &mut Session, expression: &str) -> Json {
+    // One expression, not a program in disguise.
+    if expression.contains(['\n', '\r', ';']) {
+        return crate::answers::error("Expression", "one expression is expected", &[]);
+    }
+    let (mut shown, mut found) = (String::new(), vec![]);
+    session.run("expression", &format!("print ({expression})"), &mut |e| match e {
+        Event::Shown(view) => shown.push_str(&rendered::view(&view).plain),
+        Event::Diagnostic(d) => found.push(*d),
+        _ => {}
+    });
+    if found.iter().any(Diagnostic::is_error) {
+        let text = rendered::messages(&found, &session.sources, true);
+        let mut content = display::error(&found, &text);
+        content["status"] = "error".into();
+        return content;
+    }
+    json!({ "status": "ok", "data": display::text(&shown), "metadata": {} })
+}
+
+/// R0901: the mistake is ours.
+fn internal(session: &Session, parent: &Arc<Parent>, iopub: &Iopub, what: &str) -> Done {
+    let d = Diagnostic::new(
+        Code::Internal,
+        format!("a mistake of ours, not of your program: {what}"),
+    )
+    .note("the session goes on with what was defined before")
+    .help(format!(
+        "please report it with the cell and this line: ravine-kernel {}",
+        env!("CARGO_PKG_VERSION")
+    ));
+    let text = rendered::messages(std::slice::from_ref(&d), &session.sources, true);
+    let mut content = display::error(&[d], &text);
+    iopub.publish_blocking(parent, What::Message("error", json!({}), content.clone()));
+    content["status"] = "error".into();
+    Done { content, result: None }
+}

@@ -1,0 +1,99 @@
+//! Interrupts: by message and by signal, of what runs and of nothing.
+
+use serde_json::json;
+
+use super::frontend::{Client, Kernel};
+
+/// Ends only by an interrupt or by its steps, after minutes.
+const LONG: &str = "param n: Int = 200000\nvar x: Vector[n]\nminimize sum(i in 1..n-1) (100*(x[i+1] - x[i]^2)^2 + (1 - x[i])^2)\nsolve from x = -1.2 to 1e-300";
+
+#[tokio::test]
+async fn an_interrupt_ends_the_cell_and_not_the_session() {
+    let kernel = Kernel::start();
+    let mut c = Client::connect(&kernel).await;
+    c.run("let a = 7").await.ok();
+    // Nothing runs: the next cell is not meant.
+    assert_eq!(
+        c.command("interrupt_request", json!({})).await.content,
+        json!({ "status": "ok" })
+    );
+    c.run("print a").await.ok();
+    for by_message in [true, false] {
+        let long = c.ask("execute_request", json!({ "code": LONG })).await;
+        let behind = c.ask("execute_request", json!({ "code": "print a" })).await;
+        loop {
+            let m = c.next_output().await;
+            if m.kind == "execute_input" && m.parent_id() == long {
+                break;
+            }
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        if by_message {
+            c.command("interrupt_request", json!({})).await;
+        } else {
+            let id = kernel.child.id().to_string();
+            let done = std::process::Command::new("kill").args(["-INT", &id]).status().unwrap();
+            assert!(done.success());
+        }
+        let reply = c.answer().await;
+        assert_eq!(
+            (reply.parent_id(), &reply.content["status"]),
+            (long.as_str(), &json!("error"))
+        );
+        assert_eq!(reply.content["ename"], "Interrupted", "{reply:?}");
+        let reply = c.answer().await;
+        assert_eq!(
+            (reply.parent_id(), &reply.content["status"]),
+            (behind.as_str(), &json!("aborted"))
+        );
+        loop {
+            let m = c.next_output().await;
+            if m.parent_id() == behind && m.state() == "idle" {
+                break;
+            }
+        }
+        assert_eq!(c.run("print a").await.ok().stream("stdout"), "a = 7\n");
+    }
+}
+
+#[tokio::test]
+async fn what_needs_no_session_is_answered_during_a_solve() {
+    let kernel = Kernel::start();
+    let mut c = Client::connect(&kernel).await;
+    let long = c.ask("execute_request", json!({ "code": LONG })).await;
+    loop {
+        if c.next_output().await.kind == "execute_input" {
+            break;
+        }
+    }
+    let id = c.ask("kernel_info_request", json!({})).await;
+    assert_eq!(c.answer().await.parent_id(), id);
+    // `idle` of the question is followed by `busy` of the cell, which front ends would take for idle otherwise.
+    let mut heard = vec![];
+    while heard.len() < 3 {
+        let m = c.next_output().await;
+        if m.kind == "status" {
+            heard.push((m.parent_id().to_string(), m.state().to_string()));
+        }
+    }
+    let (id, long) = (id.as_str(), long.as_str());
+    let shown: Vec<(&str, &str)> = heard.iter().map(|h| (h.0.as_str(), h.1.as_str())).collect();
+    assert_eq!(shown, [(id, "busy"), (id, "idle"), (long, "busy")]);
+}
+
+#[tokio::test]
+async fn a_front_end_that_vanishes_leaves_the_kernel_to_others() {
+    let kernel = Kernel::start();
+    let mut gone = Client::connect(&kernel).await;
+    gone.ask("execute_request", json!({ "code": LONG })).await;
+    loop {
+        if gone.next_output().await.kind == "execute_input" {
+            break;
+        }
+    }
+    drop(gone);
+    let mut c = Client::connect(&kernel).await;
+    c.question("kernel_info", json!({})).await;
+    c.command("interrupt_request", json!({})).await;
+    c.run("print 1").await.ok();
+}
