@@ -76,7 +76,7 @@ pub struct DualCheck {
     pub stationarity: f64,
     /// `-½x'Px - b'z + constant`.
     pub objective: f64,
-    /// Distance of `z` from the dual cone, over `1 + ‖z‖∞` (exponential cones are not checked).
+    /// Distance of `z` from the dual cone, over `1 + ‖z‖∞`.
     pub outside: f64,
 }
 
@@ -96,27 +96,71 @@ pub fn dual(form: &ConicForm, constant: f64, x: &[f64], z: &[f64]) -> DualCheck 
     DualCheck {
         stationarity: worst / (1.0 + size),
         objective: -0.5 * xpx - bz + constant,
-        outside: outside_dual_cone(&form.cones, z) / (1.0 + z.iter().fold(0.0f64, |m, v| m.max(v.abs()))),
+        outside: outside(&form.cones, z, true) / (1.0 + z.iter().fold(0.0f64, |m, v| m.max(v.abs()))),
     }
 }
 
-/// Distance of `z` from the dual of the cone (zero cones have no bound, the others are their own dual).
-fn outside_dual_cone(cones: &[Cone], z: &[f64]) -> f64 {
+/// How far `v` is outside the cones, or their duals: the largest over the cones, none below 0.
+pub fn outside(cones: &[Cone], v: &[f64], dual: bool) -> f64 {
     let mut at = 0;
     let mut worst = 0.0f64;
     for c in cones {
-        let n = c.rows();
-        let part = &z[at..at + n];
-        at += n;
-        match c {
-            Cone::Nonneg(_) => part.iter().for_each(|v| worst = worst.max(-v)),
-            Cone::SecondOrder(_) if n > 0 => {
-                worst = worst.max(ravine_linalg::reduce::norm2(&part[1..]) - part[0]);
-            }
-            _ => {}
-        }
+        let part = &v[at..at + c.rows()];
+        at += c.rows();
+        let own = match c {
+            Cone::Zero(_) if dual => 0.0,
+            Cone::Zero(_) => largest(part.iter().map(|v| v.abs())),
+            Cone::Nonneg(_) => largest(part.iter().map(|v| -v)),
+            Cone::SecondOrder(0) => 0.0,
+            Cone::SecondOrder(_) => ravine_linalg::reduce::norm2(&part[1..]) - part[0],
+            Cone::Exp => along([-1.0, 1.0, 1.0], part, |[x, y, z]| {
+                if dual {
+                    // Its dual: -x exp(y/x) <= e z with x < 0, and the face x = 0, y, z >= 0.
+                    z >= 0.0 && ((x < 0.0 && (-x).ln() + y / x <= 1.0 + z.ln()) || (x == 0.0 && y >= 0.0))
+                } else {
+                    z >= 0.0 && ((y > 0.0 && y.ln() + x / y <= z.ln()) || (y == 0.0 && x <= 0.0))
+                }
+            }),
+            Cone::Power(a) => along([1.0, 1.0, 0.0], part, |[x, y, z]| {
+                let (p, q) = if dual { (*a, 1.0 - a) } else { (1.0, 1.0) };
+                x >= 0.0 && y >= 0.0 && (x / p).powf(*a) * (y / q).powf(1.0 - a) >= z.abs()
+            }),
+        };
+        worst = largest([worst, own].into_iter());
     }
     worst
+}
+
+/// The largest of 0 and these; infinite where one is not a number.
+fn largest(v: impl Iterator<Item = f64>) -> f64 {
+    v.fold(0.0, |m, v| if v.is_nan() { f64::INFINITY } else { m.max(v) })
+}
+
+/// The least step along `inward`, a direction from the cone's interior, that leads into it: the distance up to a factor,
+/// and unlike the violation of the defining inequality no larger near the cone's faces.
+fn along(inward: [f64; 3], v: &[f64], inside: impl Fn([f64; 3]) -> bool) -> f64 {
+    let moved = |t: f64| [0, 1, 2].map(|k| v[k] + t * inward[k]);
+    if inside(moved(0.0)) {
+        return 0.0;
+    }
+    let size = v.iter().fold(f64::MIN_POSITIVE, |m, v| m.max(v.abs()));
+    let (mut low, mut high) = (0.0, size * f64::EPSILON);
+    while !inside(moved(high)) {
+        low = high;
+        high *= 2.0;
+        if high.is_nan() || high > 1e3 * size {
+            return f64::INFINITY;
+        }
+    }
+    for _ in 0..20 {
+        let middle = 0.5 * (low + high);
+        if inside(moved(middle)) {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    high
 }
 
 /// Does `z` prove that no point satisfies the constraints: `A'z = 0`, `b'z < 0`, `z` in the dual cone?
@@ -129,7 +173,7 @@ pub fn proves_infeasible(form: &ConicForm, z: &[f64]) -> bool {
     form.a.mul_vec_transposed(z, &mut atz);
     let scale = form.a.values.iter().fold(0.0f64, |m, v| m.max(v.abs())) * z.iter().fold(0.0f64, |m, v| m.max(v.abs()));
     let worst = atz.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-    worst <= 1e-6 * scale.min(-bz).max(1e-9 * scale) && outside_dual_cone(&form.cones, z) <= 1e-7 * -bz
+    worst <= 1e-6 * scale.min(-bz).max(1e-9 * scale) && outside(&form.cones, z, true) <= 1e-7 * -bz
 }
 
 /// Does `x` prove that the objective falls without end: `Px = 0`, `q'x < 0`, `-Ax` in the cone?
@@ -143,16 +187,8 @@ pub fn proves_unbounded(form: &ConicForm, x: &[f64]) -> bool {
     let mut s = vec![0.0; form.b.len()];
     form.a.mul_vec(x, &mut s);
     s.iter_mut().for_each(|v| *v = -*v);
-    let mut worst = px.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-    let mut at = 0;
-    for c in &form.cones {
-        let n = c.rows();
-        if let Cone::Zero(_) = c {
-            s[at..at + n].iter().for_each(|v| worst = worst.max(v.abs()));
-        }
-        at += n;
-    }
-    worst.max(outside_dual_cone(&form.cones, &s)) <= 1e-6 * -qx
+    let worst = px.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    worst.max(outside(&form.cones, &s, false)) <= 1e-6 * -qx
 }
 
 /// The status that recomputed residuals allow a claim of `optimal`, or of `precision limited`, and why it is no better.

@@ -29,3 +29,4 @@ mod problems;
 mod programs;
 mod render;
 mod session;
+mod verify;
