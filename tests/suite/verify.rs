@@ -28,7 +28,8 @@ fn member(cone: Cone, dual: bool, slack: f64, draw: &mut dyn FnMut() -> f64) -> 
             [x, y, side * (a.powf(p) * c.powf(1.0 - p) - slack.min(0.1 * a.min(c)))]
         }
         Cone::SecondOrder(_) => [(a * a + b * b).sqrt() + slack, a, b],
-        _ => [a + slack, b.abs(), draw()],
+        _ if dual => [0.0, b.abs(), slack],
+        _ => [a + slack, 0.0, draw()],
     }
 }
 
