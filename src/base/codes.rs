@@ -77,6 +77,8 @@ codes! {
     R0308 BadSetting Error "a value given on the command line does not fit";
     R0309 TooLarge Error "a request exceeds the memory budget";
     R0310 WrongShapeOfData Error "data have another shape than the declared type";
+    R0311 Rebuilt Advice "something was computed again because what it depends on changed";
+    R0312 Replaced Advice "a declaration replaces one of another cell";
     R0401 StrictInequality Error "a strict inequality in a constraint";
     R0402 NotAConstraint Error "an expression after `subject to` is not a comparison or membership";
     R0403 NoObjective Error "a problem has no objective, or several";
@@ -102,6 +104,7 @@ codes! {
     R0802 SingularSystem Warning "a linear system is singular to working precision";
     R0803 IllConditioned Warning "an answer has few correct digits";
     R0804 AssertFailed Error "an assertion does not hold";
+    R0805 Interrupted Warning "a cell or a solve was interrupted";
     R0901 Internal Error "a mistake of ours";
 }
 

@@ -6,6 +6,7 @@
 use crate::base::Span;
 
 mod show;
+mod uses;
 mod walk;
 
 pub use show::{show, show_type};

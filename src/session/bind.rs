@@ -131,8 +131,11 @@ impl Session {
                 .iter()
                 .fold(Sign::Zero, |s, v| s.join(Sign::of(*v)));
         }
+        let bound: Vec<String> = sizes.iter().map(|s| s.0.clone()).collect();
+        self.drop_sizes(&d.name.text, &bound);
         for (n, k) in sizes {
             self.define(&n, Def::Size(k));
+            self.graph.set_size(&n, &d.name.text);
         }
         self.set_param(d, value);
         Ok(())
@@ -152,7 +155,7 @@ impl Session {
         if let Some(t) = &d.ty {
             for x in type_dims(t) {
                 match x.as_name() {
-                    Some(n) if !self.defs.contains_key(n) || self.owned_sizes(name).contains(&n.to_string()) => {
+                    Some(n) if !self.defs.contains_key(n) || self.graph.binder_of(n) == Some(name) => {
                         dims.push(None);
                         fresh.push(Some((n.to_string(), x.span)));
                     }

@@ -222,3 +222,31 @@ pub fn available_memory() -> u64 {
         .map(|most| most.saturating_sub(number("/sys/fs/cgroup/memory.current").unwrap_or(0)));
     [system, group].into_iter().flatten().min().unwrap_or(4 << 30)
 }
+
+/// Names of files and folders (these with a `/`) whose path, as a program would write it, begins with `written`; only
+/// the part after its last `/`. At most 200, sorted.
+pub fn beginning_with(folder: &Path, written: &str) -> Vec<String> {
+    let (place, stem) = written.rsplit_once('/').map_or(("", written), |(p, s)| (p, s));
+    let inside = match (place, written.starts_with('/')) {
+        ("", true) => PathBuf::from("/"),
+        ("", false) if folder.as_os_str().is_empty() => PathBuf::from("."),
+        (place, _) => folder.join(place),
+    };
+    let Ok(entries) = std::fs::read_dir(inside) else {
+        return vec![];
+    };
+    let mut names: Vec<String> = entries
+        .take(2000)
+        .flatten()
+        .filter_map(|e| {
+            let name = e.file_name().into_string().ok()?;
+            let hidden = name.starts_with('.') && !stem.starts_with('.');
+            let fits = name.starts_with(stem) && !hidden && !name.contains(['"', '\\', '\n']);
+            let end = if e.path().is_dir() { "/" } else { "" };
+            fits.then(|| format!("{name}{end}"))
+        })
+        .collect();
+    names.sort_unstable();
+    names.truncate(200);
+    names
+}

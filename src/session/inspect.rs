@@ -10,7 +10,7 @@ use crate::lang::lower::describe_dims;
 use crate::lang::syntax::{Aspect, ProblemRef};
 use crate::passes::analysis::curvature::{analyze, why_lines};
 
-use super::Session;
+use super::{Event, Session};
 
 impl Session {
     /// The subject's name and what it is.
@@ -19,8 +19,9 @@ impl Session {
         target: Option<&ProblemRef>,
         what: Aspect,
         span: Span,
+        sink: &mut dyn FnMut(Event),
     ) -> Result<(String, View), Diagnostics> {
-        let (at, _) = self.compiled(target, span)?;
+        let at = self.compiled(target, span, sink)?;
         let mut p = self.compiled[at].lowered.problem.clone();
         crate::passes::canonical(&mut p);
         let name = if p.name.is_empty() {

@@ -11,7 +11,7 @@ use crate::lang::syntax::{Aspect, Ident, ProblemRef, Stmt, StmtKind};
 use crate::passes::derive::gradient;
 use crate::report::ResultEntry;
 
-use super::{Def, Event, Session};
+use super::{CellEnd, Def, Event, Session};
 
 /// Stages of `--emit ir:after=STAGE`, and what is shown.
 const STAGES: [(&str, &str); 2] = [
@@ -36,7 +36,8 @@ impl Session {
                 what: Aspect::Summary,
             };
             let look = Stmt { kind, span, docs: None };
-            if let Err(found) = self.statement(&look, sink) {
+            let done = self.prepared(&look, 0, sink).and_then(|()| self.statement(&look, sink));
+            if let Err(found) = done {
                 found.into_iter().for_each(|d| self.tell(d, sink));
             }
         }
@@ -62,7 +63,7 @@ impl Session {
             Err(d) => return self.tell(d, sink),
         };
         for target in targets {
-            match self.emitted(target.as_ref(), stage, span) {
+            match self.emitted(target.as_ref(), stage, span, sink) {
                 Ok((subject, view)) => {
                     sink(Event::Shown(view.clone()));
                     self.report.results.push(ResultEntry::View {
@@ -78,20 +79,10 @@ impl Session {
 
     /// Runs the declarations of a text; nothing if one of them fails.
     fn declare(&mut self, name: &str, text: &str, sink: &mut dyn FnMut(Event)) -> Option<SourceId> {
-        let (id, program, found) = self.check(name, text);
-        let wrong = found.iter().any(Diagnostic::is_error);
-        found.into_iter().for_each(|d| self.tell(d, sink));
-        if wrong || !self.settings_fit(&program, sink) {
-            return None;
-        }
-        for s in program.statements.iter().filter(|s| declares(s)) {
-            if let Err(found) = self.statement(s, sink) {
-                self.report.data_failed |= super::reads(s);
-                found.into_iter().for_each(|d| self.tell(d, sink));
-                return None;
-            }
-        }
-        Some(id)
+        let key = self.fresh_cell();
+        let entered = self.enter(key, name, text, sink)?;
+        let end = self.run_entered(&entered, false, &declares, sink);
+        (end == CellEnd::Ok).then_some(entered.id)
     }
 
     /// The problem of that name, or every problem that needs no arguments (`None` is the unnamed one).
@@ -117,7 +108,9 @@ impl Session {
                 None => d,
             });
         }
-        let unnamed = self.unnamed.iter().any(|s| matches!(s.kind, StmtKind::Objective(_)));
+        let unnamed = !self
+            .unnamed_where(|s, _| matches!(s.kind, StmtKind::Objective(_)))
+            .is_empty();
         let all = named.iter().filter(|n| n.1).map(|n| Some(of(n.0)));
         let targets: Vec<_> = unnamed.then_some(None).into_iter().chain(all).collect();
         match targets.is_empty() {
@@ -129,8 +122,14 @@ impl Session {
         }
     }
 
-    fn emitted(&mut self, target: Option<&ProblemRef>, stage: &str, span: Span) -> Result<(String, View), Diagnostics> {
-        let (at, _) = self.compiled(target, span)?;
+    fn emitted(
+        &mut self,
+        target: Option<&ProblemRef>,
+        stage: &str,
+        span: Span,
+        sink: &mut dyn FnMut(Event),
+    ) -> Result<(String, View), Diagnostics> {
+        let at = self.compiled(target, span, sink)?;
         let problem = &self.compiled[at].lowered.problem;
         let title = match problem.name.as_str() {
             "" => "the unnamed problem".to_string(),

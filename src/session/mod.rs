@@ -4,14 +4,19 @@
 //! fails has no effect, and those before it keep theirs.
 
 mod bind;
+mod cells;
+mod complete;
+mod completeness;
 mod evaluate;
 pub mod files;
+mod graph;
 mod inspect;
 mod look;
 pub mod rendered;
 pub mod show;
 mod solving;
 mod trust;
+mod words;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -24,7 +29,11 @@ use indexmap::IndexMap;
 
 use crate::base::value::{IndexSet, Value};
 use crate::base::view::View;
-use crate::base::{Code, Diagnostic, Diagnostics, SourceId, SourceMap, Span};
+pub use cells::CellEnd;
+pub use complete::{Completion, CompletionItem};
+pub use completeness::{Completeness, completeness};
+
+use crate::base::{Code, Diagnostic, Diagnostics, SourceMap, Span};
 use crate::ir::Catalogue;
 use crate::ir::atom::Trust;
 use crate::lang::check;
@@ -82,12 +91,12 @@ pub struct Session {
     /// All source texts so far.
     pub sources: SourceMap,
     pub(crate) defs: IndexMap<String, Def>,
-    /// Sizes bound by each parameter's value.
-    sizes_of: BTreeMap<String, Vec<String>>,
-    /// Statements of the unnamed problem.
-    unnamed: Vec<Stmt>,
-    /// Counts changes of anything but the values of parameters.
-    version: u64,
+    /// Who declared what, from what.
+    graph: graph::Graph,
+    /// What cells own beside names, in the order they were first run.
+    cells: IndexMap<Rc<str>, cells::Cell>,
+    /// Did the unnamed problem change since it was compiled?
+    unnamed_changed: bool,
     compiled: Vec<solving::Cached>,
     /// Number of problems compiled so far: rebinding a parameter does not add to it.
     pub compilations: usize,
@@ -133,9 +142,9 @@ impl Session {
             settings,
             sources: SourceMap::default(),
             defs: IndexMap::new(),
-            sizes_of: BTreeMap::new(),
-            unnamed: vec![],
-            version: 0,
+            graph: graph::Graph::default(),
+            cells: IndexMap::new(),
+            unnamed_changed: false,
             compiled: vec![],
             compilations: 0,
             report: Report::default(),
@@ -151,49 +160,6 @@ impl Session {
     pub fn format(&mut self, name: &str, text: &str) -> Result<String, Diagnostics> {
         let id = self.sources.add(name, text);
         crate::lang::format(id, text)
-    }
-
-    /// Parses and checks a text without running it.
-    pub fn check(&mut self, name: &str, text: &str) -> (SourceId, Program, Diagnostics) {
-        let id = self.sources.add(name, text);
-        let (program, mut found) = parse(id, text);
-        let (checked, more) = check::check(&program, &self.checker, &self.catalogue);
-        found.extend(more);
-        // Nothing runs of a text that does not check, so it declares nothing either.
-        if !found.iter().any(Diagnostic::is_error) {
-            self.checker = checked.env;
-        }
-        (id, program, found)
-    }
-
-    /// Runs a text: a file, or a cell. Nothing runs if it does not check; the first statement that fails ends it.
-    /// What happened is in `report`.
-    pub fn run(&mut self, name: &str, text: &str, sink: &mut dyn FnMut(Event)) {
-        let (_, program, found) = self.check(name, text);
-        let wrong = found.iter().any(Diagnostic::is_error);
-        for d in found {
-            self.tell(d, sink);
-        }
-        if wrong || !self.settings_fit(&program, sink) {
-            return;
-        }
-        for s in &program.statements {
-            let before = self.report.diagnostics.len();
-            if let Err(found) = self.statement(s, sink) {
-                // What a `read` could not take is a matter of data, not of the program.
-                self.report.data_failed |= reads(s);
-                for d in found {
-                    self.tell(d, sink);
-                }
-            }
-            for d in self.doubted_systems() {
-                self.tell(d, sink);
-            }
-            let stopped = self.report.diagnostics[before..].iter().any(Diagnostic::is_error);
-            if stopped || self.interrupt.load(std::sync::atomic::Ordering::Relaxed) {
-                break;
-            }
-        }
     }
 
     /// Does every parameter given from outside exist?
@@ -230,19 +196,36 @@ impl Session {
         sink(Event::Diagnostic(Box::new(d)));
     }
 
+    /// Gives a name its meaning.
     pub(crate) fn define(&mut self, name: &str, def: Def) {
+        let same = match (self.defs.get(name), &def) {
+            (Some(Def::Set(a)), Def::Set(b)) => a == b,
+            (Some(Def::Size(a)), Def::Size(b)) => a == b,
+            (Some(Def::Text(a)), Def::Text(b)) => a == b,
+            // What these mean is their declaration, which the graph compares.
+            (_, Def::Let(_) | Def::Fn(_) | Def::Problem(_) | Def::Solution(_)) => true,
+            _ => false,
+        };
+        if !same {
+            self.graph.new_value(name, true);
+        }
         self.defs.insert(name.into(), def);
-        self.version += 1;
     }
 
-    /// A parameter's new value: a change of shape counts as a change of definition, a change of value does not.
+    /// A parameter's new value. What is compiled from it must be compiled again if its shape, sign or storage changed.
     fn set_param(&mut self, d: &ParamDecl, value: ParamValue) {
-        let same_shape = matches!(self.defs.get(&d.name.text), Some(Def::Param { value: old, .. })
-            if old.tensor.dims == value.tensor.dims
+        let old = match self.defs.get(&d.name.text) {
+            Some(Def::Param { value, .. }) => Some(value),
+            _ => None,
+        };
+        let same_form = old.is_some_and(|old| {
+            old.tensor.dims == value.tensor.dims
                 && old.sign == value.sign
-                && old.tensor.as_dense().is_some() == value.tensor.as_dense().is_some());
-        if !same_shape {
-            self.version += 1;
+                && old.elem == value.elem
+                && old.tensor.as_dense().is_some() == value.tensor.as_dense().is_some()
+        });
+        if !(same_form && old.is_some_and(|o| o.tensor == value.tensor)) {
+            self.graph.new_value(&d.name.text, !same_form);
         }
         self.defs.insert(
             d.name.text.clone(),
@@ -273,11 +256,6 @@ impl Session {
         Ok(loaded.bytes)
     }
 
-    /// Sizes that a parameter's value bound, which its next value may bind anew.
-    pub(crate) fn owned_sizes(&self, param: &str) -> &[String] {
-        self.sizes_of.get(param).map_or(&[], Vec::as_slice)
-    }
-
     /// An expression given as text from outside.
     pub(crate) fn parse_setting(&mut self, name: &str, text: &str) -> Result<Expr, Box<Diagnostic>> {
         let id = self.sources.add(format!("--set {name}"), format!("{name} = {text}"));
@@ -299,26 +277,13 @@ impl Session {
         let one = |d: Box<Diagnostic>| vec![*d];
         match &s.kind {
             StmtKind::Set(d) => self.bind_set(d).map_err(one)?,
-            StmtKind::Param(d) => {
-                let before: Vec<String> = self.defs.keys().cloned().collect();
-                self.bind_param(d).map_err(one)?;
-                let fresh: Vec<String> = self
-                    .defs
-                    .iter()
-                    .filter(|(n, def)| matches!(def, Def::Size(_)) && !before.contains(n))
-                    .map(|(n, _)| n.clone())
-                    .collect();
-                if !fresh.is_empty() {
-                    self.sizes_of.insert(d.name.text.clone(), fresh);
-                }
-            }
+            StmtKind::Param(d) => self.bind_param(d).map_err(one)?,
             StmtKind::Let(d) => {
                 let text = match &d.value.kind {
                     ExprKind::Text(t) => Some(t.clone()),
                     _ => None,
                 };
                 // One that names variables belongs to the unnamed problem; one that does not is also a value.
-                self.unnamed.push(s.clone());
                 match text {
                     Some(t) => self.define(&d.name.text, Def::Text(t)),
                     None => self.define(&d.name.text, Def::Let(Rc::new(d.value.clone()))),
@@ -326,15 +291,8 @@ impl Session {
             }
             StmtKind::Fn(d) => self.define(&d.name.text, Def::Fn(Rc::new(d.clone()))),
             StmtKind::Problem(d) => self.define(&d.name.text, Def::Problem(Rc::new(d.clone()))),
-            StmtKind::Var(_) | StmtKind::SubjectTo(_) => {
-                self.unnamed.push(s.clone());
-                self.version += 1;
-            }
-            StmtKind::Objective(_) => {
-                self.unnamed.retain(|t| !matches!(t.kind, StmtKind::Objective(_)));
-                self.unnamed.push(s.clone());
-                self.version += 1;
-            }
+            // Parts of the unnamed problem: kept by their cell.
+            StmtKind::Var(_) | StmtKind::SubjectTo(_) | StmtKind::Objective(_) => {}
             StmtKind::MinimizeFrom(m) => return self.minimize_from(m, s.span, sink),
             StmtKind::Solve(c) => return self.solve(c, s.span, sink),
             StmtKind::Assign { name, value } => self.rebind_param(&name.text, value).map_err(one)?,
@@ -350,7 +308,7 @@ impl Session {
                 }
             }
             StmtKind::Inspect { target, what } => {
-                let (subject, view) = self.inspect(target.as_ref(), *what, s.span)?;
+                let (subject, view) = self.inspect(target.as_ref(), *what, s.span, sink)?;
                 sink(Event::Shown(view.clone()));
                 self.report.results.push(ResultEntry::View {
                     command: "inspect".into(),
@@ -358,7 +316,7 @@ impl Session {
                     view,
                 });
             }
-            StmtKind::Assert { condition, within } => return self.assert(condition, within.as_ref(), sink),
+            StmtKind::Assert { condition, within } => return self.assert(condition, within.as_ref()),
             StmtKind::Seed(e) => {
                 let v = self.number(e).map_err(one)?;
                 if v.fract() != 0.0 || v < 0.0 {
@@ -373,7 +331,7 @@ impl Session {
         Ok(())
     }
 
-    fn assert(&mut self, c: &Expr, within: Option<&Expr>, sink: &mut dyn FnMut(Event)) -> Result<(), Diagnostics> {
+    fn assert(&mut self, c: &Expr, within: Option<&Expr>) -> Result<(), Diagnostics> {
         let one = |d: Box<Diagnostic>| vec![*d];
         let tolerance = match within {
             Some(e) => Some(self.number(e).map_err(one)?),
@@ -409,8 +367,7 @@ impl Session {
             return Ok(());
         }
         let d = Diagnostic::new(Code::AssertFailed, format!("`{}` does not hold", shown(c))).at(c.span, detail);
-        self.tell(d, sink);
-        Ok(())
+        Err(vec![d])
     }
 }
 

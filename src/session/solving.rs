@@ -2,6 +2,7 @@
 //!
 //! Invariant: a problem is compiled again only when a definition changed, a structural parameter, or a shape.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -28,7 +29,8 @@ use super::{Def, Event, Session};
 /// A compiled problem with what it was compiled for.
 pub(super) struct Cached {
     key: String,
-    version: u64,
+    /// Forms of the names it was compiled from.
+    from: Vec<(String, u64)>,
     structural: Vec<(String, Arc<Tensor>)>,
     pub(super) lowered: LoweredProblem,
     /// Compiled for the method's kind that was asked for (`None`: the default).
@@ -39,6 +41,13 @@ pub(super) struct Cached {
 
 type Found<T> = Result<T, Diagnostics>;
 
+/// A problem's statements, and the values of its parameters.
+struct Body {
+    name: String,
+    statements: Vec<Stmt>,
+    args: Vec<(String, Rc<Expr>)>,
+}
+
 #[allow(clippy::boxed_local, reason = "the shape that `map_err` is given")]
 fn one(d: Box<Diagnostic>) -> Diagnostics {
     vec![*d]
@@ -46,12 +55,12 @@ fn one(d: Box<Diagnostic>) -> Diagnostics {
 
 impl Session {
     /// The statements of a problem and the values of its parameters.
-    fn body_of(&self, target: Option<&ProblemRef>, span: Span) -> Found<(String, Vec<Stmt>, Vec<(String, Rc<Expr>)>)> {
+    fn body_of(&self, target: Option<&ProblemRef>, span: Span) -> Found<Body> {
         let Some(t) = target else {
-            if !self
-                .unnamed
+            let all = self.unnamed_where(|_, _| true);
+            if !all
                 .iter()
-                .any(|s| matches!(s.kind, StmtKind::Var(_) | StmtKind::Objective(_)))
+                .any(|(s, _)| matches!(s.kind, StmtKind::Var(_) | StmtKind::Objective(_)))
             {
                 let names = self.problem_names();
                 let mut d =
@@ -62,7 +71,11 @@ impl Session {
                 };
                 return Err(vec![d]);
             }
-            return Ok((String::new(), self.unnamed.clone(), vec![]));
+            return Ok(Body {
+                name: String::new(),
+                statements: all.into_iter().map(|s| s.0).collect(),
+                args: vec![],
+            });
         };
         let Some(Def::Problem(p)) = self.defs.get(&t.name.text) else {
             let names = self.problem_names();
@@ -74,7 +87,11 @@ impl Session {
             return Err(vec![d]);
         };
         let args = arguments(p, &t.args, t.span)?;
-        Ok((t.name.text.clone(), p.body.clone(), args))
+        Ok(Body {
+            name: t.name.text.clone(),
+            statements: p.body.clone(),
+            args,
+        })
     }
 
     fn problem_names(&self) -> Vec<String> {
@@ -85,41 +102,76 @@ impl Session {
             .collect()
     }
 
-    /// The compiled problem, from the cache where nothing structural changed; says whether it was compiled now.
-    pub(super) fn compiled(&mut self, target: Option<&ProblemRef>, span: Span) -> Found<(usize, bool)> {
-        let (name, body, args) = self.body_of(target, span)?;
-        let key = args
-            .iter()
-            .fold(name.clone(), |k, (n, e)| format!("{k};{n}={}", shown(e)));
+    /// The compiled problem, from the cache where nothing structural changed; a message says why it is built again.
+    pub(super) fn compiled(
+        &mut self,
+        target: Option<&ProblemRef>,
+        span: Span,
+        sink: &mut dyn FnMut(Event),
+    ) -> Found<usize> {
+        let body = self.body_of(target, span)?;
+        let args = body.args.iter();
+        let key = args.fold(body.name.clone(), |k, (n, e)| format!("{k};{n}={}", shown(e)));
+        let mut changed = vec![];
         if let Some(at) = self.compiled.iter().position(|c| c.key == key) {
             let c = &self.compiled[at];
-            let same = c.version == self.version
-                && c.structural
-                    .iter()
-                    .all(|(n, t)| self.param_value(n).is_some_and(|p| p.tensor == *t));
-            if same {
-                return Ok((at, false));
+            let forms = c.from.iter().filter(|(n, form)| self.graph.stamps(n).form != *form);
+            changed.extend(forms.map(|f| f.0.clone()));
+            for (n, t) in &c.structural {
+                if self.param_value(n).is_none_or(|p| p.tensor != *t) && !changed.contains(n) {
+                    changed.push(n.clone());
+                }
+            }
+            let other = body.name.is_empty() && self.unnamed_changed;
+            if changed.is_empty() && !other {
+                return Ok(at);
+            }
+            // That its own statements changed is no news.
+            changed.retain(|n| *n != body.name);
+            if other {
+                changed.clear();
             }
             self.compiled.remove(at);
         }
+        if body.name.is_empty() {
+            self.unnamed_changed = false;
+        }
+        let name = body.name.clone();
+        let at = self.lowered(key, body)?;
+        if !changed.is_empty() {
+            self.tell_rebuilt(&name, &changed, span, sink);
+        }
+        Ok(at)
+    }
+
+    /// Lowers a problem and keeps it with what it was lowered from.
+    fn lowered(&mut self, key: String, body: Body) -> Found<usize> {
         let lowered = {
             let sources = &self.sources;
-            lower::lower_problem(self, &name, &body, &args, &|s| sources.line_column(s).0)?
+            let line = |s| sources.line_column(s).0;
+            lower::lower_problem(self, &body.name, &body.statements, &body.args, &line)?
         };
         let structural = lowered
             .structural
             .iter()
             .filter_map(|n| self.param_value(n).map(|p| (n.clone(), p.tensor.clone())))
             .collect();
+        let mut uses: BTreeSet<String> = body.statements.iter().flat_map(Stmt::uses).collect();
+        for (_, e) in &body.args {
+            e.names_into(&mut uses);
+        }
+        uses.insert(body.name);
+        let from = self.graph.ground(&uses).into_iter();
+        let from = from.map(|n| (n.clone(), self.graph.stamps(&n).form)).collect();
         self.compiled.push(Cached {
             key,
-            version: self.version,
+            from,
             structural,
             lowered,
             forms: vec![],
             last: None,
         });
-        Ok((self.compiled.len() - 1, true))
+        Ok(self.compiled.len() - 1)
     }
 
     /// Values of the parameters that a compiled problem reads.
@@ -162,7 +214,19 @@ impl Session {
     /// `[s =] solve P …`.
     pub(super) fn solve(&mut self, c: &Solve, span: Span, sink: &mut dyn FnMut(Event)) -> Found<()> {
         let started = (self.settings.now)();
-        let (at, _) = self.compiled(c.target.as_ref(), span)?;
+        let at = self.compiled(c.target.as_ref(), span, sink)?;
+        self.solve_compiled(c, at, span, started, sink)
+    }
+
+    /// Solves a problem that is compiled already.
+    fn solve_compiled(
+        &mut self,
+        c: &Solve,
+        at: usize,
+        span: Span,
+        started: f64,
+        sink: &mut dyn FnMut(Event),
+    ) -> Found<()> {
         let method = match &c.method {
             Some(m) => Some(self.method(m)?),
             None => None,
@@ -501,26 +565,10 @@ impl Session {
 
     /// `minimize f from x = …`: a problem of its own that is gone afterwards.
     pub(super) fn minimize_from(&mut self, m: &MinimizeFrom, span: Span, sink: &mut dyn FnMut(Event)) -> Found<()> {
-        let kept = std::mem::take(&mut self.unnamed);
-        let result = self.minimize_alone(m, span, &kept, sink);
-        self.unnamed = kept;
-        self.version += 1;
-        result
-    }
-
-    fn minimize_alone(
-        &mut self,
-        m: &MinimizeFrom,
-        span: Span,
-        kept: &[Stmt],
-        sink: &mut dyn FnMut(Event),
-    ) -> Found<()> {
-        // Definitions stay visible; variables and objectives of the file's own problem do not.
-        self.unnamed = kept
-            .iter()
-            .filter(|s| matches!(s.kind, StmtKind::Let(_)))
-            .cloned()
-            .collect();
+        let started = (self.settings.now)();
+        // Definitions stay visible; variables and objectives of the session's own problem do not.
+        let lets = self.unnamed_where(|s, _| matches!(s.kind, StmtKind::Let(_)));
+        let mut statements: Vec<Stmt> = lets.into_iter().map(|s| s.0).collect();
         for (name, e) in &m.starts {
             let dims = match self.evaluate(e).map_err(one)? {
                 Value::Array { tensor, .. } => tensor.dims.clone(),
@@ -549,18 +597,17 @@ impl Session {
                 start: Some(e.clone()),
                 scale: None,
             };
-            self.unnamed.push(Stmt {
+            statements.push(Stmt {
                 kind: StmtKind::Var(var),
                 span: name.span,
                 docs: None,
             });
         }
-        self.unnamed.push(Stmt {
+        statements.push(Stmt {
             kind: StmtKind::Objective(m.objective.clone()),
             span,
             docs: None,
         });
-        self.version += 1;
         let solve = Solve {
             bind: None,
             target: None,
@@ -572,14 +619,21 @@ impl Session {
             cold: true,
             keyword: span,
         };
-        self.solve(&solve, span, sink)
+        let body = Body {
+            name: String::new(),
+            statements,
+            args: vec![],
+        };
+        let at = self.lowered("\u{0}".into(), body)?;
+        let done = self.solve_compiled(&solve, at, span, started, sink);
+        self.compiled.retain(|c| c.key != "\u{0}");
+        done
     }
 
     /// Keeps a solution under the name it was given.
     pub(super) fn keep(&mut self, name: Option<&str>, s: SolutionData) {
         if let Some(n) = name {
-            // A solution is not a definition that problems are compiled from.
-            self.defs.insert(n.into(), Def::Solution(Arc::new(s)));
+            self.define(n, Def::Solution(Arc::new(s)));
         }
     }
 }

@@ -9,6 +9,7 @@
 mod architecture;
 mod atoms;
 mod book;
+mod cells;
 mod check;
 mod cli;
 mod cost;

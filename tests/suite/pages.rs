@@ -8,6 +8,8 @@ use super::harness::{report_failures, root, run, session};
 const WITHOUT_PROGRAM: &[(Code, &str)] = &[
     (Code::Internal, "a mistake of ours cannot be raised on purpose"),
     (Code::BadSetting, "raised by the command line, not by a program"),
+    (Code::Replaced, "raised between two cells"),
+    (Code::Interrupted, "raised by an interrupt"),
     (Code::CannotWrite, "nothing is written yet"),
 ];
 

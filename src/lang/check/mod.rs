@@ -23,7 +23,7 @@ use crate::base::diagnostic::did_you_mean;
 use crate::base::{Diagnostic, Diagnostics, Span};
 use crate::ir::Catalogue;
 use crate::lang::errors::types as errors;
-use crate::lang::syntax::{Expr, ExprId, ExprKind, Ident, Program, StmtKind, show};
+use crate::lang::syntax::{Expr, ExprId, ExprKind, Ident, Program, show};
 use scope::Scope;
 
 /// Messages kept of one text.
@@ -63,7 +63,7 @@ pub fn check(program: &Program, env: &Env, catalogue: &Catalogue) -> (Checked, D
         place: Place::Top,
     };
     for s in program.statements.iter().rev() {
-        if let Some(n) = declared_name(&s.kind) {
+        if let Some(n) = s.kind.declared() {
             c.later.insert(n.text.clone(), n.span);
         }
     }
@@ -74,20 +74,6 @@ pub fn check(program: &Program, env: &Env, catalogue: &Catalogue) -> (Checked, D
         unnamed: c.unnamed,
     };
     (Checked { types: c.types, env }, c.diagnostics)
-}
-
-/// The name a top-level statement declares.
-fn declared_name(kind: &StmtKind) -> Option<&Ident> {
-    match kind {
-        StmtKind::Set(d) => Some(&d.name),
-        StmtKind::Param(d) => Some(&d.name),
-        StmtKind::Let(d) => Some(&d.name),
-        StmtKind::Var(d) => Some(&d.name),
-        StmtKind::Fn(d) => Some(&d.name),
-        StmtKind::Problem(d) => Some(&d.name),
-        StmtKind::Solve(s) => s.bind.as_ref(),
-        _ => None,
-    }
 }
 
 /// Where declarations go.

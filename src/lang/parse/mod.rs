@@ -15,7 +15,7 @@ mod stmt;
 
 pub use lexicon::{OTHER_RESERVED, STATEMENT_WORDS, is_reserved};
 pub use literal::normal;
-pub use scan::{RawBlock, RawStmt};
+pub use scan::{Ending, RawBlock, RawStmt, Whereabouts, ending, whereabouts};
 
 use crate::base::{Diagnostics, SourceId};
 use crate::lang::syntax::Program;

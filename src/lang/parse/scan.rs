@@ -9,7 +9,10 @@ use crate::lang::syntax::MAX_DEPTH;
 
 use super::lexicon::{CONTINUES, OUTSIDE_ONLY, STATEMENT_WORDS, is_reserved, subscript, superscript};
 
+mod ending;
 mod unicode;
+
+pub use ending::{Ending, Whereabouts, ending, whereabouts};
 
 /// Messages kept of one text.
 pub const MAX_MESSAGES: usize = 100;
@@ -138,21 +141,7 @@ struct Scanner<'a> {
 
 /// Scans a text.
 pub fn scan(source: SourceId, text: &str, diagnostics: &mut Diagnostics) -> Scan {
-    let mut s = Scanner {
-        text,
-        bytes: text.as_bytes(),
-        mask: text.as_bytes().to_vec(),
-        source,
-        diagnostics,
-        frames: vec![Frame::new(0, false)],
-        stack: vec![],
-        depth: 0,
-        docs: vec![],
-        line_start: 0,
-        fresh: true,
-        indent: 0,
-        last_end: 0,
-    };
+    let mut s = Scanner::new(source, text, diagnostics);
     s.run();
     let statements = s.frames.pop().map(|f| f.statements).unwrap_or_default();
     // Only whole characters are replaced, by ASCII ones, so this is UTF-8.
@@ -161,6 +150,24 @@ pub fn scan(source: SourceId, text: &str, diagnostics: &mut Diagnostics) -> Scan
 }
 
 impl<'a> Scanner<'a> {
+    fn new(source: SourceId, text: &'a str, diagnostics: &'a mut Diagnostics) -> Self {
+        Scanner {
+            text,
+            bytes: text.as_bytes(),
+            mask: text.as_bytes().to_vec(),
+            source,
+            diagnostics,
+            frames: vec![Frame::new(0, false)],
+            stack: vec![],
+            depth: 0,
+            docs: vec![],
+            line_start: 0,
+            fresh: true,
+            indent: 0,
+            last_end: 0,
+        }
+    }
+
     fn span(&self, start: usize, end: usize) -> Span {
         Span::new(self.source, start, end)
     }
@@ -200,6 +207,12 @@ impl<'a> Scanner<'a> {
     }
 
     fn run(&mut self) {
+        self.walk();
+        self.finish();
+    }
+
+    /// Reads every token.
+    fn walk(&mut self) {
         let mut at = if self.text.starts_with('\u{feff}') {
             self.blank(0, 3);
             3
@@ -209,7 +222,6 @@ impl<'a> Scanner<'a> {
         while at < self.bytes.len() {
             at = self.step(at);
         }
-        self.finish();
     }
 
     /// Reads one token (or space) at a byte and returns the byte after it.

@@ -1,0 +1,194 @@
+//! What a statement declares, and which names it uses that are declared elsewhere.
+//!
+//! Invariant: purely of the text: a name counts as used wherever it stands, unless the statement itself declares it.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Arg, Binders, Check, Constraint, Expr, ExprKind, FormalParam, Ident, ProblemRef, Start, Stmt, StmtKind, TypeExpr,
+};
+
+impl StmtKind {
+    /// The name that a top-level statement declares.
+    pub fn declared(&self) -> Option<&Ident> {
+        match self {
+            StmtKind::Set(d) => Some(&d.name),
+            StmtKind::Param(d) => Some(&d.name),
+            StmtKind::Let(d) => Some(&d.name),
+            StmtKind::Var(d) => Some(&d.name),
+            StmtKind::Fn(d) => Some(&d.name),
+            StmtKind::Problem(d) => Some(&d.name),
+            StmtKind::Solve(s) => s.bind.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Is it a part of the unnamed problem?
+    pub fn belongs_to_a_problem(&self) -> bool {
+        matches!(
+            self,
+            StmtKind::Let(_) | StmtKind::Var(_) | StmtKind::Objective(_) | StmtKind::SubjectTo(_)
+        )
+    }
+}
+
+impl Stmt {
+    /// Names that it uses and does not declare itself.
+    pub fn uses(&self) -> BTreeSet<String> {
+        let mut u = Uses::default();
+        u.stmt(self);
+        let own = self.kind.declared().map(|n| n.text.clone());
+        u.used.retain(|n| !u.bound.contains(n) && own.as_ref() != Some(n));
+        u.used
+    }
+}
+
+impl Expr {
+    /// Adds every name that stands in it.
+    pub fn names_into(&self, out: &mut BTreeSet<String>) {
+        out.extend(self.as_name().map(str::to_string));
+        self.for_each_child(&mut |c| c.names_into(out));
+    }
+}
+
+#[derive(Default)]
+struct Uses {
+    used: BTreeSet<String>,
+    bound: BTreeSet<String>,
+}
+
+impl Uses {
+    fn stmt(&mut self, s: &Stmt) {
+        match &s.kind {
+            StmtKind::Set(d) => {
+                d.within.iter().for_each(|e| self.expr(e));
+                self.expr(&d.value);
+            }
+            StmtKind::Param(d) => {
+                d.ty.iter().for_each(|t| self.ty(t));
+                self.checks(&d.checks);
+                d.default.iter().for_each(|e| self.expr(e));
+                d.value.iter().for_each(|e| self.expr(e));
+            }
+            StmtKind::Let(d) => {
+                d.ty.iter().for_each(|t| self.ty(t));
+                self.expr(&d.value);
+            }
+            StmtKind::Var(d) => {
+                self.ty(&d.ty);
+                self.checks(&d.bounds);
+                d.start.iter().for_each(|e| self.expr(e));
+                d.scale.iter().for_each(|e| self.expr(e));
+            }
+            StmtKind::Fn(d) => {
+                self.formals(&d.params);
+                d.result.iter().for_each(|t| self.ty(t));
+                for l in &d.lets {
+                    l.ty.iter().for_each(|t| self.ty(t));
+                    self.expr(&l.value);
+                    self.bound.insert(l.name.text.clone());
+                }
+                self.expr(&d.body);
+            }
+            StmtKind::Problem(d) => {
+                self.formals(&d.params);
+                for s in &d.body {
+                    self.stmt(s);
+                    self.bound.extend(s.kind.declared().map(|n| n.text.clone()));
+                }
+            }
+            StmtKind::Objective(o) => self.expr(&o.expr),
+            StmtKind::SubjectTo(list) => list.iter().for_each(|c| self.constraint(c)),
+            StmtKind::MinimizeFrom(m) => {
+                self.expr(&m.objective.expr);
+                for (name, e) in &m.starts {
+                    self.bound.insert(name.text.clone());
+                    self.expr(e);
+                }
+            }
+            StmtKind::Solve(c) => {
+                self.target(c.target.as_ref());
+                match &c.from {
+                    Some(Start::Values(values)) => values.iter().for_each(|(_, e)| self.expr(e)),
+                    Some(Start::Solution(e)) => self.expr(e),
+                    None => {}
+                }
+                c.to.iter().for_each(|e| self.expr(e));
+                c.within.iter().for_each(|(e, _)| self.expr(e));
+                c.seed.iter().for_each(|e| self.expr(e));
+                c.method.iter().for_each(|m| self.args(&m.args));
+            }
+            StmtKind::Assign { name, value } => {
+                self.used.insert(name.text.clone());
+                self.expr(value);
+            }
+            StmtKind::Print(items) => items.iter().for_each(|e| self.expr(e)),
+            StmtKind::Inspect { target, .. } => self.target(target.as_ref()),
+            StmtKind::Assert { condition, within } => {
+                self.expr(condition);
+                within.iter().for_each(|e| self.expr(e));
+            }
+            StmtKind::Seed(e) => self.expr(e),
+            StmtKind::NotBuilt { .. } | StmtKind::Error { .. } => {}
+        }
+    }
+
+    fn target(&mut self, t: Option<&ProblemRef>) {
+        if let Some(t) = t {
+            self.used.insert(t.name.text.clone());
+            self.args(&t.args);
+        }
+    }
+
+    fn args(&mut self, args: &[Arg]) {
+        args.iter().for_each(|a| self.expr(&a.value));
+    }
+
+    fn checks(&mut self, checks: &[Check]) {
+        checks.iter().for_each(|c| self.expr(&c.value));
+    }
+
+    fn ty(&mut self, t: &TypeExpr) {
+        t.dims.iter().for_each(|e| self.expr(e));
+    }
+
+    fn formals(&mut self, params: &[FormalParam]) {
+        for p in params {
+            self.ty(&p.ty);
+            self.checks(&p.checks);
+            p.default.iter().for_each(|e| self.expr(e));
+            self.bound.insert(p.name.text.clone());
+        }
+    }
+
+    fn constraint(&mut self, c: &Constraint) {
+        if let Some(b) = &c.binders {
+            self.binders(b);
+            b.for_each_child(&mut |e| self.expr(e));
+        }
+        self.expr(&c.relation);
+    }
+
+    fn binders(&mut self, b: &Binders) {
+        for i in &b.items {
+            self.bound.extend(i.names.iter().map(|n| n.text.clone()));
+        }
+    }
+
+    fn expr(&mut self, e: &Expr) {
+        match &e.kind {
+            ExprKind::Name(n) => {
+                self.used.insert(n.clone());
+            }
+            ExprKind::Comprehension { binders, .. } | ExprKind::ArrayComprehension { binders, .. } => {
+                self.binders(binders);
+            }
+            ExprKind::Subset(binders) => self.binders(binders),
+            ExprKind::Lambda { param, .. } => {
+                self.bound.insert(param.text.clone());
+            }
+            _ => {}
+        }
+        e.for_each_child(&mut |c| self.expr(c));
+    }
+}

@@ -1,0 +1,176 @@
+//! The words of the language with one sentence each, for help and completion.
+//!
+//! Invariant: every reserved word that programs can use today has a row.
+
+/// A word, how it is used, what it does.
+pub(super) struct Word {
+    pub word: &'static str,
+    pub form: &'static str,
+    pub doc: &'static str,
+}
+
+const fn word(word: &'static str, form: &'static str, doc: &'static str) -> Word {
+    Word { word, form, doc }
+}
+
+/// Words that begin a statement at the top level.
+pub(super) const STATEMENTS: &[Word] = &[
+    word(
+        "set",
+        "set plants = {\"a\", \"b\"}",
+        "Declares a set: labels, or a range of integers.",
+    ),
+    word(
+        "param",
+        "param c: Real[plants] >= 0 = read(\"c.csv\")",
+        "Declares a parameter: data from outside that may be rebound.",
+    ),
+    word(
+        "let",
+        "let total = sum(c)",
+        "Declares a derived value, or a shared subexpression of variables.",
+    ),
+    word(
+        "var",
+        "var x: Vector[n] >= 0 from 1",
+        "Declares a decision variable with bounds and a start.",
+    ),
+    word("fn", "fn huber(r: Real) -> Real = …", "Declares a function."),
+    word(
+        "problem",
+        "problem p { … }",
+        "Declares a problem: variables, an objective, constraints.",
+    ),
+    word(
+        "minimize",
+        "minimize cost: sum(c.*x)",
+        "The objective: smaller is better.",
+    ),
+    word(
+        "maximize",
+        "maximize profit: sum(c.*x)",
+        "The objective: larger is better.",
+    ),
+    word(
+        "subject to",
+        "subject to\n  budget: sum(x) == 1",
+        "The constraints follow, each with a name of its own.",
+    ),
+    word(
+        "solve",
+        "s = solve p from x = 1 to 1e-9 within 10 seconds with lbfgs()",
+        "Solves a problem.",
+    ),
+    word("print", "print s.objective, s.x", "Shows values."),
+    word(
+        "inspect",
+        "inspect p why",
+        "Shows class, sizes and form of a problem; `why` shows how curvature follows.",
+    ),
+    word(
+        "assert",
+        "assert s.objective == 1.25 within 1e-8",
+        "Ends with an error unless the condition holds.",
+    ),
+    word("seed", "seed 7", "Fixes all randomness from here on."),
+];
+
+/// Words that may stand in the block of a problem.
+pub(super) const IN_PROBLEM: &[&str] = &["var", "let", "set", "minimize", "maximize", "subject to"];
+
+/// Words of expressions.
+pub(super) const EXPRESSIONS: &[Word] = &[
+    word(
+        "if",
+        "(if c then a else b)",
+        "One of two values; as an operand in parentheses.",
+    ),
+    word("then", "if c then a else b", "The value where the condition holds."),
+    word("else", "if c then a else b", "The value elsewhere."),
+    word("not", "not c", "The opposite of a truth value."),
+    word("and", "a and b", "Do both hold?"),
+    word("or", "a or b", "Does one of them hold?"),
+    word("in", "i in I", "Binds an index; after a value, membership."),
+    word("div", "7 div 2", "Integer division."),
+    word("true", "true", "A truth value."),
+    word("false", "false", "A truth value."),
+    word("inf", "inf", "Infinity."),
+    word(
+        "read",
+        "read(\"data.csv\", column: y)",
+        "Reads a file: CSV, Matrix Market, plain or gzipped.",
+    ),
+];
+
+/// Clauses of `solve`, in the order in which they are usual.
+pub(super) const CLAUSES: &[Word] = &[
+    word(
+        "from",
+        "solve p from x = 1",
+        "Where the solve starts: values, or an earlier solution.",
+    ),
+    word("to", "solve p to 1e-9", "The tolerance; 1e-8 if nothing is said."),
+    word("within", "solve p within 10 seconds", "The time allowed."),
+    word("seed", "solve p seed 7", "The seed of this solve."),
+    word("cold", "solve p cold", "Does not start from the last answer."),
+    word(
+        "with",
+        "solve p with lbfgs(memory: 20)",
+        "The method; without it the class of the problem decides.",
+    ),
+];
+
+/// Types.
+pub(super) const TYPES: &[Word] = &[
+    word("Real", "Real[I, J]", "Real numbers, or an array of them over sets."),
+    word("Int", "Int", "Integers."),
+    word("Bool", "Bool", "Truth values."),
+    word("Text", "Text", "A text."),
+    word("Vector", "Vector[n]", "The same as `Real[n]`."),
+    word("Matrix", "Matrix[m, n]", "The same as `Real[m, n]`."),
+    word("Symmetric", "Symmetric[n]", "A matrix that equals its transpose."),
+    word("Diagonal", "Diagonal[n]", "A matrix with nothing off its diagonal."),
+];
+
+/// Units of time.
+pub(super) const UNITS: &[Word] = &[
+    word("seconds", "within 10 seconds", "A unit of time."),
+    word("minutes", "within 2 minutes", "A unit of time."),
+    word("hours", "within 1 hour", "A unit of time."),
+];
+
+/// What every solution has beside its variables.
+pub(super) const FIELDS: &[(&str, &str, &str)] = &[
+    ("status", "Text", "How the solve ended: `optimal`, `infeasible`, …"),
+    (
+        "objective",
+        "Real",
+        "The objective at the answer, in the problem's own sense.",
+    ),
+    ("error", "Real", "Estimate of the relative error of the variables."),
+    (
+        "condition",
+        "Real",
+        "Estimate of the condition, where the class has one.",
+    ),
+    ("iterations", "Int", "Steps of the method."),
+    ("time", "Real", "Seconds that it took."),
+    ("method", "Text", "The method that ran."),
+    (
+        "dual",
+        "(constraint)",
+        "Derivative of the optimal value where the constraint reads `e1 - e2 <= δ`.",
+    ),
+    ("slack", "(constraint)", "How far a constraint is from being tight."),
+    ("reduced", "(variable)", "Reduced costs: the duals of the bounds."),
+];
+
+/// A word of any of the lists.
+#[cfg(test)]
+pub(super) fn find(name: &str) -> Option<&'static Word> {
+    let lists = [STATEMENTS, EXPRESSIONS, CLAUSES, TYPES, UNITS];
+    lists
+        .into_iter()
+        .flatten()
+        .find(|w| w.word == name || w.word == "subject to" && name == "subject")
+}
