@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes .venv with numpy and scipy, which only the peers test needs (tests/peers/reference.py).
+# Makes .venv with what tests want from Python: numpy and scipy (tests/peers/reference.py) and Jupyter's clients
+# (kernel/tests/jupyter).
 # usage: scripts/setup-python.sh [python]
 set -eu
 cd "$(dirname "$0")/.."
@@ -9,5 +10,6 @@ if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null
     exit 1
 fi
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-.venv/bin/python -m pip install --quiet --disable-pip-version-check 'numpy>=2,<3' 'scipy>=1.14,<2'
+.venv/bin/python -m pip install --quiet --disable-pip-version-check 'numpy>=2,<3' 'scipy>=1.14,<2' -r kernel/tests/requirements.txt
 .venv/bin/python -c 'import numpy, scipy; print("numpy", numpy.__version__, "scipy", scipy.__version__)'
+.venv/bin/python -c 'import jupyter_client as j, nbconvert as n; print("jupyter_client", j.__version__, "nbconvert", n.__version__)'

@@ -7,10 +7,13 @@ use ravine::base::view::View;
 use ravine::session::rendered::{Rendered, STYLE};
 use serde_json::{Value as Json, json};
 
+/// MIME type of an entry of the report. Not plain JSON: JupyterLab would show that as a tree, before the HTML.
+pub const REPORT: &str = "application/vnd.ravine.report.v1+json";
+
 /// Forms of one output, by MIME type.
 pub fn bundle(r: &Rendered) -> Json {
     let html = format!("<style>{STYLE}</style>{}", r.html);
-    json!({ "text/plain": r.plain.trim_end_matches('\n'), "text/html": html, "application/json": r.json })
+    json!({ "text/plain": r.plain.trim_end_matches('\n'), "text/html": html, REPORT: r.json })
 }
 
 /// Only text.

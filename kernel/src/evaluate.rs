@@ -13,6 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::display;
 use crate::iopub::{Iopub, What};
+use crate::prompt::{self, What as Asked};
 use crate::wire::Parent;
 
 /// Stack of the thread: expressions nest, and recursion over them is the readable way.
@@ -109,6 +110,7 @@ fn answer(session: &mut Session, job: &Job, iopub: &Iopub) -> Done {
             silent,
             expressions,
         } => {
+            let prompt = prompt::read(code);
             let mut outlet = Outlet {
                 parent: &job.parent,
                 iopub: (!silent).then_some(iopub),
@@ -116,7 +118,14 @@ fn answer(session: &mut Session, job: &Job, iopub: &Iopub) -> Done {
                 held: None,
                 found: vec![],
             };
-            session.run(cell, code, &mut |e| outlet.take(e));
+            if prompt.clear {
+                outlet.message("clear_output", json!({ "wait": false }));
+            }
+            let program = match prompt.what {
+                Asked::Program(text) => text,
+                Asked::Help { .. } => String::new(),
+            };
+            session.run(cell, &program, &mut |e| outlet.take(e));
             let interrupted = session.interrupt.load(Ordering::Relaxed);
             let done = outlet.finish(session, interrupted, expressions);
             session.forget_report();

@@ -14,6 +14,7 @@ mod evaluate;
 mod history;
 mod install;
 mod iopub;
+mod prompt;
 mod shell;
 mod state;
 mod wire;

@@ -28,7 +28,7 @@ async fn a_cell_says_what_it_does_in_order() {
         data["text/html"].as_str().unwrap().contains("class=\"ravine\""),
         "{data}"
     );
-    assert_eq!(data["application/json"]["status"], "optimal");
+    assert_eq!(data["application/vnd.ravine.report.v1+json"]["status"], "optimal");
     assert_eq!(cell.outputs[1].content["execution_count"], 2);
 
     // A result with something behind it is a display.

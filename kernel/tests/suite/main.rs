@@ -11,5 +11,7 @@
 mod execute;
 mod frontend;
 mod hostile;
+mod install;
 mod interrupt;
+mod jupyter;
 mod lifecycle;
