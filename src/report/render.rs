@@ -49,16 +49,18 @@ fn painted(line: &Line, paint: Paint) -> String {
     out
 }
 
-/// Rules for the classes that [`html`] uses; a notebook shows them once.
+/// Rules for the classes that [`html`] uses; a notebook shows them with each output. The class stands twice where a
+/// notebook has rules for tables of its own; the colours are readable on white and on black.
 pub const STYLE: &str = "\
 .ravine{font-family:ui-monospace,monospace;font-size:13px;line-height:1.45}\
-.ravine table{border-collapse:collapse;margin:.3em 0}\
-.ravine td,.ravine th{padding:.1em .7em;text-align:left;border:0}\
-.ravine td.n,.ravine th.n{text-align:right;font-variant-numeric:tabular-nums}\
-.ravine thead th{border-bottom:1px solid currentColor}\
+.ravine.ravine table{border-collapse:collapse;margin:.3em 0}\
+.ravine.ravine tr{background:none}\
+.ravine.ravine td,.ravine.ravine th{padding:.1em .7em;text-align:left;border:0;max-width:none}\
+.ravine.ravine td.n,.ravine.ravine th.n{text-align:right;font-variant-numeric:tabular-nums}\
+.ravine.ravine thead th{border-bottom:1px solid currentColor}\
 .ravine pre{margin:.2em 0}\
-.ravine .name{color:#0e7490}.ravine .good{color:#15803d;font-weight:600}\
-.ravine .bad{color:#b91c1c;font-weight:600}.ravine .faint{opacity:.6}.ravine .strong{font-weight:600}";
+.ravine .name{color:#0891b2}.ravine .good{color:#16a34a;font-weight:600}\
+.ravine .bad{color:#dc2626;font-weight:600}.ravine .faint{opacity:.65}.ravine .strong{font-weight:600}";
 
 /// HTML for a notebook: one `div` of class `ravine`.
 pub fn html(view: &View) -> String {

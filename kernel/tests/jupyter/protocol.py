@@ -37,7 +37,7 @@ class Kernel(jkt.KernelTests):
         {"code": "param M: Matrix[2, 2] = [1, 2; 3, 4]\nprint M\nprint 1", "mime": "text/html"},
         {"code": "minimize (r - 1)^2 from r = 0\nprint 1", "mime": "application/vnd.ravine.report.v1+json"},
     ]
-    code_history_pattern = "minimize (?*"
+    code_history_pattern = "minimize (p*"
     supported_history_operations = ("tail", "range", "search")
     code_inspect_sample = "logsumexp"
     code_clear_output = "%clear\nprint 1"
