@@ -2,6 +2,7 @@
 //!
 //! Invariant: functions from a request to the content of its answer; every request has one.
 
+use ravine::session::{Completeness, completeness};
 use serde_json::{Value as Json, json};
 
 use crate::wire::PROTOCOL;
@@ -30,8 +31,12 @@ pub fn kernel_info() -> Json {
 }
 
 /// `is_complete_reply`, by the language's own rule for lines.
-pub fn is_complete(_code: &str) -> Json {
-    json!({ "status": "unknown" })
+pub fn is_complete(code: &str) -> Json {
+    match completeness(code) {
+        Completeness::Complete => json!({ "status": "complete" }),
+        Completeness::Incomplete { indent } => json!({ "status": "incomplete", "indent": " ".repeat(indent) }),
+        Completeness::Invalid => json!({ "status": "invalid" }),
+    }
 }
 
 /// An answer to a debugger's request: there is none, said as its protocol (DAP) says it.

@@ -3,14 +3,15 @@
 //! Invariant: nothing else touches the session; a panic inside it ends the job with R0901 and the session goes on.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use ravine::base::{Code, Diagnostic};
-use ravine::session::{Event, Session, Settings, rendered};
+use ravine::session::{CellEnd, CompletionItem, Event, Session, Settings, rendered};
 use serde_json::{Map, Value as Json, json};
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::assist;
 use crate::display;
 use crate::iopub::{Iopub, What};
 use crate::prompt::{self, What as Asked};
@@ -31,7 +32,7 @@ pub struct Job {
 pub enum Task {
     /// Run a cell.
     Execute {
-        /// Its name: the front end's own, or one for this run.
+        /// What owns its statements: the front end's own name of the cell, or one for this run.
         cell: String,
         /// Its text.
         code: String,
@@ -42,14 +43,21 @@ pub enum Task {
         /// Expressions whose values go into the reply.
         expressions: Map<String, Json>,
     },
+    /// Say what may stand at a byte.
+    Complete(String, usize),
+    /// Tell about the name at a byte; in full?
+    Inspect(String, usize, bool),
 }
 
-/// How a job ended: the content of the reply.
+/// How a job ended.
+#[derive(Default)]
 pub struct Done {
     /// The reply's content.
     pub content: Json,
     /// The plain text of the cell's result, for the history.
     pub result: Option<String>,
+    /// The names after a cell.
+    pub names: Option<Vec<CompletionItem>>,
 }
 
 impl Done {
@@ -123,15 +131,31 @@ fn answer(session: &mut Session, job: &Job, iopub: &Iopub) -> Done {
             }
             let program = match prompt.what {
                 Asked::Program(text) => text,
-                Asked::Help { .. } => String::new(),
+                Asked::Help { name, full } => {
+                    let data = help(session, &name, 0, full);
+                    return outlet.told(session, &name, data, expressions);
+                }
             };
-            session.run(cell, &program, &mut |e| outlet.take(e));
-            let interrupted = session.interrupt.load(Ordering::Relaxed);
-            let done = outlet.finish(session, interrupted, expressions);
-            session.forget_report();
+            let name = format!("cell {count}");
+            let end = session.run_cell_as(cell, &name, &program, &mut |e| outlet.take(e));
+            let mut done = outlet.finish(session, end, expressions);
+            done.names = Some(assist::names(session));
             done
         }
+        Task::Complete(code, at) => Done {
+            content: assist::completed(code, &session.complete(code, *at)),
+            ..Done::default()
+        },
+        Task::Inspect(code, at, full) => Done {
+            content: assist::inspected(help(session, code, *at, *full)),
+            ..Done::default()
+        },
     }
+}
+
+/// Help on the name at a byte, in its forms.
+fn help(session: &Session, code: &str, at: usize, _full: bool) -> Option<Json> {
+    assist::inspect_by(&assist::names(session), code, at)
 }
 
 /// Where events of one cell go.
@@ -178,19 +202,28 @@ impl Outlet<'_> {
             }
         }
     }
-    fn finish(mut self, session: &mut Session, interrupted: bool, expressions: &Map<String, Json>) -> Done {
-        let failed = self.found.iter().any(Diagnostic::is_error);
-        if failed || interrupted {
+    /// Ends a cell that asked for help: the front end shows it beside its cells.
+    fn told(self, session: &mut Session, name: &str, data: Option<Json>, expressions: &Map<String, Json>) -> Done {
+        let data = data.unwrap_or_else(|| json!({ "text/plain": format!("there is nothing of the name `{name}`") }));
+        let mut done = self.finish(session, CellEnd::Ok, expressions);
+        done.content["payload"] = json!([{ "source": "page", "data": data, "start": 0 }]);
+        done
+    }
+    fn finish(mut self, session: &mut Session, end: CellEnd, expressions: &Map<String, Json>) -> Done {
+        if end != CellEnd::Ok {
             self.release();
             let text = rendered::messages(&self.found, &session.sources, true);
-            let mut content = match failed {
-                true => display::error(&self.found, &text),
-                false => display::failure("Interrupted", "the cell was interrupted", &text),
+            let mut content = match end {
+                CellEnd::Interrupted => display::failure("Interrupted", "the cell was interrupted", &text),
+                _ => display::error(&self.found, &text),
             };
             self.message("error", content.clone());
             content["status"] = "error".into();
             content["execution_count"] = self.count.into();
-            return Done { content, result: None };
+            return Done {
+                content,
+                ..Done::default()
+            };
         }
         if !self.found.is_empty() {
             let text = rendered::messages(&self.found, &session.sources, true);
@@ -212,7 +245,11 @@ impl Outlet<'_> {
             "payload": [],
             "user_expressions": values,
         });
-        Done { content, result }
+        Done {
+            content,
+            result,
+            names: None,
+        }
     }
 }
 
@@ -252,5 +289,8 @@ fn internal(session: &Session, parent: &Arc<Parent>, iopub: &Iopub, what: &str) 
     let mut content = display::error(&[d], &text);
     iopub.publish_blocking(parent, What::Message("error", json!({}), content.clone()));
     content["status"] = "error".into();
-    Done { content, result: None }
+    Done {
+        content,
+        ..Done::default()
+    }
 }

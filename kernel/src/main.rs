@@ -7,6 +7,7 @@
 )]
 
 mod answers;
+mod assist;
 mod connection;
 mod control;
 mod display;
@@ -164,6 +165,8 @@ async fn serve(connection: &Connection) -> Result<(), String> {
         history: History::default(),
         queue: VecDeque::new(),
         waiting: 0,
+        runs: 0,
+        names: vec![],
         current: None,
     };
     tokio::spawn(shell_channel.run(shell, ended));

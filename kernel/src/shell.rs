@@ -7,11 +7,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use ravine::session::CompletionItem;
 use serde_json::{Value as Json, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use crate::answers;
+use crate::assist;
 use crate::evaluate::{Done, Job, Task};
 use crate::history::History;
 use crate::iopub::Iopub;
@@ -42,6 +44,10 @@ pub struct Shell {
     pub queue: VecDeque<Request>,
     /// Bytes of the requests in the queue.
     pub waiting: usize,
+    /// Cells run so far, silent ones as well.
+    pub runs: u64,
+    /// Names after the last cell, for what is asked while the next one runs.
+    pub names: Vec<CompletionItem>,
     /// The request that the session works on.
     pub current: Option<Request>,
 }
@@ -93,7 +99,20 @@ impl Shell {
 
     async fn take(&mut self, request: Request) {
         let answer = match request.parent.kind() {
-            "execute_request" => {
+            "complete_request" | "inspect_request" if self.state.running().is_some() => {
+                let (code, at) = place(&request);
+                match request.parent.kind() {
+                    "complete_request" => {
+                        let c = assist::complete_by(&self.names, code, at);
+                        ("complete_reply", assist::completed(code, &c))
+                    }
+                    _ => {
+                        let data = assist::inspect_by(&self.names, code, at);
+                        ("inspect_reply", assist::inspected(data))
+                    }
+                }
+            }
+            "execute_request" | "complete_request" | "inspect_request" => {
                 self.waiting += request.size;
                 self.queue.push_back(request);
                 return self.next().await;
@@ -156,8 +175,19 @@ impl Shell {
         self.waiting -= request.size;
         let parent = request.parent.clone();
         self.iopub.status(Some(&parent), "busy").await;
-        let task = self.execute(&request).await;
-        self.state.begin(&parent);
+        let (code, at) = place(&request);
+        let task = match parent.kind() {
+            "complete_request" => Task::Complete(code.into(), at),
+            "inspect_request" => {
+                let full = request.content["detail_level"].as_u64().unwrap_or(0) > 0;
+                Task::Inspect(code.into(), at, full)
+            }
+            _ => {
+                let task = self.execute(&request).await;
+                self.state.begin(&parent);
+                task
+            }
+        };
         self.current = Some(request);
         if self.jobs.send(Job { parent, task }).is_err() {
             self.state.end();
@@ -170,14 +200,17 @@ impl Shell {
         let store = content["store_history"].as_bool().unwrap_or(true) && !silent;
         let code = code(request).to_string();
         let count = self.history.begin(&code, store);
+        self.runs += 1;
         if !silent {
             let input = json!({ "code": code, "execution_count": count });
             self.iopub.publish(Some(&request.parent), "execute_input", input).await;
         }
         Task::Execute {
-            cell: request.metadata["cellId"]
-                .as_str()
-                .map_or_else(|| format!("cell {count}"), Into::into),
+            // Without a name of the front end's, each run is a cell of its own.
+            cell: match request.metadata["cellId"].as_str() {
+                Some(name) => name.into(),
+                None => format!("run {}", self.runs),
+            },
             code,
             count,
             silent,
@@ -193,9 +226,16 @@ impl Shell {
         if let Some(result) = &ended.result {
             self.history.result(result);
         }
-        request
-            .peer
-            .send(self.writer.reply(&request.parent, "execute_reply", &ended.content));
+        if let Some(names) = ended.names {
+            self.names = names;
+        }
+        let reply = match request.parent.kind() {
+            "complete_request" => "complete_reply",
+            "inspect_request" => "inspect_reply",
+            _ => "execute_reply",
+        };
+        let frames = self.writer.reply(&request.parent, reply, &ended.content);
+        request.peer.send(frames);
         self.iopub.status(Some(&request.parent), "idle").await;
         if stops {
             let client = request.parent.session().to_string();
@@ -214,6 +254,13 @@ impl Shell {
 
 fn executes(r: &Request) -> bool {
     r.parent.kind() == "execute_request"
+}
+
+/// The text of a request and the byte at which its cursor stands.
+fn place(r: &Request) -> (&str, usize) {
+    let code = code(r);
+    let at = r.content["cursor_pos"].as_u64().unwrap_or(u64::MAX);
+    (code, assist::byte(code, at))
 }
 
 /// The program text of a request.

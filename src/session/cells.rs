@@ -51,8 +51,14 @@ impl Session {
     /// next, with a message. `report` holds what happened in this cell.
     pub fn run_cell(&mut self, cell: &str, text: &str, sink: &mut dyn FnMut(Event)) -> CellEnd {
         self.interrupt.store(false, Ordering::Relaxed);
+        self.run_cell_as(cell, cell, text, sink)
+    }
+
+    /// Runs a cell that messages call `name`. Leaves `interrupt` as it is: who sets it from another thread also knows
+    /// for which cell, and clears it before.
+    pub fn run_cell_as(&mut self, cell: &str, name: &str, text: &str, sink: &mut dyn FnMut(Event)) -> CellEnd {
         self.forget_report();
-        let Some(entered) = self.enter(cell.into(), cell, text, sink) else {
+        let Some(entered) = self.enter(cell.into(), name, text, sink) else {
             return CellEnd::Failed;
         };
         self.run_entered(&entered, true, &|_| true, sink)

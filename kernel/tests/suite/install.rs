@@ -17,7 +17,11 @@ fn ask(home: &Path, args: &[&str]) -> Output {
 }
 
 fn said(o: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&o.stdout), String::from_utf8_lossy(&o.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&o.stdout),
+        String::from_utf8_lossy(&o.stderr)
+    )
 }
 
 fn spec(folder: &Path) -> Json {
@@ -47,21 +51,35 @@ fn installed_listed_removed() {
             assert!(out.status.success(), "{}", said(&out));
         }
         let told = spec(&folder);
-        assert_eq!(told["argv"], json!([program().to_str().unwrap(), "start", "{connection_file}"]));
-        assert_eq!((&told["language"], &told["interrupt_mode"]), (&json!("ravine"), &json!("message")));
+        assert_eq!(
+            told["argv"],
+            json!([program().to_str().unwrap(), "start", "{connection_file}"])
+        );
+        assert_eq!(
+            (&told["language"], &told["interrupt_mode"]),
+            (&json!("ravine"), &json!("message"))
+        );
         for (logo, size) in [("logo-32x32.png", 32u32), ("logo-64x64.png", 64)] {
             let bytes = std::fs::read(folder.join(logo)).unwrap();
             assert_eq!(&bytes[1..4], b"PNG");
             assert_eq!(bytes[16..24], [size.to_be_bytes(), size.to_be_bytes()].concat());
         }
-        assert!(std::fs::read_to_string(folder.join("logo-svg.svg")).unwrap().starts_with("<svg"));
+        assert!(
+            std::fs::read_to_string(folder.join("logo-svg.svg"))
+                .unwrap()
+                .starts_with("<svg")
+        );
         if !args.contains(&"--prefix") {
             assert!(said(&ask(home.path(), &["list"])).contains(folder.to_str().unwrap()));
         }
         assert!(ask(home.path(), &with("uninstall")).status.success());
         assert!(!folder.exists());
         let again = ask(home.path(), &with("uninstall"));
-        assert!(!again.status.success() && said(&again).contains("there is no kernel"), "{}", said(&again));
+        assert!(
+            !again.status.success() && said(&again).contains("there is no kernel"),
+            "{}",
+            said(&again)
+        );
     }
 }
 
@@ -90,7 +108,11 @@ fn kernels_of_others_are_left_alone() {
         std::fs::write(folder.join("kernel.json"), text).unwrap();
         for verb in ["install", "uninstall"] {
             let out = ask(home.path(), &[verb, "--prefix", prefix]);
-            assert!(!out.status.success() && said(&out).contains("another kernel"), "{}", said(&out));
+            assert!(
+                !out.status.success() && said(&out).contains("another kernel"),
+                "{}",
+                said(&out)
+            );
         }
         assert_eq!(std::fs::read_to_string(folder.join("kernel.json")).unwrap(), text);
     }

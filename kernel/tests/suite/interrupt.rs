@@ -5,7 +5,7 @@ use serde_json::json;
 use super::frontend::{Client, Kernel};
 
 /// Ends only by an interrupt or by its steps, after minutes.
-const LONG: &str = "param n: Int = 200000\nvar x: Vector[n]\nminimize sum(i in 1..n-1) (100*(x[i+1] - x[i]^2)^2 + (1 - x[i])^2)\nsolve from x = -1.2 to 1e-300";
+pub const LONG: &str = "param n: Int = 200000\nvar x: Vector[n]\nminimize sum(i in 1..n-1) (100*(x[i+1] - x[i]^2)^2 + (1 - x[i])^2)\nsolve from x = -1.2 to 1e-300";
 
 #[tokio::test]
 async fn an_interrupt_ends_the_cell_and_not_the_session() {

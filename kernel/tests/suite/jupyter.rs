@@ -21,7 +21,10 @@ fn python() -> Option<PathBuf> {
         return Some(python);
     }
     let required = std::env::var("RAVINE_REQUIRE").is_ok_and(|r| r.contains("python"));
-    assert!(!required, "no .venv with Jupyter's clients: run scripts/setup-python.sh");
+    assert!(
+        !required,
+        "no .venv with Jupyter's clients: run scripts/setup-python.sh"
+    );
     eprintln!("ignored: no .venv with Jupyter's clients (scripts/setup-python.sh makes one)");
     None
 }
@@ -45,7 +48,10 @@ fn script(name: &str, args: &[&Path]) {
         .env("IPYTHONDIR", prefix.path())
         .output()
         .unwrap();
-    let (text, errors) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    let (text, errors) = (
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr),
+    );
     assert!(out.status.success(), "{text}{errors}");
 }
 

@@ -8,6 +8,8 @@
     reason = "tests start processes and read files"
 )]
 
+mod completion;
+mod display;
 mod execute;
 mod frontend;
 mod hostile;
