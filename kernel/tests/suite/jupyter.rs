@@ -36,9 +36,9 @@ fn script(name: &str, args: &[&Path]) {
     let installed = Command::new(program())
         .args(["install", "--prefix"])
         .arg(prefix.path())
-        .status()
+        .output()
         .unwrap();
-    assert!(installed.success());
+    assert!(installed.status.success());
     let out = Command::new(python)
         .arg(root().join("kernel/tests/jupyter").join(name))
         .args(args)
