@@ -94,6 +94,9 @@ codes! {
     R0605 BadMatrixMarket Error "a Matrix Market file is malformed or truncated";
     R0606 UnknownFormat Error "the format of a file is not known";
     R0607 CannotWrite Error "a file cannot be written";
+    R0608 BadArrayFile Error "a NumPy file is damaged or holds no numbers";
+    R0609 BadJson Error "a JSON file is malformed or of another form than is wanted";
+    R0610 CircularUse Error "a file uses itself";
     R0701 UnknownMethod Error "no method has that name";
     R0702 BadOption Error "a method has no such option, or its value does not fit";
     R0703 MethodCannotTake Error "a method cannot take this class of problem";

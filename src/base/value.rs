@@ -15,6 +15,95 @@ pub struct LabelSet {
     pub labels: Vec<String>,
 }
 
+/// A set whose elements are listed one by one: tuples, a subset, integers with gaps. Nominal like a set of labels.
+///
+/// Each component of an element is a position in a set of labels or a range; elements keep the order they were given in.
+#[derive(Clone, Debug)]
+pub struct ListedSet {
+    /// The name it was declared under, or the text of the expression.
+    pub name: String,
+    /// What each component is drawn from: labels or a range, never a listed set.
+    pub parts: Vec<IndexSet>,
+    /// Positions of the components, one column each, all equally long.
+    pub columns: Vec<Vec<u32>>,
+    /// The elements' places in lexicographic order of their positions.
+    order: Vec<u32>,
+}
+
+impl ListedSet {
+    /// A set of the given columns; the error is the place of an element that stands twice, and where it stood first.
+    pub fn new(name: String, parts: Vec<IndexSet>, columns: Vec<Vec<u32>>) -> Result<Self, (usize, usize)> {
+        let n = columns.first().map_or(0, Vec::len);
+        let mut order: Vec<u32> = (0..n as u32).collect();
+        let key = |k: u32| columns.iter().map(move |c| c[k as usize]);
+        // Sets are mostly read in order.
+        if !order.windows(2).all(|w| key(w[0]).lt(key(w[1]))) {
+            order.sort_by(|a, b| key(*a).cmp(key(*b)));
+        }
+        match order.windows(2).find(|w| key(w[0]).eq(key(w[1]))) {
+            Some(w) => Err((w[0].max(w[1]) as usize, w[0].min(w[1]) as usize)),
+            None => Ok(ListedSet {
+                name,
+                parts,
+                columns,
+                order,
+            }),
+        }
+    }
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+    /// Has it no element?
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+    /// The place of the element with these component positions.
+    pub fn find(&self, key: &[u32]) -> Option<usize> {
+        let at = |k: u32| self.columns.iter().map(move |c| c[k as usize]);
+        let i = self.order.partition_point(|&k| at(k).lt(key.iter().copied()));
+        let k = *self.order.get(i)?;
+        at(k).eq(key.iter().copied()).then_some(k as usize)
+    }
+    /// The places of the elements that begin with these component positions, in lexicographic order.
+    pub fn starting(&self, key: &[u32]) -> &[u32] {
+        let at = |k: u32| self.columns.iter().take(key.len()).map(move |c| c[k as usize]);
+        let from = self.order.partition_point(|&k| at(k).lt(key.iter().copied()));
+        let upto = self.order.partition_point(|&k| at(k).le(key.iter().copied()));
+        &self.order[from..upto]
+    }
+    /// The same elements under another name.
+    pub fn renamed(&self, name: &str) -> ListedSet {
+        ListedSet {
+            name: name.into(),
+            ..self.clone()
+        }
+    }
+    /// The same elements in lexicographic order.
+    pub fn sorted(&self) -> ListedSet {
+        let columns = self.columns.iter();
+        ListedSet {
+            name: self.name.clone(),
+            parts: self.parts.clone(),
+            columns: columns
+                .map(|c| self.order.iter().map(|&k| c[k as usize]).collect())
+                .collect(),
+            order: (0..self.order.len() as u32).collect(),
+        }
+    }
+    /// Component `part` of the element at a place, as the user writes it.
+    pub fn component(&self, place: usize, part: usize) -> String {
+        let at = self.columns.get(part).and_then(|c| c.get(place));
+        at.map_or(String::new(), |p| self.parts[part].element(*p as usize))
+    }
+}
+
+impl PartialEq for ListedSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.columns == other.columns && self.parts == other.parts
+    }
+}
+
 /// An index set with its elements: what a dimension of an array ranges over.
 #[derive(Clone, Debug)]
 pub enum IndexSet {
@@ -27,6 +116,8 @@ pub enum IndexSet {
     },
     /// Labels.
     Labels(Arc<LabelSet>),
+    /// Tuples, a subset, integers with gaps.
+    Listed(Arc<ListedSet>),
 }
 
 impl IndexSet {
@@ -39,6 +130,7 @@ impl IndexSet {
         match self {
             IndexSet::Range { len, .. } => *len,
             IndexSet::Labels(l) => l.labels.len(),
+            IndexSet::Listed(l) => l.len(),
         }
     }
     /// Has it no element?
@@ -49,18 +141,51 @@ impl IndexSet {
     pub fn is_plain(&self) -> bool {
         matches!(self, IndexSet::Range { lo: 1, .. })
     }
-    /// First integer element; 0 for labels, whose element value is their position.
+    /// First integer element; 0 for labels and listed sets, whose element value is their position.
     pub fn lo(&self) -> i64 {
         match self {
             IndexSet::Range { lo, .. } => *lo,
-            IndexSet::Labels(_) => 0,
+            IndexSet::Labels(_) | IndexSet::Listed(_) => 0,
         }
     }
-    /// The element at a position as the user writes it.
+    /// What the components of an element are drawn from; itself, if its elements are no tuples and not listed.
+    pub fn parts(&self) -> &[IndexSet] {
+        match self {
+            IndexSet::Listed(l) => &l.parts,
+            s => std::slice::from_ref(s),
+        }
+    }
+    /// How many indices one element takes as a subscript.
+    pub fn arity(&self) -> usize {
+        self.parts().len()
+    }
+    /// The place of the element with these component positions (counted in [`IndexSet::parts`]).
+    pub fn find(&self, key: &[u32]) -> Option<usize> {
+        match self {
+            IndexSet::Listed(l) => l.find(key),
+            s => key.first().map(|k| *k as usize).filter(|k| *k < s.len()),
+        }
+    }
+    /// The position of an integer in a range, or of a label among labels.
+    pub fn position_of(&self, element: &str) -> Option<u32> {
+        match self {
+            IndexSet::Range { lo, len } => {
+                let k = element.parse::<i64>().ok()?.checked_sub(*lo)?;
+                u32::try_from(k).ok().filter(|k| (*k as usize) < *len)
+            }
+            IndexSet::Labels(l) => l.labels.iter().position(|x| x == element).map(|k| k as u32),
+            IndexSet::Listed(_) => None,
+        }
+    }
+    /// The element at a position as the user writes it; components of a tuple with commas between.
     pub fn element(&self, position: usize) -> String {
         match self {
             IndexSet::Range { lo, .. } => (lo + position as i64).to_string(),
             IndexSet::Labels(l) => l.labels.get(position).cloned().unwrap_or_default(),
+            IndexSet::Listed(l) => {
+                let parts: Vec<String> = (0..l.parts.len()).map(|k| l.component(position, k)).collect();
+                parts.join(", ")
+            }
         }
     }
     /// The set as the user would write it: its name, or `1..n`.
@@ -68,6 +193,7 @@ impl IndexSet {
         match self {
             IndexSet::Range { lo, len } => format!("{lo}..{}", lo + *len as i64 - 1),
             IndexSet::Labels(l) => l.name.clone(),
+            IndexSet::Listed(l) => l.name.clone(),
         }
     }
 }
@@ -78,6 +204,7 @@ impl PartialEq for IndexSet {
         match (self, other) {
             (IndexSet::Range { lo: a, len: n }, IndexSet::Range { lo: b, len: m }) => n == m && (a == b || *n == 0),
             (IndexSet::Labels(a), IndexSet::Labels(b)) => Arc::ptr_eq(a, b) || a == b,
+            (IndexSet::Listed(a), IndexSet::Listed(b)) => Arc::ptr_eq(a, b) || a == b,
             _ => false,
         }
     }

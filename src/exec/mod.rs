@@ -2,6 +2,7 @@
 //!
 //! Invariant: sees IR and values only, never syntax; opens no file, reads no clock.
 
+mod domains;
 mod loops;
 mod plan;
 mod tune;
@@ -124,6 +125,8 @@ pub struct Machine {
     stale: bool,
     /// Evaluations so far.
     pub evaluations: u64,
+    /// Tuples of indices looked at so far to find the instances of filtered domains.
+    pub inspected: usize,
     /// How far the linear systems solved so far can be trusted, by node.
     pub trust: BTreeMap<NodeId, Trust>,
     /// What each step keeps between evaluations.
@@ -159,6 +162,7 @@ impl Machine {
             by_input,
             stale: true,
             evaluations: 0,
+            inspected: 0,
             trust: BTreeMap::new(),
             scratch: vec![],
         }
@@ -478,14 +482,28 @@ impl Machine {
                 self.scratch[k] = scratch;
                 r?;
             }
-            Step::BindDomain { domain, filter } => {
-                let cx = loops::Ctx {
-                    plan,
-                    slots: &self.slots,
-                    domains: &self.domains,
-                };
-                let flags = loops::filter(&cx, filter)?;
-                self.bind_filtered(plan, domain.index(), &flags);
+            Step::BindDomain {
+                domain,
+                search,
+                filters,
+            } => {
+                if search.narrows() {
+                    self.bind_searched(plan, *domain, search)?;
+                }
+                for filter in filters {
+                    let cx = loops::Ctx {
+                        plan,
+                        slots: &self.slots,
+                        domains: &self.domains,
+                    };
+                    let flags = loops::filter(&cx, filter)?;
+                    if search.narrows() {
+                        self.keep_flagged(plan, *domain, &flags);
+                    } else {
+                        self.inspected += flags.len();
+                        self.bind_filtered(plan, domain.index(), &flags);
+                    }
+                }
             }
         }
         Ok(())
@@ -524,14 +542,6 @@ impl Machine {
             starts: Some(starts),
             columns: Some(columns),
         };
-        // Children of a filtered domain have as many parents as it has instances.
-        for c in d + 1..plan.domains.len() {
-            if let Some(p) = plan.domains[c].parent
-                && !plan.domains[c].filtered
-            {
-                let own: usize = plan.domains[c].lens.iter().product();
-                self.domains[c].total = self.domains[p.index()].total.saturating_mul(own);
-            }
-        }
+        self.follow(plan, d);
     }
 }

@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::domains::{self, Search};
 use super::tune::{self, Fused};
-use crate::base::value::IndexSet;
 use crate::ir::atom::{Eval, Reduce};
 use crate::ir::{AtomKind, AtomRef, DomainId, Index, IndexId, InputId, InputKind, Ir, Node, NodeId, Pos};
 
@@ -175,7 +175,13 @@ pub enum Step {
     /// A loop.
     Loop(Box<Loop>),
     /// Evaluates a domain's filter and rebuilds its instances.
-    BindDomain { domain: DomainId, filter: Box<Loop> },
+    BindDomain {
+        domain: DomainId,
+        /// What narrows its indices.
+        search: Search,
+        /// What is left to evaluate, one condition after the other, for the tuples that are left.
+        filters: Vec<Loop>,
+    },
 }
 
 /// A step with what it depends on.
@@ -278,6 +284,8 @@ struct Compiler<'a> {
     slots: HashMap<NodeId, SlotId>,
     shapes: Vec<Vec<usize>>,
     dynamic: Vec<bool>,
+    /// How filtered domains are searched.
+    searches: HashMap<DomainId, Search>,
     /// Root domains whose filters have been planned.
     bound: Vec<bool>,
     plan_steps: Vec<Planned>,
@@ -316,6 +324,8 @@ enum Terminal {
     Keep {
         domain: DomainId,
         body: NodeId,
+        /// Is every tuple looked at?
+        all: bool,
     },
 }
 
@@ -345,6 +355,7 @@ impl<'a> Compiler<'a> {
             slots: HashMap::new(),
             shapes: vec![],
             dynamic: vec![],
+            searches: HashMap::new(),
             bound: vec![false; ir.domain_count()],
             plan_steps: vec![],
             tuned,
@@ -609,30 +620,32 @@ impl<'a> Compiler<'a> {
             return;
         }
         let Some(filter) = self.ir.domain(d).filter else { return };
-        let chain = self.ir.chain(d);
-        let mut builder = LoopBuilder {
-            c: self,
-            levels: vec![],
-        };
-        let top = chain[0];
-        builder.level(
-            top,
-            None,
-            vec![Terminal::Keep {
-                domain: d,
-                body: filter,
-            }],
-        );
-        let levels = builder.levels;
-        let cost = levels.iter().map(|l| l.code.len()).sum();
+        let top = self.ir.chain(d)[0];
+        let ir = self.ir;
+        let (search, left) = domains::search(ir, d, filter, &mut |n| self.slot(n));
+        let all = !search.narrows();
+        let bodies = if all { vec![filter] } else { left };
+        self.searches.insert(d, search.clone());
+        let mut filters = vec![];
+        for body in bodies {
+            let mut builder = LoopBuilder {
+                c: self,
+                levels: vec![],
+            };
+            builder.level(top, None, vec![Terminal::Keep { domain: d, body, all }]);
+            let levels = builder.levels;
+            let cost = levels.iter().map(|l| l.code.len()).sum();
+            filters.push(Loop {
+                levels,
+                outs: vec![],
+                cost,
+            });
+        }
         self.plan_steps.push(Planned {
             step: Step::BindDomain {
                 domain: d,
-                filter: Box::new(Loop {
-                    levels,
-                    outs: vec![],
-                    cost,
-                }),
+                search,
+                filters,
             },
             dynamic: false,
             node: filter,
@@ -785,6 +798,18 @@ impl<'a> Compiler<'a> {
         Loop { levels, outs, cost }
     }
 
+    /// Instances of a domain in one of its parent's, roughly: a slice through a column of data is taken to be short.
+    fn expected(&self, d: DomainId) -> usize {
+        const SLICE: usize = 16;
+        let search = self.searches.get(&d);
+        let lens = self.ir.domain_shape(d);
+        let one = |(dim, n): (usize, &usize)| match search {
+            Some(s) if s.by_column(dim) => (*n).min(SLICE),
+            _ => *n,
+        };
+        lens.iter().enumerate().map(one).fold(1, usize::saturating_mul)
+    }
+
     /// Lane instructions per instance of a level, children included.
     fn cost(&self, levels: &[Level], at: usize) -> usize {
         levels[at]
@@ -792,7 +817,7 @@ impl<'a> Compiler<'a> {
             .iter()
             .map(|i| match i {
                 Instr::Child { level, .. } => {
-                    let n: usize = self.ir.domain_shape(levels[*level].domain).iter().product();
+                    let n = self.expected(levels[*level].domain);
                     n.saturating_mul(self.cost(levels, *level))
                 }
                 _ => 1,
@@ -826,7 +851,7 @@ impl LoopBuilder<'_, '_> {
         let level = self.levels.len();
         let unfiltered = terminals
             .iter()
-            .any(|t| matches!(t, Terminal::Keep { domain: d, .. } if *d == domain));
+            .any(|t| matches!(t, Terminal::Keep { domain: d, all: true, .. } if *d == domain));
         self.levels.push(Level {
             domain,
             unfiltered,
@@ -1076,10 +1101,7 @@ impl LoopBuilder<'_, '_> {
             Node::Index(i) => {
                 self.need_index(level, *i);
                 let dst = e.fresh(n);
-                let lo = match &ir.index(*i).set {
-                    IndexSet::Range { lo, .. } => *lo,
-                    IndexSet::Labels(_) => 0,
-                };
+                let lo = ir.index(*i).set.lo();
                 self.levels[level].code.push(Instr::IndexValue { dst, index: *i, lo });
                 dst
             }

@@ -61,14 +61,14 @@ pub fn unknown_format(name: &str) -> Diagnostic {
         Code::UnknownFormat,
         format!("the ending of `{name}` names no format that can be read"),
     )
-    .help("`read` takes `.csv` (also `.tsv`, `.txt`) and `.mtx` files, each also as `.gz`")
+    .help("`read` takes `.csv` (also `.tsv`, `.txt`), `.mtx`, `.npy`, `.npz`, `.json` and `.svm` files, each also as `.gz`")
 }
 
 /// R0604: columns of a file that has none.
 pub fn no_columns(file: &str) -> Diagnostic {
     Diagnostic::new(
         Code::NoSuchColumn,
-        format!("`{file}` is a Matrix Market file, which has no named columns"),
+        format!("`{file}` is no table, so it has no named columns"),
     )
     .help("leave `column:` and `columns:` away")
 }
@@ -223,4 +223,59 @@ pub fn market_truncated(file: &str, found: u128, promised: u128) -> Diagnostic {
         format!("`{file}` ends after {found} of the {promised} entries that its size line promises"),
     )
     .help("the file seems to be truncated: fetch it again")
+}
+
+/// R0608: a fault of a NumPy file.
+pub fn numpy(file: &str, what: impl std::fmt::Display) -> Diagnostic {
+    Diagnostic::new(Code::BadArrayFile, format!("`{file}`: {what}"))
+}
+
+/// R0604: an array that an archive does not hold.
+pub fn no_such_array(file: &str, wanted: &str, names: &[String]) -> Diagnostic {
+    let d = Diagnostic::new(
+        Code::NoSuchColumn,
+        format!("`{file}` holds no array `{}`", excerpt(wanted)),
+    )
+    .note(format!("it holds {}", name_list(names)));
+    match did_you_mean(wanted, names.iter().map(String::as_str)) {
+        Some(near) => d.help(format!("did you mean `{near}`?")),
+        None => d,
+    }
+}
+
+/// R0604: an array's name for a file that holds one array.
+pub fn no_arrays(file: &str) -> Diagnostic {
+    Diagnostic::new(Code::NoSuchColumn, format!("`{file}` holds no named arrays"))
+        .help("`array:` names an array of a `.npz` archive; a column of a table is `column: …`")
+}
+
+/// R0603: a number that is not finite, at a place of a file without lines.
+pub fn not_finite(file: &str, place: &str, v: f64) -> Diagnostic {
+    Diagnostic::new(
+        Code::BadNumberInFile,
+        format!("`{file}`, {place}: `{v}` is not a finite number"),
+    )
+}
+
+/// R0609: a fault of a JSON file.
+pub fn json(file: &str, what: impl std::fmt::Display) -> Diagnostic {
+    Diagnostic::new(Code::BadJson, format!("`{file}`: {what}"))
+}
+
+/// R0304: a key of a JSON file that the set lacks.
+pub fn json_label<'a>(
+    file: &str,
+    place: &str,
+    label: &str,
+    set: &str,
+    labels: impl IntoIterator<Item = &'a str>,
+) -> Diagnostic {
+    let d = Diagnostic::new(
+        Code::UnknownLabel,
+        format!("`{file}`, `{place}`: `{}` is not an element of `{set}`", excerpt(label)),
+    );
+    match did_you_mean(label, labels) {
+        Some(near) => d.help(format!("did you mean `{near}`?")),
+        None => d,
+    }
 }

@@ -20,24 +20,21 @@ impl<'a> Positions<'a> {
     fn new(set: &'a IndexSet) -> Self {
         let by_label = match set {
             IndexSet::Labels(l) => l.labels.iter().enumerate().map(|(k, s)| (s.as_str(), k)).collect(),
-            IndexSet::Range { .. } => HashMap::new(),
+            IndexSet::Range { .. } | IndexSet::Listed(_) => HashMap::new(),
         };
         Positions { set, by_label }
     }
     fn get(&self, label: &str) -> Option<usize> {
         match self.set {
             IndexSet::Labels(_) => self.by_label.get(label).copied(),
-            IndexSet::Range { lo, len } => {
-                let k = usize::try_from(label.parse::<i64>().ok()?.checked_sub(*lo)?).ok()?;
-                (k < *len).then_some(k)
-            }
+            set => set.position_of(label).map(|k| k as usize),
         }
     }
     fn find(&self, file: &str, line: usize, label: &str) -> Result<usize, Diagnostic> {
         self.get(label).ok_or_else(|| {
             let labels: &[String] = match self.set {
                 IndexSet::Labels(l) => &l.labels,
-                IndexSet::Range { .. } => &[],
+                IndexSet::Range { .. } | IndexSet::Listed(_) => &[],
             };
             let names = labels.iter().map(String::as_str);
             errors::unknown_label(file, line, label, &self.set.describe(), names)
@@ -64,8 +61,25 @@ impl<'a> Entries<'a> {
             lines: vec![0; cells as usize],
         })
     }
+    /// Puts an entry at the positions of its labels, one for each component of the sets' elements.
     fn put(&mut self, at: &[usize], line: usize, v: f64) -> Result<(), Diagnostic> {
-        let k = at.iter().zip(self.sets).fold(0, |k, (&p, s)| k * s.len() + p);
+        let (mut k, mut rest) = (0, at);
+        for s in self.sets {
+            let (own, more) = rest.split_at(s.arity().min(rest.len()));
+            rest = more;
+            let key: Vec<u32> = own.iter().map(|p| *p as u32).collect();
+            let Some(p) = s.find(&key) else {
+                let label: Vec<String> = own.iter().zip(s.parts()).map(|(p, part)| part.element(*p)).collect();
+                return Err(errors::unknown_label(
+                    self.file,
+                    line,
+                    &format!("({})", label.join(", ")),
+                    &s.describe(),
+                    [],
+                ));
+            };
+            k = k * s.len() + p;
+        }
         if self.lines[k] != 0 {
             let label = format!("the entry of {}", self.label(k));
             return Err(errors::duplicate_label(self.file, line, &label, self.lines[k] as usize));
@@ -118,11 +132,14 @@ pub fn read_labelled(
     column: Option<&str>,
     default: Option<f64>,
 ) -> Result<Vec<f64>, Diagnostic> {
-    let positions: Vec<Positions> = sets.iter().map(Positions::new).collect();
+    let parts: Vec<&IndexSet> = sets.iter().flat_map(IndexSet::parts).collect();
+    let positions: Vec<Positions> = parts.iter().map(|s| Positions::new(s)).collect();
     let mut rows = Rows::new(input)?;
     let mut entries = Entries::new(input, sets)?;
     let head = rows.header()?;
-    let rank = sets.len();
+    let rank = parts.len();
+    // A table of tuples has no field for combinations that do not exist.
+    let tuples = sets.len() < rank;
     if rank == 0 {
         return Err(errors::wrong_rank(input.name, "a labelled table", 0));
     }
@@ -131,7 +148,7 @@ pub fn read_labelled(
     if let Some(column) = column {
         let value = find_column(input.name, &head, column)?;
         let mut keys: Vec<usize> = Vec::new();
-        for s in sets {
+        for s in &parts {
             if let Some(k) = head.iter().position(|n| *n == s.describe()) {
                 keys.push(k);
             }
@@ -154,7 +171,7 @@ pub fn read_labelled(
     let wide = rank == 2 && head.len() >= 2 && !(head.len() == 3 && looks_long(input, &positions)?);
     if wide {
         if !head[1..].iter().any(|h| is_label(1, h)) && head[1..].iter().any(|h| is_label(0, h)) {
-            let (a, b) = (sets[0].describe(), sets[1].describe());
+            let (a, b) = (parts[0].describe(), parts[1].describe());
             return Err(errors::unknown_label(input.name, rows.line(), &head[1], &b, [])
                 .note(format!(
                     "its header holds elements of `{a}`, so the table stands the other way round"
@@ -171,20 +188,20 @@ pub fn read_labelled(
             }
             columns.push(p);
         }
-        let mut seen = vec![false; sets[0].len()];
+        let mut seen = vec![false; parts[0].len()];
         while let Some(row) = rows.next()? {
             let i = positions[0].find(input.name, row.line, row.field(0))?;
             seen[i] = true;
             for (k, &j) in columns.iter().enumerate() {
                 // An empty field of a sparse table is an absent entry.
-                if default.is_some() && row.field(k + 1).is_empty() {
+                if (default.is_some() || tuples) && row.field(k + 1).is_empty() {
                     continue;
                 }
                 let v = number(input.name, &row, k + 1, &head)?;
                 entries.put(&[i, j], row.line, v)?;
             }
         }
-        if default.is_none() {
+        if default.is_none() && !tuples {
             let absent = |d: usize, has: &dyn Fn(usize) -> bool| -> Vec<String> {
                 let out = (0..sets[d].len()).filter(|&p| !has(p));
                 out.map(|p| sets[d].element(p)).collect()

@@ -1,11 +1,15 @@
-//! Bytes of data files to values: CSV tables and Matrix Market.
+//! Bytes of data files to values and back: tables, Matrix Market, NumPy, LIBSVM, JSON.
 //!
 //! Invariant: opens no file and prints nothing (`session::files` does the first); whatever the bytes are, the answer is
 //! a value or one diagnostic that names the file and the line, and nothing larger than the input's budget is allocated.
 
 pub mod errors;
+pub mod json;
 pub mod labelled;
+pub mod libsvm;
 pub mod matrix;
+pub mod numpy;
+pub mod save;
 pub mod table;
 
 use crate::base::value::{IndexSet, Tensor};
@@ -52,6 +56,14 @@ pub enum Format {
     Csv,
     /// Matrix Market exchange format.
     MatrixMarket,
+    /// One NumPy array.
+    Npy,
+    /// An archive of NumPy arrays.
+    Npz,
+    /// JSON.
+    Json,
+    /// LIBSVM's sparse rows.
+    Libsvm,
 }
 
 impl Format {
@@ -67,11 +79,15 @@ impl Format {
         match ending {
             Some("csv" | "tsv" | "txt") => Ok(Format::Csv),
             Some("mtx" | "mm") => Ok(Format::MatrixMarket),
-            Some(e @ ("npy" | "npz" | "parquet" | "json" | "svm" | "libsvm")) => Err(Diagnostic::new(
+            Some("npy") => Ok(Format::Npy),
+            Some("npz") => Ok(Format::Npz),
+            Some("json") => Ok(Format::Json),
+            Some("svm" | "libsvm") => Ok(Format::Libsvm),
+            Some("parquet") => Err(Diagnostic::new(
                 Code::NotBuiltYet,
-                format!("`{name}`: reading `.{e}` files is not built yet"),
+                format!("`{name}`: reading Parquet files is not built yet"),
             )
-            .help("`read` takes `.csv` and `.mtx` files today, each also as `.gz`")),
+            .help("save the table as `.csv`, or its columns as `.npy`")),
             _ => Err(errors::unknown_format(name)),
         }
     }
@@ -84,31 +100,82 @@ pub struct Request {
     pub column: Option<String>,
     /// `columns: all except "y"`.
     pub columns: Option<Columns>,
+    /// `array: "w"`, of an archive.
+    pub array: Option<String>,
 }
 
 /// Reads an array of `sets.len()` dimensions: `sets[d]` is the set of dimension `d` where it is known, `None` where the
 /// data bind its size. A dimension over labels is matched by label (every dimension must be known then); otherwise
 /// entries go by position, and the caller compares sizes. What is sparse in the file stays sparse.
 pub fn read(input: &Input, request: &Request, sets: &[Option<IndexSet>]) -> Result<Tensor, Diagnostic> {
-    let labelled = sets.iter().flatten().any(|s| matches!(s, IndexSet::Labels(_)));
-    match Format::of(input.name)? {
+    let format = Format::of(input.name)?;
+    if request.array.is_some() && format != Format::Npz {
+        return Err(errors::no_arrays(input.name));
+    }
+    if !matches!(format, Format::Csv | Format::Json) && (request.column.is_some() || request.columns.is_some()) {
+        return Err(errors::no_columns(input.name));
+    }
+    match format {
         Format::MatrixMarket => {
-            if request.column.is_some() || request.columns.is_some() {
-                return Err(errors::no_columns(input.name));
-            }
             let t = read_matrix_market(input)?;
-            let mut t = matrix::with_rank(input, t, sets.len())?;
-            // Positions are the order of a label set's elements; a file without labels can only mean those.
-            for (have, want) in t.dims.iter_mut().zip(sets) {
-                if let Some(want) = want
-                    && want.len() == have.len()
-                {
-                    *have = want.clone();
-                }
-            }
-            Ok(t)
+            Ok(by_position(matrix::with_rank(input, t, sets.len())?, sets))
         }
-        Format::Csv if labelled => {
+        Format::Npy => of_shape(input, numpy::read_npy(input)?, sets),
+        Format::Npz => of_shape(input, numpy::read_npz(input, request.array.as_deref())?, sets),
+        Format::Libsvm => {
+            let cols = sets.get(1).and_then(|s| s.as_ref()).map(IndexSet::len);
+            Ok(by_position(libsvm::of_rank(input, sets.len(), cols)?, sets))
+        }
+        Format::Json => json::read_json(input, request, sets),
+        Format::Csv => read_table(input, request, sets),
+    }
+}
+
+/// Positions are the order of a set's elements; a file without labels can only mean those.
+fn by_position(mut t: Tensor, sets: &[Option<IndexSet>]) -> Tensor {
+    for (have, want) in t.dims.iter_mut().zip(sets) {
+        if let Some(want) = want
+            && want.len() == have.len()
+        {
+            *have = want.clone();
+        }
+    }
+    t
+}
+
+/// An array of the wanted number of dimensions; an n×1 or 1×n one is a vector too, and a single number a scalar.
+fn of_shape(input: &Input, t: Tensor, sets: &[Option<IndexSet>]) -> Result<Tensor, Diagnostic> {
+    let shape = t.shape();
+    let t = match (sets.len(), shape.as_slice()) {
+        (r, s) if r == s.len() => t,
+        (1, [n, 1] | [1, n]) => {
+            let n = *n;
+            Tensor {
+                dims: vec![IndexSet::upto(n)],
+                storage: crate::base::value::Storage::Dense(t.to_dense()),
+            }
+        }
+        (0, _) if t.len() == 1 => Tensor::scalar(t.to_dense()[0]),
+        (rank, s) => {
+            let lens: Vec<String> = s.iter().map(usize::to_string).collect();
+            let found = match s.len() {
+                0 => "a number".to_string(),
+                _ => format!("an array of {}", lens.join(" by ")),
+            };
+            return Err(errors::wrong_rank(input.name, &found, rank));
+        }
+    };
+    Ok(by_position(t, sets))
+}
+
+/// As [`read`], for tables.
+pub(crate) fn read_table(input: &Input, request: &Request, sets: &[Option<IndexSet>]) -> Result<Tensor, Diagnostic> {
+    let labelled = sets
+        .iter()
+        .flatten()
+        .any(|s| matches!(s, IndexSet::Labels(_) | IndexSet::Listed(_)));
+    match labelled {
+        true => {
             let known: Option<Vec<IndexSet>> = sets.iter().cloned().collect();
             let Some(known) = known else {
                 return Err(errors::unbound_beside_labels(input.name));
@@ -119,7 +186,7 @@ pub fn read(input: &Input, request: &Request, sets: &[Option<IndexSet>]) -> Resu
                 storage: crate::base::value::Storage::Dense(data),
             })
         }
-        Format::Csv => {
+        false => {
             if let Some(column) = &request.column {
                 let v = read_column(input, column)?;
                 return match sets.len() {

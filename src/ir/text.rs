@@ -24,7 +24,7 @@ use super::atom::{AtomKind, AtomRef};
 use super::build::Ir;
 use super::facts::Sign;
 use super::node::{DomainId, IndexId, Input, InputId, InputKind, Node, NodeId, Pos};
-use crate::base::value::{IndexSet, LabelSet, Storage, Tensor};
+use crate::base::value::{IndexSet, LabelSet, ListedSet, Storage, Tensor};
 
 /// Inline expressions deeper than this are broken by a name.
 const DEEPEST: usize = 24;
@@ -439,6 +439,16 @@ fn set(s: &IndexSet) -> String {
             let labels: Vec<String> = l.labels.iter().map(|e| format!("{e:?}")).collect();
             format!("{}{{{}}}", l.name, labels.join(", "))
         }
+        IndexSet::Listed(l) => {
+            let parts: Vec<String> = l.parts.iter().map(set).collect();
+            let tuples: Vec<String> = (0..l.len())
+                .map(|k| {
+                    let key: Vec<String> = l.columns.iter().map(|c| c[k].to_string()).collect();
+                    format!("({})", key.join(", "))
+                })
+                .collect();
+            format!("tuples {:?} [{}] {{{}}}", l.name, parts.join(", "), tuples.join(", "))
+        }
     }
 }
 
@@ -726,6 +736,9 @@ impl Parser<'_> {
     }
 
     fn set(&mut self) -> Parsed<IndexSet> {
+        if self.word("tuples") && matches!(self.tokens.get(self.at + 1), Some(Token::Text(_))) {
+            return self.listed();
+        }
         if matches!(self.peek(), Some(Token::Name(_))) || self.is('{') {
             let name = if self.is('{') { String::new() } else { self.name()? };
             self.need('{')?;
@@ -754,6 +767,40 @@ impl Parser<'_> {
             lo,
             len: usize::try_from(hi - lo + 1).unwrap_or(0),
         })
+    }
+
+    /// `tuples "arcs" [1..2, 1..3] {(0, 1), (1, 2)}`: components as positions.
+    fn listed(&mut self) -> Parsed<IndexSet> {
+        let Some(Token::Text(name)) = self.tokens.get(self.at + 1).cloned() else {
+            return Err("a name expected".into());
+        };
+        self.at += 2;
+        self.need('[')?;
+        let mut parts = vec![];
+        while !self.is(']') {
+            parts.push(self.set()?);
+            self.take(',');
+        }
+        self.need(']')?;
+        self.need('{')?;
+        let mut columns = vec![vec![]; parts.len()];
+        while self.take('(') {
+            for (column, part) in columns.iter_mut().zip(&parts) {
+                let k = self.integer()?;
+                match u32::try_from(k) {
+                    Ok(p) if (p as usize) < part.len() => column.push(p),
+                    _ => return Err(format!("position {k} outside its set")),
+                }
+                self.take(',');
+            }
+            self.need(')')?;
+            self.take(',');
+        }
+        self.need('}')?;
+        match ListedSet::new(name, parts, columns) {
+            Ok(l) => Ok(IndexSet::Listed(Arc::new(l))),
+            Err(_) => Err("an element stands twice".into()),
+        }
     }
 
     /// Opens a domain below `parent`; its names stay in scope until the caller truncates them.

@@ -78,6 +78,20 @@ pub enum StmtKind {
     },
     /// `print a, b`.
     Print(Vec<Expr>),
+    /// `write s.w to "w.csv"`.
+    Write {
+        /// What is written.
+        value: Expr,
+        /// The file, a text.
+        to: Expr,
+    },
+    /// `use "model.opt"`: the names that another file declares.
+    Use {
+        /// The file, relative to this one.
+        path: String,
+        /// The text.
+        at: Span,
+    },
     /// `inspect P [why]`; without a target, the unnamed problem.
     Inspect {
         /// What is looked at.
@@ -108,14 +122,16 @@ pub enum StmtKind {
     },
 }
 
-/// `set NAME [in superset] = value`.
+/// `set NAME[keys] [in superset] = value`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SetDecl {
     /// The set.
     pub name: Ident,
+    /// The indices of a family of sets: one set for each of their values.
+    pub family: Option<Binders>,
     /// The set it is declared to be part of.
     pub within: Option<Expr>,
-    /// A set literal, a range, or `read(…)`.
+    /// A set literal, a range, a product, a subset by condition, or `read(…)`.
     pub value: Expr,
 }
 
@@ -355,7 +371,7 @@ pub struct TypeExpr {
 /// `name in set`, `(a, b) in set`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Binder {
-    /// One name; several for a tuple (R0190 today).
+    /// One name; several for a tuple, where a name already bound selects and a new one binds.
     pub names: Vec<Ident>,
     /// What it ranges over.
     pub set: Expr,

@@ -3,63 +3,13 @@
 //! Invariant: JSON holds every entry at full precision (arrays nested by dimension, objects where a dimension is a set
 //! of labels, non-finite numbers as strings); views may be cut by their renderer, never here below the cut.
 
-use serde_json::{Map, Value as Json};
-
 use crate::base::value::{Elem, IndexSet, Storage, Tensor, Value};
 use crate::base::view::{Cell, Role, Run, View};
 
+pub use crate::base::json::{number_json, value as json};
+
 /// Entries beyond which a sparse matrix is described instead of shown.
 const SPARSE_SHOWN: usize = 10_000;
-
-/// A number in JSON; `"inf"`, `"-inf"`, `"nan"` if it is not finite.
-pub fn number_json(v: f64) -> Json {
-    match serde_json::Number::from_f64(v) {
-        Some(n) => Json::Number(n),
-        None => super::number::number(v).into(),
-    }
-}
-
-/// A value in JSON.
-pub fn json(value: &Value) -> Json {
-    match value {
-        Value::Text(t) => t.clone().into(),
-        Value::Set(s) => Json::Array((0..s.len()).map(|k| element_json(s, k)).collect()),
-        Value::Array { tensor, elem } => {
-            let entries = tensor.to_dense();
-            let mut at = 0;
-            nested(&tensor.dims, &entries, &mut at, *elem)
-        }
-    }
-}
-
-fn element_json(set: &IndexSet, k: usize) -> Json {
-    match set {
-        IndexSet::Range { lo, .. } => (lo + k as i64).into(),
-        IndexSet::Labels(_) => set.element(k).into(),
-    }
-}
-
-fn nested(dims: &[IndexSet], entries: &[f64], at: &mut usize, elem: Elem) -> Json {
-    match dims.split_first() {
-        None => {
-            let v = entries.get(*at).copied().unwrap_or(f64::NAN);
-            *at += 1;
-            match elem {
-                Elem::Bool => (v != 0.0).into(),
-                Elem::Int if v.abs() < 9e15 && v.fract() == 0.0 => (v as i64).into(),
-                _ => number_json(v),
-            }
-        }
-        Some((set @ IndexSet::Labels(_), rest)) => {
-            let mut map = Map::new();
-            for k in 0..set.len() {
-                map.insert(set.element(k), nested(rest, entries, at, elem));
-            }
-            Json::Object(map)
-        }
-        Some((set, rest)) => Json::Array((0..set.len()).map(|_| nested(rest, entries, at, elem)).collect()),
-    }
-}
 
 /// A value as a view.
 pub fn view(value: &Value) -> View {
@@ -68,7 +18,11 @@ pub fn view(value: &Value) -> View {
         Value::Set(set @ IndexSet::Range { .. }) => View::text(set.describe()),
         Value::Set(set) => {
             let n = set.len();
-            let mut names: Vec<String> = (0..n.min(12)).map(|k| set.element(k)).collect();
+            let name = |k: usize| match set.arity() {
+                1 => set.element(k),
+                _ => format!("({})", set.element(k)),
+            };
+            let mut names: Vec<String> = (0..n.min(12)).map(name).collect();
             if n > 12 {
                 names.push("…".into());
             }

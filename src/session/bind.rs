@@ -4,42 +4,18 @@
 
 use std::sync::Arc;
 
-use crate::base::value::{Elem, IndexSet, LabelSet, Storage, Tensor, Value};
+use crate::base::value::{Elem, IndexSet, Storage, Tensor, Value};
 use crate::base::{Code, Diagnostic, Span};
 use crate::io;
 use crate::ir::facts::Sign;
 use crate::lang::lower::{self, ParamValue};
-use crate::lang::syntax::{Arg, Check, CompareOp, Expr, ExprKind, ParamDecl, SetDecl, TypeExpr, show};
+use crate::lang::syntax::{Arg, Check, CompareOp, Expr, ExprKind, ParamDecl, TypeExpr, show};
 
 use super::{Def, Session};
 
 type Bound<T> = Result<T, Box<Diagnostic>>;
 
 impl Session {
-    /// `set NAME = …`.
-    pub(super) fn bind_set(&mut self, d: &SetDecl) -> Bound<()> {
-        let set = match &d.value.kind {
-            ExprKind::Call { callee, args } if callee.as_name() == Some("read") => {
-                let (file, request, span) = self.read_request(args, d.value.span)?;
-                let bytes = self.load(&file, span)?;
-                let input = io::Input {
-                    name: &file,
-                    bytes: &bytes,
-                    budget: self.settings.memory,
-                };
-                let labels = io::read_labels(&input, request.column.as_deref()).map_err(|e| placed(e, span))?;
-                IndexSet::Labels(Arc::new(LabelSet {
-                    name: d.name.text.clone(),
-                    labels,
-                }))
-            }
-            ExprKind::Set(items) => lower::lower_set(self, items, d.value.span, &d.name.text)?,
-            _ => lower::lower_dimension(self, &d.value)?.0,
-        };
-        self.define(&d.name.text, Def::Set(set));
-        Ok(())
-    }
-
     /// `param NAME: TYPE checks = …`; a value given on the command line replaces the one written.
     pub(super) fn bind_param(&mut self, d: &ParamDecl) -> Bound<()> {
         if d.ty
@@ -386,7 +362,7 @@ impl Session {
     }
 
     /// File and selection of `read("file", column: …, columns: …)`.
-    fn read_request(&self, args: &[Arg], span: Span) -> Bound<(String, io::Request, Span)> {
+    pub(super) fn read_request(&self, args: &[Arg], span: Span) -> Bound<(String, io::Request, Span)> {
         let mut file = None;
         let mut request = io::Request::default();
         for a in args {
@@ -407,6 +383,7 @@ impl Session {
                     }
                 },
                 Some("column") => request.column = text(&a.value),
+                Some("array") => request.array = text(&a.value),
                 Some("columns") => {
                     request.columns = Some(match &a.value.kind {
                         ExprKind::AllExcept(names) => {
@@ -428,7 +405,7 @@ impl Session {
                     return Err(
                         Diagnostic::new(Code::UnknownArgument, format!("`read` has no argument `{other}`"))
                             .at(a.value.span, "here")
-                            .help("it takes `column:` and `columns:`")
+                            .help("it takes `column:`, `columns:` and `array:`")
                             .into(),
                     );
                 }

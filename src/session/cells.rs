@@ -13,6 +13,7 @@ use crate::lang::parse::parse;
 use crate::lang::syntax::{Program, Stmt, StmtKind};
 
 use super::graph::called;
+use super::uses::{Bring, is_used};
 use super::{Event, Session, reads};
 
 /// How a cell ended.
@@ -82,6 +83,10 @@ impl Session {
     pub fn check(&mut self, name: &str, text: &str) -> (SourceId, Program, Diagnostics) {
         let id = self.sources.add(name, text);
         let (program, mut found) = parse(id, text);
+        if let Err(more) = self.bring(&program, Bring::Check, &mut |_| {}) {
+            found.extend(more);
+            return (id, program, found);
+        }
         let (checked, more) = check::check(&program, &self.checker, &self.catalogue);
         found.extend(more);
         // Nothing would run of a text that does not check, so it declares nothing either.
@@ -101,7 +106,23 @@ impl Session {
         sink: &mut dyn FnMut(Event),
     ) -> Option<Entered> {
         let id = self.sources.add(name, text);
-        let (program, mut found) = parse(id, text);
+        let (program, found) = parse(id, text);
+        if let Err(more) = self.bring(&program, Bring::Run, sink) {
+            found.into_iter().chain(more).for_each(|d| self.tell(d, sink));
+            return None;
+        }
+        self.enter_program(cell, id, program, found, sink)
+    }
+
+    /// As [`Session::enter`], for a text that was read already.
+    pub(super) fn enter_program(
+        &mut self,
+        cell: Rc<str>,
+        id: SourceId,
+        program: Program,
+        mut found: Diagnostics,
+        sink: &mut dyn FnMut(Event),
+    ) -> Option<Entered> {
         let declares = declared(&program.statements);
         let kept = results(&program.statements);
         let mut gone: BTreeSet<String> = self.graph.owned(&cell).into_iter().collect();
@@ -136,7 +157,8 @@ impl Session {
         found.extend(more);
         let wrong = found.iter().any(Diagnostic::is_error);
         found.into_iter().for_each(|d| self.tell(d, sink));
-        if wrong || !self.settings_fit(&program, sink) {
+        // Settings are for the whole program, of which a used file is a part.
+        if wrong || !is_used(&cell) && !self.settings_fit(&program, sink) {
             return None;
         }
         // From here on the cell is this text.

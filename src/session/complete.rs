@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::base::SourceId;
-use crate::lang::check::{self, Env, ProblemInfo, Ty, What};
+use crate::lang::check::{self, Dim, Env, ProblemInfo, Ty, What};
 use crate::lang::parse::{Whereabouts, parse, whereabouts};
 use crate::lang::syntax::{Stmt, StmtKind, show_type};
 use crate::solve::errors::describe;
@@ -363,6 +363,13 @@ fn local(s: &Stmt) -> Option<CompletionItem> {
 pub(super) fn described(what: &What) -> (&'static str, String) {
     match what {
         What::Set { dim, .. } => ("set", dim.describe()),
+        What::Family { keys, parts } => {
+            let list = |d: &[Dim]| d.iter().map(|k| k.describe()).collect::<Vec<_>>();
+            (
+                "family of sets",
+                format!("[{}] in {}", list(keys).join(", "), list(parts).join(" * ")),
+            )
+        }
         What::Size => ("size", "Int".into()),
         What::Param(t) | What::Formal(t) => ("param", t.describe()),
         What::Let(t, _) => ("let", t.describe()),

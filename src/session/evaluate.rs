@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::base::value::{Tensor, Value};
-use crate::base::{Code, Diagnostic};
+use crate::base::{Code, Diagnostic, Span};
 use crate::exec::{Fault, Machine, Plan};
 use crate::ir::{InputId, Ir, NodeId};
 use crate::lang::lower::{self, Evaluable};
@@ -98,7 +98,12 @@ impl Session {
 
     /// A fault as a diagnostic at the expression it came from.
     pub(super) fn fault(&self, ir: &Ir, f: &Fault, e: &Expr) -> Box<Diagnostic> {
-        let span = f.node.and_then(|n| ir.origins(n).first().copied()).unwrap_or(e.span);
+        self.fault_at(ir, f, Some(e.span))
+    }
+
+    /// As [`Session::fault`], at a place that the caller may have to add.
+    pub(super) fn fault_at(&self, ir: &Ir, f: &Fault, at: Option<Span>) -> Box<Diagnostic> {
+        let span = f.node.and_then(|n| ir.origins(n).first().copied()).or(at);
         let code = if f.what.contains("memory") {
             Code::TooLarge
         } else if f.what.contains("leaves its array") {
@@ -106,10 +111,16 @@ impl Session {
         } else {
             Code::NotFinite
         };
-        let mut d = Diagnostic::new(code, f.what.clone()).at(span, "while this was evaluated");
+        let mut d = Diagnostic::new(code, f.what.clone());
+        if let Some(span) = span {
+            d = d.at(span, "while this was evaluated");
+        }
         if !f.at.is_empty() {
             let at: Vec<String> = f.at.iter().map(|(i, v)| format!("{i} = {v}")).collect();
             d = d.note(format!("at {}", at.join(", ")));
+        }
+        if code == Code::IndexOutOfRange {
+            d = d.help("an element that its set lacks, or an integer outside its range: range over that set, or add a condition such as `if (p, m) in arcs`");
         }
         if code == Code::TooLarge {
             d = d.help("allow more with `--memory 8GB`, or keep large arrays sparse");

@@ -1,4 +1,4 @@
-//! The one place that opens files: reads, decompresses, limits and hashes them.
+//! The one place that opens files: reads, decompresses, limits and hashes them, and writes them whole or not at all.
 //!
 //! Invariant: never holds more than the budget, whatever a file claims to be; every failure is a diagnostic (R0601,
 //! R0309) that calls the file what the program calls it.
@@ -42,6 +42,51 @@ pub fn load(folder: &Path, name: &str, budget: u64) -> Result<Loaded, Diagnostic
     }
     let bytes = if packed { unpack(&stored, name, budget)? } else { stored };
     Ok(Loaded { bytes, sha256 })
+}
+
+/// Writes a file: `name` as the program gives it, relative to `folder`; packed if it ends with `.gz`. The file is there
+/// whole or as it was before, whatever happens meanwhile. Errors: R0607.
+pub fn save(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Diagnostic> {
+    let path = folder.join(name);
+    let failed = |e: &std::io::Error| {
+        let d = Diagnostic::new(Code::CannotWrite, format!("`{name}` cannot be written: {}", reason(e)));
+        match e.kind() {
+            ErrorKind::NotFound => d.help("the folder has to exist; paths start at the program's folder"),
+            _ => d,
+        }
+    };
+    let Some(file) = path.file_name() else {
+        return Err(failed(&ErrorKind::InvalidInput.into()));
+    };
+    if path.is_dir() {
+        return Err(failed(&ErrorKind::IsADirectory.into()));
+    }
+    let mut part = std::ffi::OsString::from(".");
+    part.push(file);
+    part.push(format!(".{}.part", std::process::id()));
+    let part = path.with_file_name(part);
+    let written = (|| {
+        let mut out = File::create(&part)?;
+        if name.to_lowercase().ends_with(".gz") {
+            // No name and no time in the header: the same values give the same bytes.
+            let mut packer = flate2::GzBuilder::new().write(&mut out, flate2::Compression::default());
+            packer.write_all(bytes)?;
+            packer.finish()?;
+        } else {
+            out.write_all(bytes)?;
+        }
+        out.sync_all()?;
+        std::fs::rename(&part, &path)
+    })();
+    written.map_err(|e| {
+        let _ = std::fs::remove_file(&part);
+        failed(&e)
+    })
+}
+
+/// The file that a path leads to, however it is written; the path itself if there is none.
+pub fn identity(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// Reads a program, and its hash. Errors: R0601 (also if it is not UTF-8).

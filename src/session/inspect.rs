@@ -72,7 +72,8 @@ impl Session {
         }
         let size = |dims: &[IndexSet]| dims.iter().map(IndexSet::len).product::<usize>();
         let n: usize = p.vars.iter().map(|v| size(&v.dims)).sum();
-        let rows: usize = p.constraints.iter().map(|c| size(&c.dims)).sum();
+        let counts: Vec<usize> = (0..p.constraints.len()).map(|k| size(&self.row_sets(at, k))).collect();
+        let rows: usize = counts.iter().sum();
         facts.push(("size".into(), View::text(format!("{n} variables, {rows} constraints"))));
         let mut parts = vec![View::styled(name, Role::Strong), View::Facts(facts)];
         let text = |s: String| Cell::Text(s);
@@ -103,7 +104,8 @@ impl Session {
             let rows = p
                 .constraints
                 .iter()
-                .map(|c| {
+                .enumerate()
+                .map(|(k, c)| {
                     let s = sides(&c.sides);
                     let words: Vec<&str> = s.iter().map(|n| t.curvature(*n).word()).collect();
                     let relation = match c.sides {
@@ -113,7 +115,7 @@ impl Session {
                     };
                     vec![
                         text(c.name.clone()),
-                        Cell::Number(size(&c.dims) as f64),
+                        Cell::Number(counts[k] as f64),
                         text(words.join(relation)),
                     ]
                 })

@@ -13,9 +13,11 @@ mod graph;
 mod inspect;
 mod look;
 pub mod rendered;
+mod sets;
 pub mod show;
 mod solving;
 mod trust;
+mod uses;
 mod words;
 
 use std::cell::RefCell;
@@ -27,15 +29,15 @@ use std::sync::atomic::AtomicBool;
 
 use indexmap::IndexMap;
 
-use crate::base::value::{IndexSet, Value};
+use crate::base::value::{IndexSet, ListedSet, Value};
 use crate::base::view::View;
 pub use cells::CellEnd;
 pub use complete::{Completion, CompletionItem};
 pub use completeness::{Completeness, completeness};
 
 use crate::base::{Code, Diagnostic, Diagnostics, SourceMap, Span};
-use crate::ir::Catalogue;
 use crate::ir::atom::Trust;
+use crate::ir::{Catalogue, DomainId, InputId, Ir, NodeId};
 use crate::lang::check;
 use crate::lang::lower::{Entity, Names, ParamValue, SolutionData};
 use crate::lang::parse::parse;
@@ -76,6 +78,7 @@ pub enum Event {
 #[derive(Clone, Debug)]
 pub(crate) enum Def {
     Set(IndexSet),
+    Family { set: Arc<ListedSet>, keys: usize },
     Size(usize),
     Param { decl: Rc<ParamDecl>, value: ParamValue },
     Let(Rc<Expr>),
@@ -97,6 +100,8 @@ pub struct Session {
     cells: IndexMap<Rc<str>, cells::Cell>,
     /// Did the unnamed problem change since it was compiled?
     unnamed_changed: bool,
+    /// Files that the texts so far use, with the hashes of their texts.
+    used: BTreeMap<PathBuf, String>,
     compiled: Vec<solving::Cached>,
     /// Number of problems compiled so far: rebinding a parameter does not add to it.
     pub compilations: usize,
@@ -118,6 +123,10 @@ impl Names for Session {
     fn lookup(&self, name: &str) -> Option<Entity> {
         Some(match self.defs.get(name)? {
             Def::Set(s) => Entity::Set(s.clone()),
+            Def::Family { set, keys } => Entity::Family {
+                set: set.clone(),
+                keys: *keys,
+            },
             Def::Size(n) => Entity::Size(*n),
             Def::Param { value, .. } => Entity::Param(value.clone()),
             Def::Let(e) => Entity::Let(e.clone()),
@@ -126,6 +135,20 @@ impl Names for Session {
             Def::Solution(s) => Entity::Solution(s.clone()),
             Def::Problem(_) => return None,
         })
+    }
+
+    fn lists(
+        &self,
+        ir: &Ir,
+        params: &[(String, InputId)],
+        domain: DomainId,
+        nodes: &[NodeId],
+    ) -> Result<Vec<Vec<f64>>, Box<Diagnostic>> {
+        self.lists_now(ir, params, domain, nodes)
+    }
+
+    fn memory(&self) -> u64 {
+        self.settings.memory
     }
 }
 
@@ -145,6 +168,7 @@ impl Session {
             graph: graph::Graph::default(),
             cells: IndexMap::new(),
             unnamed_changed: false,
+            used: BTreeMap::new(),
             compiled: vec![],
             compilations: 0,
             report: Report::default(),
@@ -200,6 +224,7 @@ impl Session {
     pub(crate) fn define(&mut self, name: &str, def: Def) {
         let same = match (self.defs.get(name), &def) {
             (Some(Def::Set(a)), Def::Set(b)) => a == b,
+            (Some(Def::Family { set: a, keys: k }), Def::Family { set: b, keys: l }) => a == b && k == l,
             (Some(Def::Size(a)), Def::Size(b)) => a == b,
             (Some(Def::Text(a)), Def::Text(b)) => a == b,
             // What these mean is their declaration, which the graph compares.
@@ -307,6 +332,9 @@ impl Session {
                     });
                 }
             }
+            StmtKind::Write { value, to } => self.write(value, to).map_err(one)?,
+            // Its declarations have run already.
+            StmtKind::Use { .. } => {}
             StmtKind::Inspect { target, what } => {
                 let (subject, view) = self.inspect(target.as_ref(), *what, s.span, sink)?;
                 sink(Event::Shown(view.clone()));

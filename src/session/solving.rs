@@ -373,12 +373,8 @@ impl Session {
             })
             .collect();
         let family = |k: usize, data: &[f64]| -> Option<Value> {
-            let dims = &c.problem.constraints[k].dims;
-            match Tensor::dense(dims.clone(), data.to_vec()) {
-                Some(t) => Some(Value::tensor(t)),
-                // A filtered family has a value for each instance that there is.
-                None => Some(Value::tensor(Tensor::vector(data.to_vec()))),
-            }
+            let t = Tensor::dense(self.row_sets(at, k), data.to_vec());
+            Some(Value::tensor(t.unwrap_or_else(|| Tensor::vector(data.to_vec()))))
         };
         let duals = a
             .duals
@@ -389,7 +385,7 @@ impl Session {
         let mut reason = a.reason.clone();
         if let (Some((k, i)), false) = (a.worst, a.status.is_success()) {
             let con = &c.problem.constraints[k];
-            let at = super::instance_name(&con.dims, i);
+            let at = super::instance_name(&self.row_sets(at, k), i);
             let name = if at.is_empty() {
                 con.name.clone()
             } else {
@@ -471,8 +467,8 @@ impl Session {
             s.duals.insert(n.clone(), arc(v));
         }
         let p = &self.compiled[at].lowered.problem;
-        for (c, slack) in p.constraints.iter().zip(&a.slacks) {
-            let t = Tensor::dense(c.dims.clone(), slack.clone()).unwrap_or_else(|| Tensor::vector(slack.clone()));
+        for (k, (c, slack)) in p.constraints.iter().zip(&a.slacks).enumerate() {
+            let t = Tensor::dense(self.row_sets(at, k), slack.clone()).unwrap_or_else(|| Tensor::vector(slack.clone()));
             s.slacks.insert(c.name.clone(), Arc::new(t));
         }
         if let Some(r) = &a.reduced {

@@ -429,6 +429,94 @@ NEAR = {
     "11-polynomial": {"objective": 1e-12, "variables": 1e-4, "duals": 0.0},
 }
 
+def sparse_transport():
+    cities, dist = numbers("distance.csv", 1)
+    ports = labels("distance.csv")
+    cap = dict(zip(labels("capacity.csv"), numbers("capacity.csv", 1)[1][:, 0]))
+    need = dict(zip(labels("need.csv"), numbers("need.csv", 1)[1][:, 0]))
+    # In the order of the example's sets.
+    order = ["berlin", "paris", "lyon", "munich", "prague", "vienna", "milan", "warsaw"]
+    lanes = [(p, c) for p in ports for c in order if dist[ports.index(p), cities.index(c)] <= 900]
+    large = [p for p in ports if cap[p] >= 300]
+    spread = [k for k, (p, c) in enumerate(lanes) if p in large]
+    n = len(lanes)
+    rows, right = [], []
+    for p in ports:
+        rows.append([float(a == p) for a, _ in lanes])
+        right.append(cap[p])
+    for c in order:
+        rows.append([-float(b == c) for _, b in lanes])
+        right.append(-need[c])
+    for k in spread:
+        rows.append([float(j == k) for j in range(n)])
+        right.append(0.5 * cap[lanes[k][0]])
+    cost = np.array([0.9 * dist[ports.index(p), cities.index(c)] for p, c in lanes])
+    r, unique = vertex_lp(cost, np.array(rows), np.array(right), bounds=(0, None))
+    m = r.ineqlin.marginals
+    key = lambda k: ", ".join(lanes[k])
+    return [
+        {
+            "solve": "transport",
+            "how": "HiGHS dual simplex",
+            "objective": float(r.fun),
+            "variables": {"ship": {key(k): float(r.x[k]) for k in range(n)}},
+            "duals": {
+                "supply": dict(zip(ports, m[: len(ports)].tolist())),
+                "demand": dict(zip(order, (-m[len(ports) : len(ports) + len(order)]).tolist())),
+                "spread": {key(k): float(v) for k, v in zip(spread, m[len(ports) + len(order) :])},
+            },
+            "unique": unique,
+        }
+    ]
+
+
+def multi_period():
+    head, rows = table("links.csv")
+    links = [(a, b) for a, b, _, _ in rows]
+    price = [float(r[2]) for r in rows]
+    room = [float(r[3]) for r in rows]
+    places = ["mill", "river", "rail", "port", "town"]
+    keeping = [0.5, 2, 1, 0.8, 3]
+    made, wanted = [90, 70, 40, 20], [30, 60, 80, 40]
+    months = range(4)
+    flow = lambda k, t: 4 * k + t
+    stock = lambda i, t: 4 * len(links) + 4 * i + t - 1  # t = 1..4; stock 0 is 0
+    n = 4 * len(links) + 4 * len(places)
+    cost = np.zeros(n)
+    for k in range(len(links)):
+        cost[[flow(k, t) for t in months]] = price[k]
+    for i in range(len(places)):
+        cost[[stock(i, t + 1) for t in months]] = keeping[i]
+    equal, right = [], []
+    for i, place in enumerate(places):
+        for t in months:
+            row = np.zeros(n)
+            if t > 0:
+                row[stock(i, t)] += 1
+            row[stock(i, t + 1)] -= 1
+            for k, (a, b) in enumerate(links):
+                row[flow(k, t)] += float(b == place) - float(a == place)
+            equal.append(row)
+            right.append((wanted[t] if place == "town" else 0) - (made[t] if place == "mill" else 0))
+    bounds = [(0, room[k]) for k in range(len(links)) for _ in months] + [(0, None)] * (4 * len(places))
+    r = linprog(cost, A_eq=np.array(equal), b_eq=right, bounds=bounds, method="highs-ds")
+    x = {
+        f"{a}, {b}": [float(r.x[flow(k, t)]) for t in months] for k, (a, b) in enumerate(links)
+    }
+    return [{"solve": "plan", "how": "HiGHS dual simplex", "objective": float(r.fun), "variables": {"flow": x}}]
+
+
+def min_cost_flow():
+    supply = [10, 15, 5, 0, 0, 0, 0, 0, 0, -8, -12, -10]
+    layer = lambda i: (i - 1) // 3
+    arcs = [(i, j) for i in range(1, 13) for j in range(1, 13) if layer(j) == layer(i) + 1 and (i + j) % 4 != 0]
+    cost = np.array([1 + (7 * i + 3 * j) % 5 + i * j / 100 for i, j in arcs])
+    equal = [[float(a == i) - float(b == i) for a, b in arcs] for i in range(1, 13)]
+    r = linprog(cost, A_eq=np.array(equal), b_eq=supply, bounds=(0, 9), method="highs-ds")
+    x = {f"{i}, {j}": float(v) for (i, j), v in zip(arcs, r.x)}
+    return [{"solve": "flow", "how": "HiGHS dual simplex", "objective": float(r.fun), "variables": {"x": x}}]
+
+
 EXAMPLES = {
     "01-least-squares": least_squares,
     "02-portfolio": portfolio,
@@ -442,6 +530,9 @@ EXAMPLES = {
     "10-bounds": bounds,
     "11-polynomial": polynomial,
     "12-inscribed-ball": inscribed_ball,
+    "13-sparse-transport": sparse_transport,
+    "14-multi-period-flow": multi_period,
+    "15-min-cost-flow": min_cost_flow,
 }
 
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use ravine::base::value::{IndexSet, LabelSet, Storage};
+use ravine::base::value::{IndexSet, LabelSet, ListedSet, Storage, Tensor};
 use ravine::base::{Code, Diagnostic};
 use ravine::io::{self, Columns, Format, Input, Request};
 use ravine::session::files;
@@ -499,7 +499,8 @@ fn hostile_matrix_market() {
 fn formats_by_ending() {
     assert_eq!(Format::of("a/b.c/data.CSV.gz").expect("csv"), Format::Csv);
     assert_eq!(Format::of("x.mtx").expect("mtx"), Format::MatrixMarket);
-    expect(Format::of("x.npz"), Code::NotBuiltYet, &[".npz"]);
+    assert_eq!(Format::of("x.npz.gz").expect("npz"), Format::Npz);
+    expect(Format::of("x.parquet"), Code::NotBuiltYet, &["Parquet"]);
     expect(Format::of("x"), Code::UnknownFormat, &["`x`"]);
     expect(Format::of("x.xlsx.gz"), Code::UnknownFormat, &["x.xlsx.gz"]);
 }
@@ -566,10 +567,12 @@ fn mutated_files_never_panic_and_always_answer() {
             let y = Request {
                 column: Some("y".into()),
                 columns: None,
+                array: None,
             };
             let all = Request {
                 column: None,
                 columns: Some(Columns::All),
+                array: None,
             };
             for (request, sets) in [
                 (&y, vec![None]),
@@ -712,10 +715,12 @@ fn the_examples_data_is_read() {
     let features = Request {
         column: None,
         columns: Some(Columns::AllExcept(vec!["target".into()])),
+        array: None,
     };
     let target = Request {
         column: Some("target".into()),
         columns: None,
+        array: None,
     };
     let x = read("breast_cancer.csv.gz", &features, &[None, None]);
     assert_eq!(x.shape(), [569, 30]);
@@ -733,6 +738,217 @@ fn the_examples_data_is_read() {
     let east = Request {
         column: Some("east".into()),
         columns: None,
+        array: None,
     };
     assert_eq!(read("cities.csv", &east, &sets[1..]).to_dense()[1], 172.3);
+}
+
+/// A file of `tests/data`.
+fn stored(name: &str) -> Vec<u8> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(name);
+    std::fs::read(path).expect(name)
+}
+
+#[test]
+fn numpy_arrays_are_read_as_they_were_saved() {
+    let plain = Request::default();
+    let a = [1.5, 2.0, -3.0, 4.0, 5.0, 6.25];
+    let read = |name: &str, request: &Request, sets: &[Option<IndexSet>]| {
+        let bytes = stored(name);
+        io::read(&Input::new(name, &bytes), request, sets)
+    };
+    for name in ["fortran.npy", "big.npy"] {
+        let t = read(name, &plain, &[None, None]).expect(name);
+        assert_eq!((t.shape(), t.to_dense()), (vec![2, 3], a.to_vec()), "{name}");
+    }
+    assert_eq!(
+        read("ints.npy", &plain, &[None]).expect("ints").to_dense(),
+        [-1.0, 2.0, 300.0]
+    );
+    assert_eq!(
+        read("bools.npy", &plain, &[None]).expect("bools").to_dense(),
+        [1.0, 0.0]
+    );
+    let w = Request {
+        array: Some("w".into()),
+        ..Request::default()
+    };
+    let t = read("packed.npz", &w, &[None]).expect("packed");
+    assert_eq!(t.to_dense(), (0..500).map(f64::from).collect::<Vec<_>>());
+    for name in ["csc.npz", "csr.npz"] {
+        let t = read(name, &plain, &[None, None]).expect(name);
+        assert!(t.as_dense().is_none(), "{name} stays sparse");
+        assert_eq!(t.to_dense(), [0.0, 1.0, 0.0, 2.0, 0.0, 3.0], "{name}");
+    }
+    let plants = labels("plants", &["a", "b", "c"]);
+    let t = read("ints.npy", &plain, &[Some(plants.clone())]).expect("by position");
+    assert_eq!(t.dims, [plants]);
+    for (name, request, rank, code, words) in [
+        ("words.npy", &plain, 1, Code::BadArrayFile, "not numbers"),
+        ("nan.npy", &plain, 2, Code::BadNumberInFile, "[1, 2]"),
+        ("packed.npz", &plain, 1, Code::BadArrayFile, "array: a"),
+        ("ints.npy", &plain, 2, Code::WrongShapeOfData, "matrix"),
+        ("ints.npy", &w, 1, Code::NoSuchColumn, "no named arrays"),
+        (
+            "packed.npz",
+            &Request {
+                array: Some("v".into()),
+                ..Request::default()
+            },
+            1,
+            Code::NoSuchColumn,
+            "`w`",
+        ),
+    ] {
+        let d = read(name, request, &vec![None; rank]).expect_err(name);
+        let all = format!("{} {:?} {:?}", d.message, d.notes, d.helps);
+        assert_eq!(d.code, code, "{name}: {all}");
+        assert!(all.contains(words), "{name}: {all}");
+    }
+    // Damaged in every way, a file is an array or a diagnostic.
+    let mut dice = Dice(5);
+    for name in ["fortran.npy", "packed.npz", "csc.npz", "ints.npy"] {
+        let whole = stored(name);
+        for _ in 0..200 {
+            let bytes = dice.mutate(&whole);
+            let file = Input {
+                name,
+                bytes: &bytes,
+                budget: 1 << 20,
+            };
+            let _ = io::read(&file, &plain, &[None, None]);
+            let _ = io::read(&file, &w, &[None]);
+        }
+        for cut in [0, 5, 9, 60, whole.len() / 2, whole.len() - 1] {
+            let d = io::read(&Input::new(name, &whole[..cut]), &w, &[None]);
+            assert!(name.ends_with("npy") || d.is_err(), "{name} cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn libsvm_rows_are_labels_and_sparse_features() {
+    let text = "+1 1:0.5 4:2 # a comment\n-1 2:1\n\n1 qid:3 1:7\n";
+    let x = io::read(&input("t.svm", text), &Request::default(), &[None, None]).expect("features");
+    assert_eq!(x.shape(), [3, 4]);
+    assert!(x.as_dense().is_none(), "it stays sparse");
+    assert_eq!(
+        x.to_dense(),
+        [0.5, 0.0, 0.0, 2.0, 0.0, 1.0, 0.0, 0.0, 7.0, 0.0, 0.0, 0.0]
+    );
+    let y = io::read(&input("t.svm", text), &Request::default(), &[None]).expect("labels");
+    assert_eq!(y.to_dense(), [1.0, -1.0, 1.0]);
+    let wide = io::read(
+        &input("t.svm", text),
+        &Request::default(),
+        &[None, Some(IndexSet::upto(6))],
+    )
+    .expect("wide");
+    assert_eq!(wide.shape(), [3, 6]);
+    for (text, code, words) in [
+        ("1 0:5\n", Code::BadTable, "line 1"),
+        ("1 2:5 1:3\n", Code::BadTable, "does not follow 2"),
+        ("1 2:5\nx 1:3\n", Code::BadNumberInFile, "line 2"),
+        ("1 2:nan\n", Code::BadNumberInFile, "index 2"),
+        ("1 2\n", Code::BadTable, "index:value"),
+        ("", Code::BadTable, "empty"),
+    ] {
+        let d = io::read(&input("t.svm", text), &Request::default(), &[None, None]).expect_err(text);
+        assert_eq!(d.code, code, "{text}: {}", d.message);
+        assert!(d.message.contains(words), "{text}: {}", d.message);
+    }
+}
+
+#[test]
+fn json_goes_by_label_by_position_or_by_column() {
+    let plants = labels("plants", &["seattle", "san-diego"]);
+    let read = |text: &str, sets: &[Option<IndexSet>]| io::read(&input("t.json", text), &Request::default(), sets);
+    let by_label = read(r#"{"san-diego": 2, "seattle": 1}"#, &[Some(plants.clone())]).expect("by label");
+    assert_eq!(by_label.to_dense(), [1.0, 2.0]);
+    assert_eq!(
+        read("[[1, 2, 3], [4, 5, 6]]", &[None, None]).expect("lists").shape(),
+        [2, 3]
+    );
+    assert_eq!(read("7.5", &[]).expect("a number").as_scalar(), Some(7.5));
+    let nested = read(
+        r#"{"seattle": [1, 2], "san-diego": [3, 4]}"#,
+        &[Some(plants.clone()), Some(IndexSet::upto(2))],
+    );
+    assert_eq!(nested.expect("nested").to_dense(), [1.0, 2.0, 3.0, 4.0]);
+    let records = r#"[{"plant": "san-diego", "cost": 4}, {"plant": "seattle", "cost": 3}]"#;
+    let cost = Request {
+        column: Some("cost".into()),
+        ..Request::default()
+    };
+    let t = io::read(&input("t.json", records), &cost, &[Some(plants.clone())]).expect("records");
+    assert_eq!(t.to_dense(), [3.0, 4.0]);
+    for (text, code, words) in [
+        ("{", Code::BadJson, "line 1"),
+        (r#"{"seattle": 1}"#, Code::MissingLabel, "san-diego"),
+        (
+            r#"{"seattle": 1, "san-diego": 2, "topeka": 3}"#,
+            Code::UnknownLabel,
+            "topeka",
+        ),
+        (r#"{"seattle": 1, "san-diego": null}"#, Code::BadJson, "$.san-diego"),
+        (
+            r#"{"seattle": 1, "san-diego": "inf"}"#,
+            Code::BadNumberInFile,
+            "$.san-diego",
+        ),
+        ("[1, 2, 3]", Code::BadJson, "3 entries"),
+        ("3", Code::BadJson, "a number"),
+    ] {
+        let d = read(text, &[Some(plants.clone())]).expect_err(text);
+        assert_eq!(d.code, code, "{text}: {}", d.message);
+        assert!(d.message.contains(words), "{text}: {}", d.message);
+    }
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let plants = labels("plants", &["seattle", "san, diego"]);
+    let pairs = ListedSet::new(
+        "arcs".into(),
+        vec![plants.clone(), IndexSet::upto(3)],
+        vec![vec![1, 0, 0], vec![2, 0, 1]],
+    );
+    let arcs = IndexSet::Listed(Arc::new(pairs.expect("distinct")));
+    let v = [0.1, -2e-17, 3.0];
+    let t =
+        |dims: Vec<IndexSet>, n: usize| Tensor::dense(dims, v.iter().cycle().take(n).copied().collect()).expect("fits");
+    for value in [
+        t(vec![IndexSet::upto(3)], 3),
+        t(vec![IndexSet::upto(2), IndexSet::upto(3)], 6),
+        t(vec![plants.clone()], 2),
+        t(vec![plants.clone(), labels("years", &["y1", "y2"])], 4),
+        t(vec![arcs.clone()], 3),
+        t(vec![arcs.clone(), plants.clone()], 6),
+    ] {
+        for name in ["t.csv", "t.json", "t.npy", "t.mtx"] {
+            if name == "t.mtx" && value.dims.len() > 2 {
+                continue;
+            }
+            let bytes = io::save::write_array(name, &value).expect(name);
+            let sets: Vec<Option<IndexSet>> = value.dims.iter().cloned().map(Some).collect();
+            let back = io::read(&Input::new(name, &bytes), &Request::default(), &sets)
+                .unwrap_or_else(|d| panic!("{name}: {}\n{}", d.message, String::from_utf8_lossy(&bytes)));
+            assert_eq!(back.to_dense(), value.to_dense(), "{name} of {:?}", value.dims);
+        }
+    }
+    let bytes = io::save::write_set("s.csv", &arcs).expect("a set");
+    assert_eq!(
+        String::from_utf8_lossy(&bytes),
+        "plants,i2\n\"san, diego\",3\nseattle,1\nseattle,2\n"
+    );
+    let d = io::save::write_array("t.csv", &Tensor::scalar(f64::INFINITY)).expect_err("tables hold finite numbers");
+    assert_eq!(d.code, Code::CannotWrite);
+    assert_eq!(
+        io::save::write_array("t.xyz", &Tensor::scalar(1.0))
+            .expect_err("no format")
+            .code,
+        Code::UnknownFormat
+    );
 }

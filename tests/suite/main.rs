@@ -30,4 +30,6 @@ mod problems;
 mod programs;
 mod render;
 mod session;
+mod sets;
+mod uses;
 mod verify;

@@ -468,8 +468,8 @@ fn each_special_message() {
         ("min x: Vector[3] from 1", "R0190"),
         ("problem q = read(\"x.mps\")", "R0190"),
         ("var X: Matrix[n, n] in PSD", "R0190"),
-        ("set s = {i in I if i > 2}", "R0190"),
-        ("use \"x.opt\"", "R0190"),
+        ("use x", "R0101"),
+        ("write w to", "R0101"),
     ] {
         if code == "R0209" {
             continue;

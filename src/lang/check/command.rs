@@ -76,6 +76,34 @@ impl Checker<'_> {
         self.report(d);
     }
 
+    pub(super) fn written(&mut self, value: &Expr, to: &Expr) {
+        let ty = self.expr(value);
+        if ty.kind == Kind::Problem {
+            let d = Diagnostic::new(Code::NotBuiltYet, "writing models is not built yet")
+                .at(value.span, "a problem")
+                .note("it will save problems as MPS, LP and CBF files");
+            self.report(d);
+        } else {
+            let ty = self.no_variables(value, &ty);
+            let help = match ty.kind {
+                Kind::Function | Kind::Interval | Kind::Tuple(_) | Kind::Family { .. } => {
+                    "arrays, numbers and sets are written"
+                }
+                Kind::Solution(_) => "name what of it: `write s.x to \"x.csv\"`; everything is in `ravine run --json`",
+                _ => "",
+            };
+            if !help.is_empty() {
+                let d = errors::wrong_type("a value", &ty.words(), value.span).help(help);
+                self.report(d);
+            }
+        }
+        let ty = self.expr(to);
+        if !ty.is_error() && ty.elem() != Some(Elem::Text) {
+            let d = errors::wrong_type("a file's path, a text,", &ty.words(), to.span).help("`write s.w to \"w.csv\"`");
+            self.report(d);
+        }
+    }
+
     pub(super) fn assert(&mut self, condition: &Expr, within: Option<&Expr>) {
         let ty = self.expr(condition);
         let ty = self.no_variables(condition, &ty);

@@ -10,8 +10,8 @@ use crate::base::diagnostic::did_you_mean;
 use crate::base::{Code, Diagnostic, Span};
 use crate::lang::errors::types as errors;
 use crate::lang::syntax::{
-    Arg, Check, CompareOp, Entry as Labelled, Expr, ExprKind, FnDecl, FormalParam, Ident, LetDecl, ParamDecl, SetDecl,
-    Stmt, StmtKind, TypeExpr, show_type,
+    Arg, Check, CompareOp, Entry as Labelled, Expr, ExprKind, FnDecl, FormalParam, Ident, LetDecl, ParamDecl, Stmt,
+    StmtKind, TypeExpr, show_type,
 };
 use std::rc::Rc;
 
@@ -66,6 +66,9 @@ impl Checker<'_> {
                 StmtKind::Solve(c) => self.solve(c),
                 StmtKind::Assign { name, value } => self.assign(name, value),
                 StmtKind::Print(items) => items.iter().for_each(|e| self.printed(e)),
+                StmtKind::Write { value, to } => self.written(value, to),
+                // The session has brought its names.
+                StmtKind::Use { .. } => {}
                 StmtKind::Inspect { target, .. } => {
                     self.target(target.as_ref(), s.span);
                 }
@@ -94,83 +97,6 @@ impl Checker<'_> {
             let d = errors::wrong_type(&format!("{what}, an integer,"), &ty.words(), e.span);
             self.report(d);
         }
-    }
-
-    pub(super) fn set_decl(&mut self, d: &SetDecl) {
-        let name = &d.name;
-        if let Some(w) = &d.within {
-            if !matches!(d.value.kind, ExprKind::Subset(_) | ExprKind::Error) && !matches!(w.kind, ExprKind::Error) {
-                let m = Diagnostic::new(Code::NotBuiltYet, "sets inside other sets are not built yet")
-                    .at(w.span, "")
-                    .help("declare it as a set of its own, or put the condition after the binders of a `sum`");
-                self.report(m);
-            }
-            return self.declare(name, What::Error);
-        }
-        let (mut dim, mut labels) = (Dim::Unknown, None);
-        match &d.value.kind {
-            ExprKind::Set(items) => {
-                let texts: Vec<String> = items
-                    .iter()
-                    .filter_map(|i| match &i.kind {
-                        ExprKind::Text(t) => Some(t.clone()),
-                        _ => None,
-                    })
-                    .collect();
-                if texts.len() == items.len() {
-                    let mut set = indexmap::IndexSet::new();
-                    for (t, i) in texts.into_iter().zip(items) {
-                        self.expr(i);
-                        if let Some(first) = set.get_index_of(&t) {
-                            let m = Diagnostic::new(Code::DuplicateLabel, format!("\"{t}\" is listed twice"))
-                                .at(i.span, "again here")
-                                .at(items[first].span, "first here")
-                                .help("an element of a set stands in it once");
-                            self.report(m);
-                            break;
-                        }
-                        set.insert(t);
-                    }
-                    dim = Dim::Labels(name.text.clone());
-                    labels = Some(Rc::new(set));
-                } else {
-                    let ty = self.expr(&d.value);
-                    match ty.kind {
-                        Kind::Set(r @ Dim::Range { .. }) => dim = r,
-                        _ if !texts.is_empty() => {
-                            let m = Diagnostic::new(Code::WrongType, "a set holds labels or integers, not both")
-                                .at(d.value.span, "");
-                            self.report(m);
-                        }
-                        _ => {
-                            let m = Diagnostic::new(Code::NotBuiltYet, "sets of integers with gaps are not built yet")
-                                .at(d.value.span, "")
-                                .help("a range is written `l..u`");
-                            self.report(m);
-                        }
-                    }
-                }
-            }
-            ExprKind::Call { callee, args } if callee.as_name() == Some("read") => {
-                self.read_args(args, d.value.span);
-                dim = Dim::Labels(name.text.clone());
-            }
-            ExprKind::Error | ExprKind::Subset(_) => {
-                self.expr(&d.value);
-            }
-            ExprKind::Labelled(_) => {
-                let m = errors::wrong_type("a set", "a labelled array", d.value.span)
-                    .help("the elements of a set stand without values: `{\"a\", \"b\"}`");
-                self.report(m);
-            }
-            _ => dim = self.set_of(&d.value),
-        }
-        let what = if dim == Dim::Unknown {
-            What::Error
-        } else {
-            What::Set { dim, labels }
-        };
-        self.declare(name, what);
     }
 
     /// A type as declared. New names in its dimensions bind sizes where `sizes` allows it.
@@ -217,7 +143,11 @@ impl Checker<'_> {
                 };
                 // Its sizes are names all the same.
                 for e in &t.dims {
-                    self.dimension(e, &mut sizes);
+                    let parts = match &e.kind {
+                        ExprKind::Tuple(parts) => parts.as_slice(),
+                        _ => std::slice::from_ref(e),
+                    };
+                    parts.iter().for_each(|p| drop(self.dimension(p, &mut sizes)));
                 }
                 return self.wrong(d);
             }
@@ -252,11 +182,6 @@ impl Checker<'_> {
     }
 
     fn dimension(&mut self, e: &Expr, sizes: &mut Sizes<'_>) -> Dim {
-        if let ExprKind::Tuple(items) = &e.kind {
-            // Reported as not built; its sizes are names all the same.
-            items.iter().for_each(|i| drop(self.dimension(i, sizes)));
-            return Dim::Unknown;
-        }
         if let (Some(n), Sizes::Bind(fresh)) = (e.as_name(), &mut *sizes)
             && self.scope.get(n).is_none()
         {
@@ -441,6 +366,7 @@ impl Checker<'_> {
             if ty.is_error() {
                 continue;
             }
+            let n = n.max(ty.dims().iter().map(Dim::arity).sum());
             if entry.key.len() != n {
                 let place = entry.key.first().map_or(at, |k| k.span);
                 let d = Diagnostic::new(
@@ -456,7 +382,7 @@ impl Checker<'_> {
                 .at(name.span, "declared here");
                 return self.report(d);
             }
-            for (k, dim) in entry.key.iter().zip(ty.dims()) {
+            for (k, dim) in entry.key.iter().zip(ty.dims().iter().flat_map(Dim::parts)) {
                 let t = self.expr(k);
                 match (dim, &k.kind) {
                     (Dim::Labels(s), ExprKind::Text(_)) => {
@@ -480,7 +406,7 @@ impl Checker<'_> {
     }
 
     /// `read("file", column: y)`: column names are names of the file, not of the program.
-    fn read_args(&mut self, args: &[Arg], at: Span) {
+    pub(super) fn read_args(&mut self, args: &[Arg], at: Span) {
         match args.first() {
             Some(a) if a.name.is_none() => {
                 let ty = self.expr(&a.value);
@@ -502,12 +428,12 @@ impl Checker<'_> {
                 self.report(d);
                 continue;
             };
-            if !matches!(n.text.as_str(), "column" | "columns") {
+            if !matches!(n.text.as_str(), "column" | "columns" | "array") {
                 let mut d = Diagnostic::new(Code::UnknownArgument, format!("`read` has no argument `{}`", n.text))
                     .at(n.span, "unknown");
-                d = match did_you_mean(&n.text, ["column", "columns"]) {
+                d = match did_you_mean(&n.text, ["column", "columns", "array"]) {
                     Some(m) => d.help_edit(format!("did you mean `{m}`?"), n.span, m),
-                    None => d.help("it takes `column: y` and `columns: all except y`"),
+                    None => d.help("it takes `column: y`, `columns: all except y`, and `array: w` for an archive"),
                 };
                 self.report(d);
             } else if seen.contains(&n.text.as_str()) {
@@ -642,6 +568,6 @@ impl Checker<'_> {
 }
 
 /// Is it `read(…)`?
-fn is_read(e: &Expr) -> bool {
+pub(super) fn is_read(e: &Expr) -> bool {
     matches!(&e.kind, ExprKind::Call { callee, .. } if callee.as_name() == Some("read"))
 }

@@ -26,7 +26,10 @@ impl Checker<'_> {
             ExprKind::Name(n) => self.name(n, e),
             ExprKind::Unary { op, operand } => self.unary(*op, operand),
             ExprKind::Power { op, base, exponent, .. } => self.power(e, *op, base, exponent),
-            ExprKind::Chain { first, rest } => self.chain(e, first, rest),
+            ExprKind::Chain { first, rest } => match self.set_product(e, first, rest) {
+                Some(ty) => ty,
+                None => self.chain(e, first, rest),
+            },
             ExprKind::Compare { first, rest } => self.compare(first, rest),
             ExprKind::Range { lo, hi } => self.range(lo, hi),
             ExprKind::Index { base, subscripts } => self.index(e, base, subscripts),
@@ -55,10 +58,7 @@ impl Checker<'_> {
             ExprKind::Vector(items) => self.vector(items),
             ExprKind::Matrix(rows) => self.matrix(e, rows),
             ExprKind::Set(items) => self.set_literal(e, items),
-            ExprKind::Subset(b) => {
-                self.within_binders(e, b, |_, _| Ty::error());
-                Ty::error()
-            }
+            ExprKind::Subset(b) => self.subset(e, b),
             ExprKind::Labelled(entries) => {
                 for entry in entries {
                     self.number(&entry.value);
@@ -79,7 +79,8 @@ impl Checker<'_> {
                 let d = errors::wrong_type("a value", "`all except …`, which is an argument of `read`", e.span);
                 self.wrong(d)
             }
-            ExprKind::Tuple(_) | ExprKind::Lambda { .. } | ExprKind::Error => Ty::error(),
+            ExprKind::Tuple(items) => self.tuple(items),
+            ExprKind::Lambda { .. } | ExprKind::Error => Ty::error(),
         }
     }
 
@@ -103,9 +104,13 @@ impl Checker<'_> {
                 self.used.insert(n.to_string());
                 t
             }
-            What::Index(Dim::Labels(s)) => Ty::of(Kind::Label(s.clone())),
-            What::Index(Dim::Range { .. }) => Ty::scalar(Elem::Int),
-            What::Index(Dim::Unknown) | What::Error => Ty::error(),
+            What::Family { keys, parts } => Ty::of(Kind::Family {
+                name: n.into(),
+                keys: keys.clone(),
+                parts: parts.clone(),
+            }),
+            What::Index(d) => Ty::of(d.element()),
+            What::Error => Ty::error(),
             What::Fn(_) => Ty::of(Kind::Function),
             What::Problem(_) => Ty::of(Kind::Problem),
             What::Solution(p) => Ty::of(Kind::Solution(p.name.clone())),
@@ -133,6 +138,10 @@ impl Checker<'_> {
                 match &ty.kind {
                     Kind::Solution(_) => d = d.help("ask for one of its fields: `s.objective`, `s.x`"),
                     Kind::Set(_) => d = d.help("its number of elements is `length(…)`"),
+                    Kind::Tuple(_) => {
+                        d = d.help("a tuple is an index: `x[(p, m)]`, or `(p, m) in arcs` as a condition")
+                    }
+                    Kind::Family { name, .. } => d = d.help(format!("one of its sets is `{name}[…]`")),
                     _ => {}
                 }
                 self.wrong(d)
@@ -195,7 +204,8 @@ impl Checker<'_> {
             ExprKind::Number { .. } => e.as_integer().map(Poly::number),
             ExprKind::Name(n) => match &self.scope.get(n)?.what {
                 What::Let(_, Some(p)) => Some(p.clone()),
-                What::Size | What::Index(Dim::Range { .. }) => Some(Poly::symbol(n)),
+                What::Size => Some(Poly::symbol(n)),
+                What::Index(d) if matches!(d.parts(), [Dim::Range { .. }]) => Some(Poly::symbol(n)),
                 What::Param(t) | What::Formal(t) | What::Let(t, None)
                     if t.elem() == Some(Elem::Int) && t.dims().is_empty() =>
                 {
@@ -328,17 +338,18 @@ impl Checker<'_> {
     }
 
     fn array_comprehension(&mut self, e: &Expr, binders: &Binders, body: &Expr) -> Ty {
-        if let Some(c) = &binders.condition {
-            let d = Diagnostic::new(Code::NotBuiltYet, "arrays over filtered sets are not built yet")
-                .at(c.span, "this condition")
-                .help("give the other entries a value: `[i in I] (if … then … else 0)`");
-            self.report(d);
-        }
         self.within_binders(e, binders, |c, own| {
+            if own.sliced {
+                let at = binders.condition.as_ref().map_or(binders.span, |b| b.span);
+                let d = Diagnostic::new(Code::NotBuiltYet, "arrays over filtered sets are not built yet")
+                    .at(at, "not all combinations count")
+                    .help("name the set: `set S = {i in I if …}`, then `[i in S] …`; or give the other entries a value: `[i in I] (if … then … else 0)`");
+                c.report(d);
+            }
             let ty = c.expr(body);
             match ty.kind {
                 Kind::Array { elem, dims, .. } => {
-                    let mut all = own.to_vec();
+                    let mut all = own.dims.clone();
                     all.extend(dims);
                     Ty::array(elem, all, ty.varies)
                 }
@@ -404,25 +415,6 @@ impl Checker<'_> {
             }
         }
         Ty::array(elem, vec![Dim::fixed(rows.len()), Dim::fixed(columns)], varies)
-    }
-
-    /// A set literal that stands in an expression: integers that follow one another are a range.
-    fn set_literal(&mut self, e: &Expr, items: &[Expr]) -> Ty {
-        let integers: Vec<i64> = items.iter().filter_map(Expr::as_integer).collect();
-        for i in items {
-            self.expr(i);
-        }
-        let texts = items.iter().all(|i| matches!(i.kind, ExprKind::Text(_)));
-        let follow = integers.windows(2).all(|w| w[1] == w[0] + 1);
-        match (integers.first(), integers.last()) {
-            (Some(a), Some(b)) if follow && integers.len() == items.len() => Ty::of(Kind::Set(Dim::Range {
-                lo: Poly::number(*a),
-                hi: Poly::number(*b),
-            })),
-            _ if texts => Ty::of(Kind::Set(Dim::Labels(format!("the set at {}", e.span.start)))),
-            // A set of numbers for a check: `in {-1, 1}`.
-            _ => Ty::of(Kind::Set(Dim::Unknown)),
-        }
     }
 }
 

@@ -8,31 +8,39 @@ use super::{Checker, Entry, What};
 use crate::base::diagnostic::did_you_mean;
 use crate::base::{Code, Diagnostic, Span};
 use crate::lang::errors::types as errors;
-use crate::lang::syntax::{Binders, Expr, ExprKind, Ident, Subscript, show};
+use crate::lang::syntax::{Binder, Binders, Expr, ExprKind, Ident, Subscript, show};
+
+/// What binders range over.
+#[derive(Default)]
+pub(super) struct Own {
+    /// The set of each binder.
+    pub dims: Vec<Dim>,
+    /// What each new name is drawn from, components of tuples one by one.
+    pub parts: Vec<Dim>,
+    /// Not all combinations count: there is a condition, or an index in force selects.
+    pub sliced: bool,
+}
+
+/// One index as it is given.
+enum Given<'s> {
+    /// A subscript of its own.
+    Sub(&'s Subscript, Option<&'s Ty>),
+    /// A component of a tuple.
+    Part(&'s Expr, Ty),
+}
 
 impl Checker<'_> {
     /// Runs `f` with the indices of binders in force; it is given what they range over.
-    pub(super) fn within_binders<T>(&mut self, e: &Expr, b: &Binders, f: impl FnOnce(&mut Self, &[Dim]) -> T) -> T {
+    pub(super) fn within_binders<T>(&mut self, e: &Expr, b: &Binders, f: impl FnOnce(&mut Self, &Own) -> T) -> T {
         let mark = self.scope.mark();
-        let mut dims = vec![];
+        let mut own = Own {
+            sliced: b.condition.is_some(),
+            ..Own::default()
+        };
         let mut names: Vec<&Ident> = vec![];
         for item in &b.items {
-            // Tuples were reported as not built; what they range over is none of today's sets.
-            let dim = if item.names.len() > 1 {
-                Dim::Unknown
-            } else {
-                self.set_of(&item.set)
-            };
-            for n in &item.names {
-                let dim = if item.names.len() == 1 {
-                    dim.clone()
-                } else {
-                    Dim::Unknown
-                };
-                dims.push(dim.clone());
-                self.bind_index(n, dim);
-                names.push(n);
-            }
+            let dim = self.set_of(&item.set);
+            self.bind_item(item, &dim, &mut own, &mut names);
         }
         if let Some(c) = &b.condition {
             let ty = self.condition(c);
@@ -46,14 +54,95 @@ impl Checker<'_> {
                 self.report(d);
             }
         }
-        self.filtered += usize::from(b.condition.is_some());
-        let out = f(self, &dims);
-        self.filtered -= usize::from(b.condition.is_some());
+        self.filtered += usize::from(own.sliced);
+        let out = f(self, &own);
+        self.filtered -= usize::from(own.sliced);
         self.scope.release(mark);
         for n in names {
             self.gone.push((n.text.clone(), e.span));
         }
         out
+    }
+
+    /// The names of one binder: in a tuple a new name binds, an index in force selects.
+    fn bind_item<'b>(&mut self, item: &'b Binder, dim: &Dim, own: &mut Own, names: &mut Vec<&'b Ident>) {
+        own.dims.push(dim.clone());
+        // One set of a family is a slice of it.
+        own.sliced |= matches!(item.set.kind, ExprKind::Index { .. });
+        if let [name] = item.names.as_slice() {
+            own.parts.extend(dim.parts().iter().cloned());
+            self.bind_index(name, dim.clone());
+            names.push(name);
+            return;
+        }
+        let parts: Vec<Dim> = match dim {
+            Dim::Unknown => vec![Dim::Unknown; item.names.len()],
+            d => d.parts().to_vec(),
+        };
+        if parts.len() != item.names.len() {
+            let d = Diagnostic::new(
+                Code::WrongIndexCount,
+                format!(
+                    "an element of {} has {}, the tuple names {}",
+                    dim.describe(),
+                    match parts.len() {
+                        1 => "one component".to_string(),
+                        n => format!("{n} components"),
+                    },
+                    item.names.len()
+                ),
+            )
+            .at(item.span, "");
+            self.report(d);
+        }
+        for (k, n) in item.names.iter().enumerate() {
+            let part = parts.get(k).cloned().unwrap_or(Dim::Unknown);
+            let bound = match self.scope.get(&n.text) {
+                Some(Entry {
+                    what: What::Index(d),
+                    span,
+                }) => Some((d.clone(), *span)),
+                _ => None,
+            };
+            let Some((old, span)) = bound else {
+                // Which integers there are is known only with the set.
+                let one = match &part {
+                    Dim::Range { .. } => Dim::Listed {
+                        name: dim.describe(),
+                        parts: vec![part.clone()],
+                    },
+                    p => p.clone(),
+                };
+                own.parts.push(part);
+                self.bind_index(n, one);
+                names.push(n);
+                continue;
+            };
+            own.sliced = true;
+            let clash = match (old.parts(), &part) {
+                ([Dim::Labels(a)], Dim::Labels(b)) => a != b,
+                ([Dim::Range { .. }], Dim::Labels(_)) | ([Dim::Labels(_)], Dim::Range { .. }) => true,
+                ([_], _) => false,
+                _ => true,
+            };
+            if clash && part != Dim::Unknown && old != Dim::Unknown {
+                let d = Diagnostic::new(
+                    Code::WrongIndexSet,
+                    format!(
+                        "`{}` is bound to an element of {} here, and component {} of {} is from {}",
+                        n.text,
+                        old.describe(),
+                        k + 1,
+                        dim.describe(),
+                        part.describe()
+                    ),
+                )
+                .at(n.span, "an index in force selects")
+                .at(span, "bound here")
+                .help("use a new name to let it range");
+                self.report(d);
+            }
+        }
     }
 
     fn bind_index(&mut self, n: &Ident, dim: Dim) {
@@ -100,6 +189,9 @@ impl Checker<'_> {
     /// `base[subscripts]`.
     pub(super) fn index(&mut self, e: &Expr, base: &Expr, subscripts: &[Subscript]) -> Ty {
         let ty = self.expr(base);
+        if let Kind::Family { name, keys, parts } = &ty.kind {
+            return self.family_at(e, (name, keys, parts), subscripts);
+        }
         let given: Vec<Option<Ty>> = subscripts
             .iter()
             .map(|s| match s {
@@ -115,21 +207,65 @@ impl Checker<'_> {
             return self.wrong(d);
         };
         let operand = self.operand(base, &ty);
-        if dims.len() != subscripts.len() {
-            let at = match (subscripts.first(), subscripts.last()) {
-                (Some(a), Some(b)) => a.span().to(b.span()),
-                _ => e.span,
-            };
-            let d = errors::index_count(&operand, subscripts.len(), dims.len(), at);
+        let whole = match (subscripts.first(), subscripts.last()) {
+            (Some(a), Some(b)) => a.span().to(b.span()),
+            _ => e.span,
+        };
+        let Some(groups) = grouped(dims, subscripts, &given) else {
+            let wanted: usize = dims.iter().map(Dim::arity).sum();
+            let count = given.iter().map(|g| match g.as_ref().map(|t| &t.kind) {
+                Some(Kind::Tuple(parts)) => parts.len(),
+                _ => 1,
+            });
+            let mut d = errors::index_count(&operand, count.sum(), dims.len().max(wanted), whole);
+            if wanted > dims.len() {
+                let sets: Vec<String> = dims.iter().map(Dim::describe).collect();
+                d.helps.clear();
+                d = d.note(format!(
+                    "its index sets are {}, whose elements have components",
+                    sets.join(", ")
+                ));
+                if subscripts.iter().any(|s| matches!(s, Subscript::All(_))) {
+                    d = d.help("a part of a set of tuples is named by binders: `sum((p, m) in arcs) x[p, m]` with `p` in scope");
+                }
+            }
             return self.wrong(d);
-        }
+        };
         if let Some(d) = self.swapped(&operand, dims, subscripts, &given) {
             return self.wrong(d);
         }
         let mut out = vec![];
         let mut broken = false;
-        for ((dim, s), g) in dims.iter().zip(subscripts).zip(&given) {
-            match self.subscript(&operand, dim, s, g.as_ref()) {
+        for (dim, group) in dims.iter().zip(&groups) {
+            let left = match group.as_slice() {
+                [Given::Sub(s, g)] => self.subscript(&operand, dim, s, *g),
+                [Given::Part(x, t)] => {
+                    let s = Subscript::At((*x).clone());
+                    self.subscript(&operand, dim, &s, Some(t))
+                }
+                parts => {
+                    let mut ok = Ok(None);
+                    for (p, part) in parts.iter().zip(dim.parts()) {
+                        let (x, t) = match p {
+                            Given::Sub(Subscript::At(x), Some(t)) => (x, (*t).clone()),
+                            Given::Part(x, t) => (*x, t.clone()),
+                            _ => continue,
+                        };
+                        if t.varies {
+                            let d = errors::wrong_type(
+                                "an index that no variable changes",
+                                "an expression of variables",
+                                x.span,
+                            );
+                            ok = Err(Some(Box::new(d)));
+                        } else if self.component(x, &t, part).is_none() {
+                            ok = Err(None);
+                        }
+                    }
+                    ok
+                }
+            };
+            match left {
                 Ok(Some(d)) => out.push(d),
                 Ok(None) => {}
                 Err(d) => {
@@ -184,7 +320,18 @@ impl Checker<'_> {
                 let sliced = match (d, dim) {
                     (Dim::Unknown, _) => return Err(None),
                     (_, Dim::Unknown) => Dim::Unknown,
-                    (Dim::Labels(a), Dim::Labels(b)) if a == b => dim.clone(),
+                    (a, b) if !matches!(a, Dim::Range { .. }) && a.same(b) == Same::Yes => dim.clone(),
+                    // A subset selects its elements.
+                    (Dim::Listed { parts, .. }, _)
+                        if parts.len() == dim.arity()
+                            && parts.iter().zip(dim.parts()).all(|(a, b)| match (a, b) {
+                                (Dim::Labels(a), Dim::Labels(b)) => a == b,
+                                (Dim::Range { .. }, Dim::Range { .. }) => true,
+                                _ => false,
+                            }) =>
+                    {
+                        d.clone()
+                    }
                     (Dim::Range { lo, hi }, Dim::Range { .. }) => {
                         self.inside(base, dim, lo, hi, e)?;
                         d.length().map_or(Dim::Unknown, Dim::size)
@@ -192,6 +339,10 @@ impl Checker<'_> {
                     _ => return wrong_set(self, ty.describe()),
                 };
                 Ok(Some(sliced))
+            }
+            (_, Dim::Listed { parts, .. }) => {
+                let part = parts.first().cloned().unwrap_or(Dim::Unknown);
+                self.component(e, ty, &part).map(|()| None).ok_or(None)
             }
             (Kind::Label(a), Dim::Labels(b)) if a == b => Ok(None),
             (Kind::Label(_), Dim::Unknown) => Ok(None),
@@ -291,7 +442,7 @@ impl Checker<'_> {
         given: &[Option<Ty>],
     ) -> Option<Diagnostic> {
         let n = dims.len();
-        if !(2..=4).contains(&n) {
+        if !(2..=4).contains(&n) || n != subscripts.len() || dims.iter().any(|d| d.arity() > 1) {
             return None;
         }
         let mut ranges = vec![];
@@ -359,6 +510,45 @@ impl Checker<'_> {
         self.report(d);
         false
     }
+}
+
+/// Subscripts by dimension: a slice takes a whole dimension, an element of tuples as many indices as it has components.
+/// `None` if they do not fit.
+fn grouped<'s>(dims: &[Dim], subscripts: &'s [Subscript], given: &'s [Option<Ty>]) -> Option<Vec<Vec<Given<'s>>>> {
+    let mut items: Vec<Given<'s>> = vec![];
+    for (s, g) in subscripts.iter().zip(given) {
+        match (s, g.as_ref().map(|t| &t.kind)) {
+            (Subscript::At(x), Some(Kind::Tuple(types))) => match &x.kind {
+                ExprKind::Tuple(parts) => items.extend(parts.iter().zip(types).map(|(p, t)| Given::Part(p, t.clone()))),
+                _ => items.extend(types.iter().map(|t| Given::Part(x, t.clone()))),
+            },
+            _ => items.push(Given::Sub(s, g.as_ref())),
+        }
+    }
+    let mut items = items.into_iter().peekable();
+    let mut out = vec![];
+    for dim in dims {
+        let slice = match items.peek()? {
+            Given::Sub(Subscript::All(_) | Subscript::Range(_), _) => true,
+            Given::Sub(_, Some(t)) => matches!(t.kind, Kind::Set(_)),
+            _ => false,
+        };
+        let n = if slice { 1 } else { dim.arity() };
+        let group: Vec<Given<'s>> = items.by_ref().take(n).collect();
+        if group.len() < n {
+            return None;
+        }
+        // A slice among the components of one element.
+        if n > 1
+            && group
+                .iter()
+                .any(|g| matches!(g, Given::Sub(Subscript::All(_) | Subscript::Range(_), _)))
+        {
+            return None;
+        }
+        out.push(group);
+    }
+    items.next().is_none().then_some(out)
 }
 
 /// All orders of a few numbers.

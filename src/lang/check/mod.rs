@@ -11,6 +11,7 @@ mod index;
 mod operators;
 mod problem;
 mod scope;
+mod sets;
 mod types;
 
 use std::collections::{BTreeSet, HashMap};

@@ -415,28 +415,8 @@ impl Checker<'_> {
                 (!x.is_error()).then(|| x.dims().to_vec())
             }
             (_, Kind::Set(Dim::Unknown)) => Some(a.1.dims().to_vec()),
-            (Kind::Label(s), Kind::Set(Dim::Labels(t))) => {
-                if s == t {
-                    return Some(vec![]);
-                }
-                let d = Diagnostic::new(Code::WrongIndexSet, format!("an element of `{s}` is never in `{t}`"))
-                    .at(a.0.span, format!("of {s}"))
-                    .at(b.0.span, format!("the set {t}"));
-                self.report(d);
-                None
-            }
-            (
-                Kind::Array {
-                    elem: Elem::Text, dims, ..
-                },
-                Kind::Set(Dim::Labels(_)),
-            ) if dims.is_empty() => Some(vec![]),
             (Kind::Array { elem, dims, .. }, Kind::Set(Dim::Range { .. })) if *elem != Elem::Text => Some(dims.clone()),
-            (_, Kind::Set(_)) => {
-                let d = errors::wrong_type("an element of the set", &a.1.words(), a.0.span);
-                self.report(d);
-                None
-            }
+            (_, Kind::Set(d)) => self.element_of(a, d, b.0),
             _ => {
                 let d = errors::wrong_type("a set or an interval after `in`", &b.1.words(), b.0.span)
                     .help("`in [l, u]` is an interval, `in 1..n` a set");

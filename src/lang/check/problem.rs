@@ -231,7 +231,13 @@ impl Checker<'_> {
             let own = match &c.binders {
                 Some(b) => self.within_binders(&c.relation, b, |me, own| {
                     let dims = me.relation(p, &c.relation);
-                    (own.to_vec(), dims)
+                    if !own.sliced {
+                        return (own.dims.clone(), dims);
+                    }
+                    // Rows of a filtered family are a set of their own, one element for each combination that counts.
+                    let name = c.label.as_ref().map_or(String::new(), |l| l.text.clone());
+                    let parts = own.parts.clone();
+                    (vec![crate::lang::check::Dim::Listed { name, parts }], dims)
                 }),
                 None => (vec![], self.relation(p, &c.relation)),
             };
@@ -306,7 +312,12 @@ impl Checker<'_> {
                 CompareOp::In => {
                     let ty = self.types.get(link.operand.id.0 as usize).cloned().flatten();
                     if let Some(Ty {
-                        kind: Kind::Set(crate::lang::check::Dim::Range { .. } | crate::lang::check::Dim::Labels(_)),
+                        kind:
+                            Kind::Set(
+                                crate::lang::check::Dim::Range { .. }
+                                | crate::lang::check::Dim::Labels(_)
+                                | crate::lang::check::Dim::Listed { .. },
+                            ),
                         ..
                     }) = ty
                     {

@@ -20,6 +20,13 @@ pub enum What {
         /// The labels, if they are written out.
         labels: Option<Rc<IndexSet<String>>>,
     },
+    /// A family of sets: what its indices are drawn from, and the components of its elements.
+    Family {
+        /// The indices.
+        keys: Vec<Dim>,
+        /// The components.
+        parts: Vec<Dim>,
+    },
     /// A size that a parameter's value binds.
     Size,
     /// A parameter.
@@ -47,6 +54,7 @@ impl What {
     pub fn word(&self) -> &'static str {
         match self {
             What::Set { .. } => "a set",
+            What::Family { .. } => "a family of sets",
             What::Size => "a size",
             What::Param(_) => "a parameter",
             What::Let(..) => "a `let`",

@@ -206,11 +206,47 @@ pub enum Dim {
         /// Last.
         hi: Poly,
     },
+    /// A set whose elements are listed: tuples, a subset, integers with gaps. Nominal, like labels.
+    Listed {
+        /// Its name, or the text of the expression.
+        name: String,
+        /// What each component of an element is drawn from: labels or a range, never another listed set.
+        parts: Vec<Dim>,
+    },
     /// Unknown after a mistake that was reported: agrees with everything.
     Unknown,
 }
 
 impl Dim {
+    /// How many indices one element takes as a subscript.
+    pub fn arity(&self) -> usize {
+        match self {
+            Dim::Listed { parts, .. } => parts.len(),
+            _ => 1,
+        }
+    }
+
+    /// What the components of an element are drawn from.
+    pub fn parts(&self) -> &[Dim] {
+        match self {
+            Dim::Listed { parts, .. } => parts,
+            d => std::slice::from_ref(d),
+        }
+    }
+
+    /// What a name bound to an element is.
+    pub fn element(&self) -> Kind {
+        match self {
+            Dim::Labels(s) => Kind::Label(s.clone()),
+            Dim::Range { .. } => Ty::scalar(Elem::Int).kind,
+            Dim::Listed { parts, .. } => match parts.as_slice() {
+                [one] => one.element(),
+                many => Kind::Tuple(many.iter().map(|p| Ty::of(p.element())).collect()),
+            },
+            Dim::Unknown => Kind::Error,
+        }
+    }
+
     /// `1..n`.
     pub fn size(n: Poly) -> Dim {
         Dim::Range {
@@ -228,7 +264,7 @@ impl Dim {
     pub fn length(&self) -> Option<Poly> {
         match self {
             Dim::Range { lo, hi } => hi.minus(lo)?.plus(&Poly::number(1)),
-            Dim::Labels(s) => Some(Poly::symbol(format!("length({s})"))),
+            Dim::Labels(s) | Dim::Listed { name: s, .. } => Some(Poly::symbol(format!("length({s})"))),
             Dim::Unknown => None,
         }
     }
@@ -238,6 +274,7 @@ impl Dim {
         match (self, other) {
             (Dim::Unknown, _) | (_, Dim::Unknown) => Same::Yes,
             (Dim::Labels(a), Dim::Labels(b)) if a == b => Same::Yes,
+            (Dim::Listed { name: a, .. }, Dim::Listed { name: b, .. }) if a == b => Same::Yes,
             (Dim::Range { lo: a, hi: b }, Dim::Range { lo: c, hi: d }) => match (a.same(c), b.same(d)) {
                 (Same::No, _) | (_, Same::No) => Same::No,
                 (Same::Yes, Same::Yes) => Same::Yes,
@@ -250,7 +287,7 @@ impl Dim {
     /// As the user would write it in a type: `plants`, `n`, `0..N`.
     pub fn describe(&self) -> String {
         match self {
-            Dim::Labels(s) => s.clone(),
+            Dim::Labels(s) | Dim::Listed { name: s, .. } => s.clone(),
             Dim::Range { lo, hi } if lo.constant() == Some(1) => hi.describe(),
             Dim::Range { lo, hi } => format!("{}..{}", lo.describe(), hi.describe()),
             Dim::Unknown => "?".into(),
@@ -299,6 +336,17 @@ pub enum Kind {
     },
     /// An element of a set of labels.
     Label(String),
+    /// `(p, m)`, or an element of a set of tuples.
+    Tuple(Vec<Ty>),
+    /// A family of sets.
+    Family {
+        /// Its name.
+        name: String,
+        /// What the indices that select one of its sets are drawn from.
+        keys: Vec<Dim>,
+        /// What the elements' components are drawn from.
+        parts: Vec<Dim>,
+    },
     /// A set.
     Set(Dim),
     /// An interval of reals.
@@ -401,10 +449,9 @@ impl Ty {
                 if *covector { format!("transposed {text}") } else { text }
             }
             Kind::Label(s) => format!("an element of {s}"),
-            Kind::Set(d) => match d {
-                Dim::Labels(s) => format!("the set {s}"),
-                d => format!("the set {}", d.describe()),
-            },
+            Kind::Tuple(parts) => format!("a tuple of {}", parts.len()),
+            Kind::Family { name, .. } => format!("the family of sets {name}"),
+            Kind::Set(d) => format!("the set {}", d.describe()),
             Kind::Interval => "an interval".into(),
             Kind::Solution(_) => "a solution".into(),
             Kind::Problem => "a problem".into(),

@@ -5,9 +5,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{Arr, Entity, Local, Lower, Lowered, Src, Val, describe, err};
+use super::index::Opened;
+use super::{Arr, Entity, Local, Lower, Lowered, Part, Src, Val, describe, err};
 use crate::atoms;
-use crate::base::value::{Elem, IndexSet, LabelSet, Tensor};
+use crate::base::value::{Elem, IndexSet, Tensor};
 use crate::base::{Code, Span};
 use crate::ir::{AtomRef, NodeId, Pos};
 use crate::lang::syntax::{BinaryOp, CompareOp, Entry, Expr, ExprKind, UnaryOp, show};
@@ -63,6 +64,17 @@ impl Lower<'_> {
             }
             ExprKind::Compare { first, rest } => {
                 let mut parts = vec![];
+                if let [link] = rest.as_slice()
+                    && link.op == CompareOp::In
+                    && !matches!(link.operand.kind, ExprKind::Interval { .. } | ExprKind::Set(_))
+                {
+                    return self.in_set(first, &link.operand, e.span);
+                }
+                if let [link] = rest.as_slice()
+                    && let Some(v) = self.label_equality(first, link.op, &link.operand, e.span)?
+                {
+                    return Ok(v);
+                }
                 let mut left = self.expr(first)?;
                 for link in rest {
                     let right = if link.op == CompareOp::In {
@@ -86,6 +98,18 @@ impl Lower<'_> {
             }
             ExprKind::Range { .. } => Ok(Val::Set(self.dimension(e)?)),
             ExprKind::Index { base, subscripts } => {
+                if let Some(s) = self.family_member(e)? {
+                    return Ok(Val::Set(s));
+                }
+                if self.family_index(e)?.is_some() {
+                    return Err(err(
+                        Code::NotBuiltYet,
+                        "a set that changes with an index has no value of its own yet",
+                    )
+                    .at(e.span, "one set of a family")
+                    .help("range over it: `sum(m in next[p]) 1` counts its elements")
+                    .into());
+                }
                 let b = self.expr(base)?;
                 match b {
                     Val::Arr(a) => self.subscript(a, subscripts, e.span, &show(base)),
@@ -176,22 +200,20 @@ impl Lower<'_> {
                     vec![IndexSet::upto(rows.len()), IndexSet::upto(cols)],
                 )?))
             }
-            ExprKind::Set(items) => self.set_literal(items, e.span, "set"),
+            ExprKind::Set(_) => Ok(Val::Set(self.dimension(e)?)),
             ExprKind::Labelled(_) => Err(err(Code::WrongType, "a labelled array needs a declared type")
                 .at(e.span, "its index sets are not known here")
                 .help("declare it: `param a: Real[plants] = {…}`")
                 .into()),
-            ExprKind::Subset(b) => Err(err(Code::NotBuiltYet, "subsets by condition are not built yet")
-                .at(b.span, "a subset")
-                .help("put the condition where the set is used: `sum(i in I if …)`")
-                .into()),
+            ExprKind::Subset(_) => Ok(Val::Set(self.dimension(e)?)),
             ExprKind::Interval { .. } | ExprKind::AllExcept(_) => {
                 Err(err(Code::WrongType, "this does not stand for a value")
                     .at(e.span, "here")
                     .into())
             }
-            ExprKind::Tuple(_) => Err(err(Code::NotBuiltYet, "tuples are not built yet")
+            ExprKind::Tuple(_) => Err(err(Code::WrongType, "a tuple is an index, not a value")
                 .at(e.span, "a tuple")
+                .help("`x[(p, m)]` reads an entry, `(p, m) in arcs` is a condition")
                 .into()),
             ExprKind::Lambda { .. } => Err(err(Code::NotBuiltYet, "functions without a name are not built yet")
                 .at(e.span, "here")
@@ -209,12 +231,27 @@ impl Lower<'_> {
                 let elem = Elem::Int;
                 Ok(Val::Num(self.ir.index_value(i), elem))
             }
+            Some(Local::Part(p)) => Ok(Val::Num(self.part_value(&p)?, Elem::Int)),
+            Some(Local::Whole(..)) => Err(err(Code::WrongType, format!("`{n}` is a tuple, not a value"))
+                .at(span, "a tuple")
+                .help(format!(
+                    "use it as an index, `x[{n}]`, or name its components: `(a, b) in …`"
+                ))
+                .into()),
+            Some(Local::Family(..)) => Err(err(Code::WrongType, format!("`{n}` is a family of sets"))
+                .at(span, "here")
+                .help(format!("one of its sets is `{n}[…]`"))
+                .into()),
             Some(Local::Val(v)) => Ok(v),
             Some(Local::Let(x)) => self.expr(&x),
             Some(Local::Size(k)) => Ok(Val::Num(self.ir.constant(k as f64), Elem::Int)),
             Some(Local::Dims(s)) => Ok(Val::Set(s)),
             None => match self.names.lookup(n) {
                 Some(Entity::Set(s)) => Ok(Val::Set(s)),
+                Some(Entity::Family { .. }) => Err(err(Code::WrongType, format!("`{n}` is a family of sets"))
+                    .at(span, "here")
+                    .help(format!("one of its sets is `{n}[…]`"))
+                    .into()),
                 Some(Entity::Size(k)) => Ok(Val::Num(self.ir.constant(k as f64), Elem::Int)),
                 Some(Entity::Param(p)) => {
                     let node = self.param(n, &p);
@@ -382,19 +419,54 @@ impl Lower<'_> {
                 }
                 Ok(acc)
             }
-            _ => match self.dimension(set)? {
-                IndexSet::Range { lo, len } => {
-                    let l = Val::Num(self.ir.constant(lo as f64), Elem::Int);
-                    let h = Val::Num(self.ir.constant((lo + len as i64 - 1) as f64), Elem::Int);
-                    let a = self.elementwise(atoms::GE, vec![v.clone(), l], Elem::Bool, span)?;
-                    let b = self.elementwise(atoms::LE, vec![v, h], Elem::Bool, span)?;
-                    self.elementwise(atoms::AND, vec![a, b], Elem::Bool, span)
+            _ => {
+                let name = show(set);
+                match self.dimension(set)? {
+                    IndexSet::Range { lo, len } => {
+                        let l = Val::Num(self.ir.constant(lo as f64), Elem::Int);
+                        let h = Val::Num(self.ir.constant((lo + len as i64 - 1) as f64), Elem::Int);
+                        let a = self.elementwise(atoms::GE, vec![v.clone(), l], Elem::Bool, span)?;
+                        let b = self.elementwise(atoms::LE, vec![v, h], Elem::Bool, span)?;
+                        self.elementwise(atoms::AND, vec![a, b], Elem::Bool, span)
+                    }
+                    _ => Err(err(Code::WrongType, format!("an element of `{name}` is expected"))
+                        .at(span, "here")
+                        .into()),
                 }
-                IndexSet::Labels(_) => Err(err(Code::NotBuiltYet, "membership in a set of labels is not built yet")
-                    .at(span, "here")
-                    .into()),
-            },
+            }
         }
+    }
+
+    /// `p == "seattle"`, `p != q` for labels.
+    fn label_equality(&mut self, a: &Expr, op: CompareOp, b: &Expr, span: Span) -> Lowered<Option<Val>> {
+        if !matches!(op, CompareOp::Eq | CompareOp::Ne) {
+            return Ok(None);
+        }
+        let (Some(set), text) = (match (&a.kind, &b.kind) {
+            (_, ExprKind::Text(_)) => (self.labels_of(a), b),
+            (ExprKind::Text(_), _) => (self.labels_of(b), a),
+            _ => (None, b),
+        }) else {
+            return Ok(None);
+        };
+        let index = if std::ptr::eq(text, a) { b } else { a };
+        let at = self.position(text, &set, &show(index), 0)?;
+        let Pos::Affine { offset, .. } = at else {
+            return Ok(None);
+        };
+        let k = Val::Num(self.ir.constant(offset as f64), Elem::Int);
+        let v = self.expr(index)?;
+        Ok(Some(self.elementwise(comparison(op), vec![v, k], Elem::Bool, span)?))
+    }
+
+    /// The set of labels that an index in force is drawn from.
+    fn labels_of(&self, e: &Expr) -> Option<IndexSet> {
+        let set = match self.scope.get(e.as_name()?)? {
+            Local::Index(i) => self.ir.index(i).set.clone(),
+            Local::Part(p) => p.set.parts[p.column].clone(),
+            _ => return None,
+        };
+        matches!(set, IndexSet::Labels(_)).then_some(set)
     }
 
     fn comprehension(
@@ -404,7 +476,7 @@ impl Lower<'_> {
         body: &Expr,
         span: Span,
     ) -> Lowered<Val> {
-        let (d, scope, _) = self.open(binders)?;
+        let Opened { domain: d, scope, .. } = self.open(binders)?;
         let v = self.with_scope(scope, |l| l.in_region(d, |l| l.expr(body)))?;
         match v {
             Val::Num(n, _) => Ok(Val::Num(self.close_fold(atom, d, n), Elem::Real)),
@@ -414,7 +486,11 @@ impl Lower<'_> {
                 let (dims, covector) = (a.dims, a.covector);
                 let pull = Rc::new(move |l: &mut Lower<'_>, at: &[Pos]| {
                     l.with_scope(scope.clone(), |l| {
-                        let (d, inner, _) = l.open(&binders)?;
+                        let Opened {
+                            domain: d,
+                            scope: inner,
+                            ..
+                        } = l.open(&binders)?;
                         let n = l.with_scope(inner, |l| {
                             l.in_region(d, |l| match l.expr(&body)? {
                                 Val::Arr(a) => l.entry(&a, at),
@@ -445,11 +521,17 @@ impl Lower<'_> {
                 .help("give the other entries a value: `[i in I] (if … then … else 0)`")
                 .into());
         }
-        let (d, scope, sets) = self.open(binders)?;
+        let Opened { domain: d, scope, sets } = self.open(binders)?;
+        if self.ir.domain(d).filter.is_some() {
+            return Err(err(Code::NotBuiltYet, "arrays over filtered sets are not built yet")
+                .at(binders.span, "not all combinations count")
+                .help("name the set: `set S = {i in I if …}`, then `[i in S] …`")
+                .into());
+        }
         let v = self.with_scope(scope, |l| l.in_region(d, |l| l.expr(body)))?;
+        let own = sets.len();
         let (mut dims, elem) = (sets, elem_of(&v));
         dims.extend(v.dims().iter().cloned());
-        let own = binders.items.len();
         if let Val::Num(n, _) = v {
             // At the root the domain itself becomes the map; nothing is lowered twice.
             if self.region == crate::ir::DomainId::ROOT && self.ir.domain(d).filter.is_none() {
@@ -463,10 +545,22 @@ impl Lower<'_> {
         let (binders, body, scope) = (binders.clone(), body.clone(), self.scope.clone());
         let pull = Rc::new(move |l: &mut Lower<'_>, at: &[Pos]| {
             let mut inner = scope.clone();
-            for (item, p) in binders.items.iter().zip(at) {
+            let direct = l.with_scope(inner.clone(), |l| l.direct(&binders))?;
+            for (item, p) in direct.items.iter().zip(at) {
                 let set = l.with_scope(inner.clone(), |l| l.dimension(&item.set))?;
-                if let [name] = item.names.as_slice() {
-                    inner = inner.with(&name.text, l.local_at(p, &set)?);
+                match (item.names.as_slice(), &set) {
+                    ([name], _) => inner = inner.with(&name.text, l.local_at(p, &set)?),
+                    (names, IndexSet::Listed(s)) => {
+                        for (column, n) in names.iter().enumerate() {
+                            let part = Part {
+                                set: s.clone(),
+                                at: p.clone(),
+                                column,
+                            };
+                            inner = inner.with(&n.text, Local::Part(part));
+                        }
+                    }
+                    _ => {}
                 }
             }
             l.with_scope(inner, |l| match l.expr(&body)? {
@@ -484,6 +578,16 @@ impl Lower<'_> {
 
     /// The local meaning of an index name whose position is given.
     fn local_at(&mut self, p: &Pos, set: &IndexSet) -> Lowered<Local> {
+        if let IndexSet::Listed(l) = set {
+            return Ok(match l.parts.len() {
+                1 => Local::Part(Part {
+                    set: l.clone(),
+                    at: p.clone(),
+                    column: 0,
+                }),
+                _ => Local::Whole(l.clone(), p.clone()),
+            });
+        }
         if let Some(i) = p.as_index()
             && self.ir.index(i).set == *set
         {
@@ -568,7 +672,7 @@ impl Lower<'_> {
     }
 
     /// A position as a number counted from 0.
-    fn local_at_value(&mut self, p: &Pos, zero: &IndexSet) -> Lowered<Local> {
+    pub(super) fn local_at_value(&mut self, p: &Pos, zero: &IndexSet) -> Lowered<Local> {
         match p.as_index() {
             Some(i) => {
                 let lo = self.ir.index(i).set.lo();
@@ -578,44 +682,6 @@ impl Lower<'_> {
             }
             None => self.local_at(p, zero),
         }
-    }
-
-    /// `{"a", "b"}` or `{1, 2, 3}` as a set.
-    pub(crate) fn set_literal(&mut self, items: &[Expr], span: Span, name: &str) -> Lowered<Val> {
-        let mut labels: Vec<String> = vec![];
-        let mut ints: Vec<i64> = vec![];
-        for x in items {
-            match &x.kind {
-                ExprKind::Text(t) => {
-                    if labels.contains(t) {
-                        return Err(err(Code::DuplicateLabel, format!("\"{t}\" is listed twice"))
-                            .at(x.span, "again here")
-                            .into());
-                    }
-                    labels.push(t.clone());
-                }
-                _ => ints.push(self.integer(x)?),
-            }
-        }
-        if !labels.is_empty() && !ints.is_empty() {
-            return Err(err(Code::WrongType, "a set holds labels or integers, not both")
-                .at(span, "here")
-                .into());
-        }
-        if ints.is_empty() {
-            return Ok(Val::Set(IndexSet::Labels(Arc::new(LabelSet {
-                name: name.into(),
-                labels,
-            }))));
-        }
-        let lo = ints[0];
-        if ints.iter().enumerate().all(|(k, v)| *v == lo + k as i64) {
-            return Ok(Val::Set(IndexSet::Range { lo, len: ints.len() }));
-        }
-        Err(err(Code::NotBuiltYet, "sets of integers with gaps are not built yet")
-            .at(span, "not a range")
-            .help("use a range with a condition: `sum(i in 1..9 if i % 2 == 1) …`")
-            .into())
     }
 
     /// A field of a solution.
@@ -672,49 +738,43 @@ impl Lower<'_> {
     ) -> Lowered<Tensor> {
         let n: usize = dims.iter().map(IndexSet::len).product();
         let mut data: Vec<Option<f64>> = vec![None; n];
+        let parts: Vec<&IndexSet> = dims.iter().flat_map(IndexSet::parts).collect();
         for e in entries {
-            if e.key.len() != dims.len() {
+            if e.key.len() != parts.len() {
                 let at = e.key.first().map_or(e.value.span, |k| k.span);
                 return Err(err(
                     Code::WrongIndexCount,
-                    format!("an entry names {} of {} indices", e.key.len(), dims.len()),
+                    format!("an entry names {} of {} indices", e.key.len(), parts.len()),
                 )
                 .at(at, "here")
                 .into());
             }
+            let mut places = vec![];
+            for (k, set) in e.key.iter().zip(&parts) {
+                places.push(self.place_of_key(k, set)?);
+            }
+            let mut rest = places.as_slice();
             let mut flat = 0;
-            for (k, set) in e.key.iter().zip(dims) {
-                let p = match set {
-                    IndexSet::Labels(l) => {
-                        let ExprKind::Text(t) = &k.kind else {
-                            return Err(
-                                err(Code::WrongIndexSet, format!("an element of `{}` is expected", l.name))
-                                    .at(k.span, "not a label")
-                                    .into(),
-                            );
-                        };
-                        l.labels.iter().position(|x| x == t).ok_or_else(|| {
-                            let mut d = err(Code::UnknownLabel, format!("\"{t}\" is not an element of `{}`", l.name))
-                                .at(k.span, "unknown label");
-                            let near = crate::base::diagnostic::did_you_mean(t, l.labels.iter().map(String::as_str));
-                            if let Some(n) = near {
-                                d = d.help_edit(format!("did you mean \"{n}\"?"), k.span, format!("\"{n}\""));
-                            }
-                            Box::new(d)
-                        })?
-                    }
-                    IndexSet::Range { lo, len } => {
-                        let v = self.integer(k)? - lo;
-                        if v < 0 || v >= *len as i64 {
-                            return Err(err(
-                                Code::IndexOutOfRange,
-                                format!("the index lies outside `{}`", set.describe()),
-                            )
-                            .at(k.span, "here")
-                            .into());
-                        }
-                        v as usize
-                    }
+            for set in dims {
+                let (own, more) = rest.split_at(set.arity());
+                rest = more;
+                let Some(p) = set.find(own) else {
+                    let key: Vec<String> = own
+                        .iter()
+                        .zip(set.parts())
+                        .map(|(k, s)| s.element(*k as usize))
+                        .collect();
+                    return Err(err(
+                        Code::UnknownLabel,
+                        format!(
+                            "{} is not an element of `{}`",
+                            super::elements::tuple_text(&key),
+                            set.describe()
+                        ),
+                    )
+                    .at(e.key.first().map_or(span, |k| k.span), "no such element")
+                    .help("absent is not zero: leave the entry out, or add the element to the set")
+                    .into());
                 };
                 flat = flat * set.len() + p;
             }
@@ -753,6 +813,44 @@ impl Lower<'_> {
         let data = data.into_iter().map(|v| v.or(default).unwrap_or(0.0)).collect();
         Tensor::dense(dims.to_vec(), data)
             .ok_or_else(|| Box::new(err(Code::Internal, "a labelled array has the wrong size").at(span, "here")))
+    }
+}
+
+impl Lower<'_> {
+    /// The position that a key of a labelled array names.
+    fn place_of_key(&mut self, k: &Expr, set: &IndexSet) -> Lowered<u32> {
+        match set {
+            IndexSet::Labels(l) => {
+                let ExprKind::Text(t) = &k.kind else {
+                    return Err(
+                        err(Code::WrongIndexSet, format!("an element of `{}` is expected", l.name))
+                            .at(k.span, "not a label")
+                            .into(),
+                    );
+                };
+                set.position_of(t).ok_or_else(|| {
+                    let mut d = err(Code::UnknownLabel, format!("\"{t}\" is not an element of `{}`", l.name))
+                        .at(k.span, "unknown label");
+                    let near = crate::base::diagnostic::did_you_mean(t, l.labels.iter().map(String::as_str));
+                    if let Some(n) = near {
+                        d = d.help_edit(format!("did you mean \"{n}\"?"), k.span, format!("\"{n}\""));
+                    }
+                    Box::new(d)
+                })
+            }
+            s => {
+                let v = self.integer(k)? - s.lo();
+                match u32::try_from(v) {
+                    Ok(p) if (p as usize) < s.len() => Ok(p),
+                    _ => Err(err(
+                        Code::IndexOutOfRange,
+                        format!("the index lies outside `{}`", s.describe()),
+                    )
+                    .at(k.span, "here")
+                    .into()),
+                }
+            }
+        }
     }
 }
 

@@ -5,12 +5,15 @@
 
 use std::rc::Rc;
 
-use super::{Arr, Entity, Local, Lower, Lowered, Src, Val, describe, err};
+use std::sync::Arc;
+
+use super::elements::Given;
+use super::{Arr, Entity, Local, Lower, Lowered, Part, Src, Val, describe, err};
 use crate::atoms;
-use crate::base::value::{Elem, IndexSet};
+use crate::base::value::{Elem, IndexSet, ListedSet};
 use crate::base::{Code, Diagnostic, Span};
 use crate::ir::{DomainId, IndexId, NodeId, Pos};
-use crate::lang::syntax::{BinaryOp, Binders, Expr, ExprKind, Link, Subscript, UnaryOp, show};
+use crate::lang::syntax::{BinaryOp, Binder, Binders, Expr, ExprKind, Link, Subscript, UnaryOp, show};
 
 /// An integer expression affine in bound indices' *values*.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +43,32 @@ impl Affine {
     }
 }
 
+/// An opened domain.
+pub(super) struct Opened {
+    /// The domain.
+    pub domain: DomainId,
+    /// The scope with the names it binds.
+    pub scope: super::Scope,
+    /// What its indices range over.
+    pub sets: Vec<IndexSet>,
+}
+
+/// What one dimension of an array is read at.
+enum Slot {
+    /// A position.
+    At(Pos),
+    /// Every position, moved.
+    Shifted(i64),
+    /// The elements of a subset.
+    Selected(Arc<ListedSet>, IndexSet, Rc<Expr>),
+}
+
+/// An index still to be used.
+enum Item<'s> {
+    Sub(&'s Subscript),
+    Given(Given<'s>),
+}
+
 impl Lower<'_> {
     /// An integer known now.
     pub(super) fn integer(&mut self, e: &Expr) -> Lowered<i64> {
@@ -67,7 +96,7 @@ impl Lower<'_> {
                         terms: vec![(i, 1)],
                         constant: 0,
                     }),
-                    IndexSet::Labels(_) => None,
+                    IndexSet::Labels(_) | IndexSet::Listed(_) => None,
                 },
                 Some(Local::Size(k)) => Some(Affine::constant(k as i64)),
                 Some(Local::Let(x)) => self.affine(&x)?,
@@ -131,7 +160,7 @@ impl Lower<'_> {
     }
 
     /// Least and greatest value over the index sets (ignoring filters).
-    fn extremes(&self, a: &Affine) -> (i64, i64) {
+    pub(super) fn extremes(&self, a: &Affine) -> (i64, i64) {
         let (mut lo, mut hi) = (a.constant, a.constant);
         for (i, c) in &a.terms {
             let s = &self.ir.index(*i).set;
@@ -142,7 +171,7 @@ impl Lower<'_> {
         (lo, hi)
     }
 
-    fn affine_node(&mut self, a: &Affine) -> NodeId {
+    pub(super) fn affine_node(&mut self, a: &Affine) -> NodeId {
         let mut acc = None;
         for (i, c) in &a.terms {
             let v = self.ir.index_value(*i);
@@ -182,7 +211,7 @@ impl Lower<'_> {
     }
 
     /// A set by name or a constant range.
-    fn known_set(&mut self, e: &Expr) -> Lowered<Option<IndexSet>> {
+    pub(super) fn known_set(&mut self, e: &Expr) -> Lowered<Option<IndexSet>> {
         Ok(match &e.kind {
             ExprKind::Name(n) => match self.scope.get(n) {
                 Some(Local::Val(Val::Set(s))) | Some(Local::Dims(s)) => Some(s),
@@ -199,38 +228,31 @@ impl Lower<'_> {
                 }),
                 _ => None,
             },
+            ExprKind::Chain { .. } => self.product_set(e)?,
+            ExprKind::Index { .. } => self.family_member(e)?,
+            ExprKind::Set(items) => Some(self.set_of_items(items, e.span, &show(e), None)?),
+            ExprKind::Subset(b) => Some(self.subset(b, &show(e), e.span)?),
             _ => None,
         })
     }
 
-    /// Opens the domain of `binders`; returns it, the scope with their names, and their names.
-    pub(super) fn open(&mut self, b: &Binders) -> Lowered<(DomainId, super::Scope, Vec<IndexSet>)> {
+    /// Opens the domain of `binders`.
+    pub(super) fn open(&mut self, b: &Binders) -> Lowered<Opened> {
+        let b = &self.direct(b)?;
         let parent = self.region;
         let (d, _) = self.ir.add_domain(parent, []);
-        let outer = self.scope.clone();
-        let mut scope = outer.clone();
+        let mut out = Opened {
+            domain: d,
+            scope: self.scope.clone(),
+            sets: vec![],
+        };
         let mut conditions: Vec<NodeId> = vec![];
-        let mut sets = vec![];
         for item in &b.items {
-            let [name] = item.names.as_slice() else {
-                return Err(err(Code::NotBuiltYet, "tuple sets are not built yet")
-                    .at(item.span, "a pair of indices")
-                    .help("write one index per set and a condition: `i in I, j in J if …`")
-                    .into());
-            };
-            let (set, conds) = self.with_scope(scope.clone(), |l| l.in_region(d, |l| l.binder_set(&item.set)))?;
-            let i = self.ir.add_index(d, name.text.clone(), set.clone());
-            scope = scope.with(&name.text, Local::Index(i));
-            for (bound, is_lower) in conds {
-                let v = self.ir.index_value(i);
-                let b = self.affine_node(&bound);
-                let args = if is_lower { [b, v] } else { [v, b] };
-                conditions.push(self.ir.apply(atoms::LE, &args));
-            }
-            sets.push(set);
+            let scope = out.scope.clone();
+            self.with_scope(scope, |l| l.in_region(d, |l| l.bind(item, &mut out, &mut conditions)))?;
         }
         if let Some(c) = &b.condition {
-            let v = self.with_scope(scope.clone(), |l| l.in_region(d, |l| l.expr(c)))?;
+            let v = self.with_scope(out.scope.clone(), |l| l.in_region(d, |l| l.expr(c)))?;
             let n = self.number(&v, c.span)?;
             if self.depends_on_var(n) {
                 return Err(err(
@@ -246,33 +268,154 @@ impl Lower<'_> {
         if let Some(f) = conditions.into_iter().reduce(|a, b| self.ir.apply(atoms::AND, &[a, b])) {
             self.ir.set_filter(d, f);
         }
-        Ok((d, scope, sets))
+        Ok(out)
     }
 
-    /// The set of a binder: known, or a range whose ends depend on outer indices (its largest extent, with the
-    /// bounds that cut it).
-    fn binder_set(&mut self, e: &Expr) -> Lowered<(IndexSet, Vec<(Affine, bool)>)> {
+    /// One binder of the domain that is being opened: its index, its names, the conditions that cut it.
+    fn bind(&mut self, item: &Binder, out: &mut Opened, conditions: &mut Vec<NodeId>) -> Lowered<()> {
+        let label: Vec<&str> = item.names.iter().map(|n| n.text.as_str()).collect();
+        let label = label.join(", ");
+        // A set of a family whose keys are indices: a slice of its tuples.
+        let member = match self.family_member(&item.set)? {
+            Some(s) => Err(s),
+            None => Ok(self.family_index(&item.set)?),
+        };
+        let (set, skip, conds) = match member {
+            Ok(Some((family, keys, given))) => {
+                let i = self.ir.add_index(out.domain, label, IndexSet::Listed(family.clone()));
+                out.sets.push(IndexSet::Listed(family.clone()));
+                let at = Pos::index(i);
+                for (column, g) in given.iter().enumerate() {
+                    let part = Part {
+                        set: family.clone(),
+                        at: at.clone(),
+                        column,
+                    };
+                    conditions.push(self.selected(&part, g)?);
+                    if let Some(n) = g.expr().as_name() {
+                        out.scope = out.scope.with(n, Local::Part(part));
+                    }
+                }
+                return self.bind_names(item, &family, &at, keys, out, conditions);
+            }
+            Err(s) => (s, 0, vec![]),
+            Ok(None) => {
+                let (s, c) = self.binder_set(&item.set)?;
+                (s, 0, c)
+            }
+        };
+        let i = self.ir.add_index(out.domain, label, set.clone());
+        for (bound, is_lower) in conds {
+            let v = self.ir.index_value(i);
+            let args = if is_lower { [bound, v] } else { [v, bound] };
+            conditions.push(self.ir.apply(atoms::LE, &args));
+        }
+        out.sets.push(set.clone());
+        if let IndexSet::Listed(l) = &set {
+            return self.bind_names(item, l, &Pos::index(i), skip, out, conditions);
+        }
+        let [name] = item.names.as_slice() else {
+            return Err(err(
+                Code::WrongIndexCount,
+                format!("an element of `{}` has one component", set.describe()),
+            )
+            .at(item.span, format!("the tuple names {}", item.names.len()))
+            .into());
+        };
+        out.scope = out.scope.with(&name.text, Local::Index(i));
+        Ok(())
+    }
+
+    /// The names of a binder over a listed set: a new one binds a component, one in force selects.
+    fn bind_names(
+        &mut self,
+        item: &Binder,
+        set: &Arc<ListedSet>,
+        at: &Pos,
+        skip: usize,
+        out: &mut Opened,
+        conditions: &mut Vec<NodeId>,
+    ) -> Lowered<()> {
+        let arity = set.parts.len() - skip;
+        let part = |column: usize| Part {
+            set: set.clone(),
+            at: at.clone(),
+            column: skip + column,
+        };
+        if let ([name], true) = (item.names.as_slice(), arity > 1) {
+            if skip > 0 {
+                return Err(err(
+                    Code::WrongIndexCount,
+                    format!("an element of this set has {arity} components"),
+                )
+                .at(name.span, "one name")
+                .help("name them all: `(a, b) in …`")
+                .into());
+            }
+            out.scope = out.scope.with(&name.text, Local::Whole(set.clone(), at.clone()));
+            return Ok(());
+        }
+        if item.names.len() != arity {
+            return Err(err(
+                Code::WrongIndexCount,
+                format!("an element of `{}` has {arity} components", set.name),
+            )
+            .at(item.span, format!("the tuple names {}", item.names.len()))
+            .into());
+        }
+        for (k, n) in item.names.iter().enumerate() {
+            let in_force = item.names.len() > 1
+                && matches!(
+                    out.scope.get(&n.text),
+                    Some(Local::Index(_) | Local::Part(_) | Local::Val(Val::Num(..)))
+                );
+            if !in_force {
+                out.scope = out.scope.with(&n.text, Local::Part(part(k)));
+                continue;
+            }
+            let e = Expr {
+                id: crate::lang::syntax::ExprId(0),
+                span: n.span,
+                kind: ExprKind::Name(n.text.clone()),
+            };
+            let c = self.with_scope(out.scope.clone(), |l| {
+                let given = l.givens(&e);
+                match given.as_slice() {
+                    [g] => l.selected(&part(k), g),
+                    _ => Err(err(Code::WrongIndexSet, format!("`{}` is a tuple", n.text))
+                        .at(n.span, "one component is needed")
+                        .into()),
+                }
+            })?;
+            conditions.push(c);
+            // Inside, the component says as much as the index, and belongs to the element.
+            out.scope = out.scope.with(&n.text, Local::Part(part(k)));
+        }
+        Ok(())
+    }
+
+    /// The set of a binder: known, or a range whose ends depend on outer indices or on data (its largest extent, with
+    /// the bounds that cut it).
+    fn binder_set(&mut self, e: &Expr) -> Lowered<(IndexSet, Vec<(NodeId, bool)>)> {
         if let Some(s) = self.known_set(e)? {
             return Ok((s, vec![]));
         }
-        if let ExprKind::Range { lo, hi } = &e.kind
-            && let (Some(a), Some(b)) = (self.affine(lo)?, self.affine(hi)?)
-        {
-            let (first, last) = (self.extremes(&a).0, self.extremes(&b).1);
+        if let ExprKind::Range { lo, hi } = &e.kind {
             let mut conds = vec![];
-            if !a.terms.is_empty() {
-                conds.push((a, true));
+            let mut ends = vec![];
+            for (x, is_lower) in [(lo, true), (hi, false)] {
+                let (node, affine) = self.bound_node(x)?;
+                let (least, most) = match &affine {
+                    Some(a) => self.extremes(a),
+                    None => self.data_extremes(node, x.span)?,
+                };
+                ends.push(if is_lower { least } else { most });
+                if affine.is_none_or(|a| !a.terms.is_empty()) {
+                    conds.push((node, is_lower));
+                }
             }
-            if !b.terms.is_empty() {
-                conds.push((b, false));
-            }
-            return Ok((
-                IndexSet::Range {
-                    lo: first,
-                    len: (last - first + 1).max(0) as usize,
-                },
-                conds,
-            ));
+            let len = usize::try_from(ends[1].saturating_sub(ends[0]).saturating_add(1)).unwrap_or(0);
+            return Ok((IndexSet::Range { lo: ends[0], len }, conds));
         }
         match self.expr(e)? {
             Val::Set(s) => Ok((s, vec![])),
@@ -295,78 +438,107 @@ impl Lower<'_> {
 
     /// `base[subscripts]`.
     pub(super) fn subscript(&mut self, base: Arr, subs: &[Subscript], span: Span, shown: &str) -> Lowered<Val> {
-        if subs.len() != base.dims.len() {
-            return Err(err(
+        let wanted: usize = base.dims.iter().map(IndexSet::arity).sum();
+        let count = |given: usize| -> Box<Diagnostic> {
+            err(
                 Code::WrongIndexCount,
-                format!(
-                    "`{shown}` is {} and takes {} indices",
-                    describe(&base.dims),
-                    base.dims.len()
-                ),
+                format!("`{shown}` is {} and takes {wanted} indices", describe(&base.dims)),
             )
-            .at(span, format!("{} given", subs.len()))
-            .into());
-        }
-        let mut plan: Vec<Result<Pos, i64>> = vec![];
+            .at(span, format!("{given} given"))
+            .into()
+        };
+        let mut plan: Vec<Slot> = vec![];
         let mut dims = vec![];
-        for (k, (s, set)) in subs.iter().zip(&base.dims).enumerate() {
-            match s {
-                Subscript::All(_) => {
-                    plan.push(Err(0));
+        let mut queue: std::collections::VecDeque<Item<'_>> = subs.iter().map(Item::Sub).collect();
+        for (k, set) in base.dims.iter().enumerate() {
+            let Some(item) = queue.pop_front() else {
+                return Err(count(subs.len()));
+            };
+            match item {
+                Item::Sub(Subscript::All(_)) => {
+                    plan.push(Slot::Shifted(0));
                     dims.push(set.clone());
                 }
-                Subscript::Range(r) => {
+                Item::Sub(Subscript::Range(r)) => {
                     let ExprKind::Range { lo, hi } = &r.kind else { continue };
                     let (a, b) = (self.integer(lo)?, self.integer(hi)?);
                     let n = (b - a + 1).max(0);
-                    if let IndexSet::Labels(l) = set {
+                    let IndexSet::Range { .. } = set else {
                         return Err(err(
                             Code::WrongIndexSet,
-                            format!("`{}` is a set of labels, not of integers", l.name),
+                            format!("`{}` is no range of integers", set.describe()),
                         )
                         .at(r.span, "a range of integers")
-                        .help("use `:` for all labels")
+                        .help("use `:` for all elements")
                         .into());
-                    }
+                    };
                     if n > 0 && (a < set.lo() || b > set.lo() + set.len() as i64 - 1) {
                         return Err(self.outside(shown, k, set, a, b, r.span));
                     }
-                    plan.push(Err(a - set.lo()));
+                    plan.push(Slot::Shifted(a - set.lo()));
                     dims.push(IndexSet::upto(n as usize));
                 }
-                Subscript::At(e) => match self.known_set(e)? {
-                    // A named range of integers is a slice like any other.
-                    Some(IndexSet::Range { lo, len }) if matches!(set, IndexSet::Range { .. }) => {
-                        let hi = lo + len as i64 - 1;
-                        if len > 0 && (lo < set.lo() || hi > set.lo() + set.len() as i64 - 1) {
-                            return Err(self.outside(shown, k, set, lo, hi, e.span));
+                Item::Sub(sub @ Subscript::At(e)) if !matches!(e.kind, ExprKind::Tuple(_)) => {
+                    match self.known_set(e)? {
+                        // A named range of integers is a slice like any other.
+                        Some(IndexSet::Range { lo, len }) if matches!(set, IndexSet::Range { .. }) => {
+                            let hi = lo + len as i64 - 1;
+                            if len > 0 && (lo < set.lo() || hi > set.lo() + set.len() as i64 - 1) {
+                                return Err(self.outside(shown, k, set, lo, hi, e.span));
+                            }
+                            plan.push(Slot::Shifted(lo - set.lo()));
+                            dims.push(IndexSet::upto(len));
                         }
-                        plan.push(Err(lo - set.lo()));
-                        dims.push(IndexSet::upto(len));
+                        Some(s) if s == *set => {
+                            plan.push(Slot::Shifted(0));
+                            dims.push(s);
+                        }
+                        Some(IndexSet::Listed(l)) if l.parts.len() == set.arity() => {
+                            plan.push(Slot::Selected(l.clone(), set.clone(), Rc::new(e.clone())));
+                            dims.push(IndexSet::Listed(l));
+                        }
+                        Some(s) => return Err(self.wrong_set(e, &s, set, shown, k)),
+                        None => {
+                            queue.push_front(Item::Sub(sub));
+                            plan.push(Slot::At(self.next_position(&mut queue, set, shown, k, span, &count)?));
+                        }
                     }
-                    _ => plan.push(Ok(self.position(e, set, shown, k)?)),
-                },
+                }
+                item => {
+                    queue.push_front(item);
+                    plan.push(Slot::At(self.next_position(&mut queue, set, shown, k, span, &count)?));
+                }
             }
         }
-        let at = move |l: &mut Lower<'_>, given: &[Pos]| -> Vec<Pos> {
+        if !queue.is_empty() {
+            return Err(count(subs.len()));
+        }
+        let at = move |l: &mut Lower<'_>, given: &[Pos]| -> Lowered<Vec<Pos>> {
             let mut next = given.iter();
-            plan.iter()
-                .map(|p| match p {
-                    Ok(p) => p.clone(),
-                    Err(shift) => {
-                        let g = next.next().cloned().unwrap_or_else(|| Pos::fixed(0));
-                        l.shift(&g, *shift)
+            let mut out = vec![];
+            for p in &plan {
+                let mut free = || next.next().cloned().unwrap_or_else(|| Pos::fixed(0));
+                out.push(match p {
+                    Slot::At(p) => p.clone(),
+                    Slot::Shifted(by) => {
+                        let g = free();
+                        l.shift(&g, *by)
                     }
-                })
-                .collect()
+                    Slot::Selected(set, want, e) => {
+                        let g = free();
+                        l.restricted(set, want, &g, e)?
+                    }
+                });
+            }
+            Ok(out)
         };
         let elem = base.elem;
         if dims.is_empty() {
-            let p = at(self, &[]);
+            let p = at(self, &[])?;
             return Ok(Val::Num(self.entry(&base, &p)?, elem));
         }
         let pull = Rc::new(move |l: &mut Lower<'_>, given: &[Pos]| {
-            let p = at(l, given);
+            let p = at(l, given)?;
             l.entry(&base, &p)
         });
         Ok(Val::Arr(Arr {
@@ -377,7 +549,38 @@ impl Lower<'_> {
         }))
     }
 
-    fn shift(&mut self, p: &Pos, by: i64) -> Pos {
+    /// The position in the next dimension, from as many indices as its elements have components.
+    fn next_position<'s>(
+        &mut self,
+        queue: &mut std::collections::VecDeque<Item<'s>>,
+        set: &IndexSet,
+        shown: &str,
+        k: usize,
+        span: Span,
+        count: &dyn Fn(usize) -> Box<Diagnostic>,
+    ) -> Lowered<Pos> {
+        let mut given: Vec<Given<'s>> = vec![];
+        while given.len() < set.arity() {
+            match queue.pop_front() {
+                Some(Item::Given(g)) => given.push(g),
+                Some(Item::Sub(Subscript::At(e))) => {
+                    // A tuple may reach over several dimensions.
+                    let parts = self.givens(e);
+                    for g in parts.into_iter().rev() {
+                        queue.push_front(Item::Given(g));
+                    }
+                }
+                _ => return Err(count(given.len())),
+            }
+        }
+        match (set, given.as_slice()) {
+            (IndexSet::Listed(l), g) => self.element(l, g, shown, k, span),
+            (s, [g]) => self.given_position(g, s, shown, k),
+            _ => Err(count(given.len())),
+        }
+    }
+
+    pub(super) fn shift(&mut self, p: &Pos, by: i64) -> Pos {
         match (p.shifted(by), p) {
             (Some(p), _) => p,
             (None, Pos::Node(n)) => {
@@ -389,8 +592,13 @@ impl Lower<'_> {
     }
 
     /// Position of an element of `set`.
-    fn position(&mut self, e: &Expr, set: &IndexSet, shown: &str, dim: usize) -> Lowered<Pos> {
+    pub(super) fn position(&mut self, e: &Expr, set: &IndexSet, shown: &str, dim: usize) -> Lowered<Pos> {
         if let IndexSet::Labels(labels) = set {
+            if let Some(n) = e.as_name()
+                && let Some(Local::Part(p)) = self.scope.get(n)
+            {
+                return self.given_position(&Given::Part(p, e), set, shown, dim);
+            }
             if let ExprKind::Name(n) = &e.kind
                 && let Some(Local::Index(i)) = self.scope.get(n)
             {
@@ -456,12 +664,19 @@ impl Lower<'_> {
         Ok(Pos::Node(self.ir.apply(atoms::ADD, &[n, k])))
     }
 
-    fn filtered(&self, d: DomainId) -> bool {
+    pub(super) fn filtered(&self, d: DomainId) -> bool {
         // A domain still open has no filter yet; ranges cut by outer indices and conditions are set when it is closed.
         self.ir.chain(d).into_iter().any(|d| self.ir.domain(d).filter.is_some())
     }
 
-    fn wrong_set(&self, e: &Expr, own: &IndexSet, want: &IndexSet, shown: &str, dim: usize) -> Box<Diagnostic> {
+    pub(super) fn wrong_set(
+        &self,
+        e: &Expr,
+        own: &IndexSet,
+        want: &IndexSet,
+        shown: &str,
+        dim: usize,
+    ) -> Box<Diagnostic> {
         err(
             Code::WrongIndexSet,
             format!(

@@ -5,9 +5,12 @@
 
 mod arrays;
 mod calls;
+mod elements;
 mod expr;
 mod index;
+mod narrow;
 mod problem;
+mod sets;
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -15,19 +18,27 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::base::value::{Elem, IndexSet, Tensor};
+use crate::base::value::{Elem, IndexSet, ListedSet, Storage, Tensor};
 use crate::base::{Code, Diagnostic, Span};
 use crate::ir::facts::Sign;
 use crate::ir::{DomainId, IndexId, Input, InputId, InputKind, Ir, NodeId, Pos};
 use crate::lang::syntax::{Entry, Expr, FnDecl};
 
-pub use problem::{LoweredProblem, lower_problem};
+pub use problem::{LoweredProblem, RowLabels, lower_problem};
+pub use sets::{DeclaredSet, inside, listed, lower_parts, lower_set};
 
 /// What a name of the session means.
 #[derive(Clone, Debug)]
 pub enum Entity {
     /// An index set.
     Set(IndexSet),
+    /// A family of sets: tuples whose first `keys` components select, in lexicographic order.
+    Family {
+        /// Keys and elements.
+        set: Arc<ListedSet>,
+        /// Number of components that select.
+        keys: usize,
+    },
     /// A size bound by data, such as the `n` of `Vector[n]`.
     Size(usize),
     /// A parameter with its current value.
@@ -76,6 +87,19 @@ pub struct SolutionData {
 pub trait Names {
     /// The entity behind a name.
     fn lookup(&self, name: &str) -> Option<Entity>;
+
+    /// The values of scalars at every instance of a domain, computed now: what sets and ranges that depend on data are
+    /// made of. `params` are the inputs that are parameters, by name.
+    fn lists(
+        &self,
+        ir: &Ir,
+        params: &[(String, InputId)],
+        domain: DomainId,
+        nodes: &[NodeId],
+    ) -> Lowered<Vec<Vec<f64>>>;
+
+    /// Bytes that a set may take.
+    fn memory(&self) -> u64;
 }
 
 /// A lowered value.
@@ -125,11 +149,26 @@ pub type Lowered<T> = Result<T, Box<Diagnostic>>;
 #[derive(Clone)]
 enum Local {
     Index(IndexId),
+    /// A component of an element of a listed set.
+    Part(Part),
+    /// An element of a listed set of tuples at a position.
+    Whole(Arc<ListedSet>, Pos),
+    /// A family of sets.
+    Family(Arc<ListedSet>, usize),
     Val(Val),
     Let(Rc<Expr>),
     Size(usize),
     /// A bound name of a family while only its set is known.
     Dims(IndexSet),
+}
+
+/// A component of an element of a listed set.
+#[derive(Clone)]
+pub(crate) struct Part {
+    set: Arc<ListedSet>,
+    /// Position of the element in the set.
+    at: Pos,
+    column: usize,
 }
 
 /// Frames of local names, innermost last; shared with the closures that captured them.
@@ -171,6 +210,8 @@ pub struct Lower<'n> {
     region: DomainId,
     params: IndexMap<String, InputId>,
     data: Vec<(usize, NodeId, Arc<Tensor>)>,
+    /// Columns of listed sets that are data of the program already.
+    columns: Vec<(Arc<ListedSet>, usize, NodeId)>,
     structural: BTreeSet<String>,
     depth: usize,
 }
@@ -228,14 +269,6 @@ pub fn lower_dimension(names: &dyn Names, expr: &Expr) -> Lowered<(IndexSet, BTr
     Ok((v, l.structural))
 }
 
-/// A set literal under the name it is declared by.
-pub fn lower_set(names: &dyn Names, items: &[Expr], span: Span, name: &str) -> Lowered<IndexSet> {
-    match Lower::new(names).set_literal(items, span, name)? {
-        Val::Set(s) => Ok(s),
-        _ => Err(err(Code::WrongType, "not a set").at(span, "here").into()),
-    }
-}
-
 /// A labelled array over known index sets; absent entries take `default`.
 pub fn lower_labelled(
     names: &dyn Names,
@@ -262,6 +295,7 @@ impl<'n> Lower<'n> {
             region: DomainId::ROOT,
             params: IndexMap::new(),
             data: vec![],
+            columns: vec![],
             structural: BTreeSet::new(),
             depth: 0,
         }
@@ -318,7 +352,12 @@ impl<'n> Lower<'n> {
         if let Some((_, n, _)) = self.data.iter().find(|(k, ..)| *k == key) {
             return *n;
         }
-        let sign = t.to_dense().iter().fold(Sign::Zero, |s, v| s.join(Sign::of(*v)));
+        let entries = match &t.storage {
+            Storage::Dense(d) => d,
+            // What is not stored is zero, which the join begins with.
+            Storage::Sparse(m) => &m.values,
+        };
+        let sign = entries.iter().fold(Sign::Zero, |s, v| s.join(Sign::of(*v)));
         let id = self.ir.add_input(Input {
             name: name.into(),
             kind: InputKind::Data(t.clone()),

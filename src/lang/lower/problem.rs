@@ -21,6 +21,18 @@ pub struct LoweredProblem {
     pub params: Vec<(String, InputId)>,
     /// Parameters whose values shaped it: rebinding one of them rebuilds it.
     pub structural: BTreeSet<String>,
+    /// Names of the rows of filtered families, by constraint.
+    pub labels: Vec<Option<RowLabels>>,
+}
+
+/// What the rows of a filtered family are called: the values of its indices, at every instance.
+pub struct RowLabels {
+    /// The domain whose instances are the rows.
+    pub domain: DomainId,
+    /// What each index is drawn from.
+    pub parts: Vec<IndexSet>,
+    /// Positions there, one node for each.
+    pub nodes: Vec<NodeId>,
 }
 
 /// Lowers a problem's statements; `args` are the values of its parameters, by name. `line` gives a constraint's line.
@@ -39,6 +51,7 @@ pub fn lower_problem(
         objective: None,
         constraints: vec![],
     };
+    let mut labels = vec![];
     let mut errors: Diagnostics = vec![];
     for (n, e) in args {
         match l.expr(e) {
@@ -70,7 +83,10 @@ pub fn lower_problem(
             StmtKind::SubjectTo(cs) => {
                 for c in cs {
                     match l.constraint(c, line) {
-                        Ok(c) => out.constraints.push(c),
+                        Ok((c, names)) => {
+                            out.constraints.push(c);
+                            labels.push(names);
+                        }
                         Err(d) => errors.push(*d),
                     }
                 }
@@ -83,6 +99,7 @@ pub fn lower_problem(
     }
     out.ir = l.ir;
     Ok(LoweredProblem {
+        labels,
         problem: out,
         params: l.params.into_iter().collect(),
         structural: l.structural,
@@ -91,11 +108,11 @@ pub fn lower_problem(
 
 impl Lower<'_> {
     fn local_set(&mut self, d: &syntax::SetDecl) -> Lowered<()> {
-        let set = match &d.value.kind {
-            ExprKind::Set(items) => self.set_literal(items, d.value.span, &d.name.text)?,
-            _ => Val::Set(self.dimension(&d.value)?),
+        let local = match self.declared_set(d)? {
+            super::DeclaredSet::One(s) => Local::Val(Val::Set(s)),
+            super::DeclaredSet::Family { set, keys } => Local::Family(set, keys),
         };
-        self.scope = self.scope.with(&d.name.text, Local::Val(set));
+        self.scope = self.scope.with(&d.name.text, local);
         Ok(())
     }
 
@@ -255,13 +272,24 @@ impl Lower<'_> {
         })
     }
 
-    fn constraint(&mut self, c: &syntax::Constraint, line: &dyn Fn(Span) -> usize) -> Lowered<Constraint> {
+    fn constraint(
+        &mut self,
+        c: &syntax::Constraint,
+        line: &dyn Fn(Span) -> usize,
+    ) -> Lowered<(Constraint, Option<RowLabels>)> {
         let name = c
             .label
             .as_ref()
             .map_or_else(|| format!("line {}", line(c.span)), |l| l.text.clone());
+        let mut labels = None;
         let (outer, scope, mut dims) = match &c.binders {
-            Some(b) => self.open(b)?,
+            Some(b) => {
+                let o = self.open(b)?;
+                if self.ir.domain(o.domain).filter.is_some() {
+                    labels = Some(self.row_labels(b, &o)?);
+                }
+                (o.domain, o.scope, o.sets)
+            }
             None => (DomainId::ROOT, self.scope.clone(), vec![]),
         };
         let (domain, sides) = self.with_scope(scope, |l| {
@@ -359,13 +387,14 @@ impl Lower<'_> {
                 Ok((domain, sides))
             })
         })?;
-        Ok(Constraint {
+        let row = Constraint {
             name,
             domain,
             dims,
             sides,
             span: c.span,
-        })
+        };
+        Ok((row, labels))
     }
 }
 

@@ -5,10 +5,6 @@
 /// Parts of the language that an expression may ask for and that are not built yet.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Feature {
-    /// Sets of tuples.
-    Tuples,
-    /// `{i in I if c}`.
-    Subset,
     /// `t -> e`.
     Lambda,
     /// `complements`.
@@ -25,14 +21,6 @@ impl Feature {
     /// What it is (with its verb), and what it will do.
     pub(super) fn words(self) -> (&'static str, &'static str) {
         match self {
-            Feature::Tuples => (
-                "sets of tuples are",
-                "index arrays by pairs that exist: `sum((p, m) in arcs) …`",
-            ),
-            Feature::Subset => (
-                "subsets by a condition are",
-                "be sets whose elements index whatever the larger set indexes; a condition after the binders of a `sum` works today",
-            ),
             Feature::Lambda => (
                 "functions without a name are",
                 "be schedules and arguments; `fn` declares a function today",
@@ -75,8 +63,10 @@ impl Feature {
                     "tell the conditioning of a problem and what would help",
                 ),
                 "plot" => ("`plot` is", "draw contours, traces and spectra"),
-                "write" => ("`write` is", "save values with their labels, and models"),
-                "use" => ("`use` is", "bring in another file's names"),
+                "write model" => (
+                    "writing models is",
+                    "save problems as MPS, LP and CBF files; values can be written today",
+                ),
                 "extern" => ("`extern` is", "declare native functions"),
                 "assume" => ("`assume` is", "assert a fact about the problem that cannot be proved"),
                 "for" => ("loops are", "repeat statements"),
@@ -86,7 +76,6 @@ impl Feature {
                     "minimize over some variables and maximize over others",
                 ),
                 "read model" => ("reading whole models is", "take MPS, QPS, LP, SDPA, CBF and NL files"),
-                "set family" => ("families of sets are", "give a set for every element of another"),
                 "what if" => (
                     "`fixing`, `without` and `relaxed` are",
                     "solve a variation of a problem",

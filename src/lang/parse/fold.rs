@@ -465,11 +465,7 @@ impl<'a> Folder<'a> {
             for q in p.into_inner() {
                 match q.as_rule() {
                     Rule::binder_names => {
-                        let names_at = self.span(&q);
                         names = q.into_inner().map(|n| self.ident(&n)).collect();
-                        if names.len() > 1 {
-                            self.not_built(Feature::Tuples, names_at);
-                        }
                     }
                     Rule::expr => set = Some(self.expr(q)),
                     _ => {}
@@ -624,7 +620,7 @@ impl<'a> Folder<'a> {
             Rule::name => ExprKind::Name(normal(p.as_str())),
             Rule::paren => return self.paren(p, span),
             Rule::brackets => self.brackets(p),
-            Rule::braces => self.braces(p, span),
+            Rule::braces => self.braces(p),
             _ => ExprKind::Error,
         };
         self.make(span, kind)
@@ -636,7 +632,6 @@ impl<'a> Folder<'a> {
             (1, Some(only)) => Expr { span, ..only },
             (_, last) => {
                 items.extend(last);
-                self.not_built(Feature::Tuples, span);
                 self.make(span, ExprKind::Tuple(items))
             }
         }
@@ -654,20 +649,13 @@ impl<'a> Folder<'a> {
         }
     }
 
-    fn braces(&mut self, p: Pair<'_, Rule>, span: Span) -> ExprKind {
+    fn braces(&mut self, p: Pair<'_, Rule>) -> ExprKind {
         let mut inner = p.into_inner().peekable();
         if inner.peek().is_some_and(|q| q.as_rule() == Rule::binders) {
             let Some(q) = inner.next() else {
                 return ExprKind::Error;
             };
-            let before = self.seen.contains(&Feature::Tuples);
-            let binders = self.binders(q);
-            // A set of tuples has been reported as that.
-            let tuples = binders.items.iter().any(|b| b.names.len() > 1);
-            if !(tuples && (before || self.seen.contains(&Feature::Tuples))) {
-                self.not_built(Feature::Subset, span);
-            }
-            return ExprKind::Subset(binders);
+            return ExprKind::Subset(self.binders(q));
         }
         let (mut elements, mut entries) = (vec![], vec![]);
         for entry in inner {

@@ -33,7 +33,7 @@ impl Folder<'_> {
     }
 
     /// The characters of a text literal.
-    pub(super) fn unescape(&mut self, pair: &Pair<'_, Rule>) -> String {
+    pub(in crate::lang::parse) fn unescape(&mut self, pair: &Pair<'_, Rule>) -> String {
         let text = pair.as_str();
         let body = text.get(1..text.len().saturating_sub(1)).unwrap_or("");
         if !body.contains('\\') {

@@ -192,8 +192,8 @@ impl<'a> Parser<'a> {
             }
         }
         match command {
-            "optimizer" | "transform" | "pipeline" | "compare" | "sweep" | "diagnose" | "plot" | "write" | "use"
-            | "extern" | "assume" | "for" => {
+            "optimizer" | "transform" | "pipeline" | "compare" | "sweep" | "diagnose" | "plot" | "extern"
+            | "assume" | "for" => {
                 let keyword = NOT_BUILT.iter().copied().find(|k| *k == command)?;
                 let at = text
                     .find(command)
@@ -224,6 +224,19 @@ impl<'a> Parser<'a> {
                         .map(|q| self.fold.expr(q))
                         .collect(),
                 )
+            }),
+            "write" => self.read(r, Rule::write).and_then(|p| {
+                let mut exprs = p.into_inner().filter(|q| q.as_rule() == Rule::expr);
+                let value = self.fold.expr(exprs.next()?);
+                let to = self.fold.expr(exprs.next()?);
+                Some(StmtKind::Write { value, to })
+            }),
+            "use" => self.read(r, Rule::use_decl).and_then(|p| {
+                let text = p.into_inner().find(|q| q.as_rule() == Rule::text)?;
+                Some(StmtKind::Use {
+                    path: self.fold.unescape(&text),
+                    at: self.fold.span(&text),
+                })
             }),
             "inspect" => self.read(r, Rule::inspect).and_then(|p| self.inspect(p)),
             "assert" => self.read(r, Rule::assert).and_then(|p| self.assert(p)),
@@ -378,22 +391,15 @@ impl<'a> Parser<'a> {
         for q in p.into_inner() {
             match q.as_rule() {
                 Rule::name => name = Some(self.fold.ident(&q)),
-                Rule::family => family = Some(self.fold.span(&q)),
+                Rule::family => family = self.family(q),
                 Rule::tight => within = Some(self.fold.expr(q)),
                 Rule::expr => value = Some(self.fold.expr(q)),
                 _ => {}
             }
         }
-        let name = name?;
-        if let Some(at) = family {
-            self.fold.not_built(Feature::Statement("set family"), at);
-            return Some(StmtKind::NotBuilt {
-                keyword: "set".to_string(),
-                declares: Some(name),
-            });
-        }
         Some(StmtKind::Set(SetDecl {
-            name,
+            name: name?,
+            family,
             within,
             value: value?,
         }))
@@ -781,8 +787,6 @@ const NOT_BUILT: &[&str] = &[
     "sweep",
     "diagnose",
     "plot",
-    "write",
-    "use",
     "extern",
     "assume",
     "for",

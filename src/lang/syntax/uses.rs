@@ -61,6 +61,10 @@ impl Uses {
     fn stmt(&mut self, s: &Stmt) {
         match &s.kind {
             StmtKind::Set(d) => {
+                if let Some(b) = &d.family {
+                    self.binders(b);
+                    b.for_each_child(&mut |e| self.expr(e));
+                }
                 d.within.iter().for_each(|e| self.expr(e));
                 self.expr(&d.value);
             }
@@ -123,13 +127,17 @@ impl Uses {
                 self.expr(value);
             }
             StmtKind::Print(items) => items.iter().for_each(|e| self.expr(e)),
+            StmtKind::Write { value, to } => {
+                self.expr(value);
+                self.expr(to);
+            }
             StmtKind::Inspect { target, .. } => self.target(target.as_ref()),
             StmtKind::Assert { condition, within } => {
                 self.expr(condition);
                 within.iter().for_each(|e| self.expr(e));
             }
             StmtKind::Seed(e) => self.expr(e),
-            StmtKind::NotBuilt { .. } | StmtKind::Error { .. } => {}
+            StmtKind::Use { .. } | StmtKind::NotBuilt { .. } | StmtKind::Error { .. } => {}
         }
     }
 

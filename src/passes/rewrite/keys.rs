@@ -33,6 +33,10 @@ impl Hash {
         match s {
             IndexSet::Range { lo, len } => self.byte(0).number(*lo).number(*len as i64),
             IndexSet::Labels(l) => l.labels.iter().fold(self.byte(1).text(&l.name), |h, e| h.text(e)),
+            IndexSet::Listed(l) => {
+                let h = l.parts.iter().fold(self.byte(2).text(&l.name), Hash::set);
+                l.columns.iter().flatten().fold(h, |h, p| h.number(i64::from(*p)))
+            }
         }
     }
 }
