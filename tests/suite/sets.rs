@@ -192,7 +192,7 @@ fn what_is_wrong_with_sets_is_said() {
         // Subsets and families.
         (
             "set B in P = {p in P if cap[p] >= 2}\nvar y: Real[B]\nminimize sum(p in P) y[p]\nsolve",
-            "R0304",
+            "R0801",
         ),
         ("var y: Real[P]\nset B = {p in P if y[p] > 0}", "R0214"),
         ("set F[p in P] in M = {m in M if (p, m) in A}\nprint F", "R0202"),
