@@ -20,7 +20,8 @@ pub fn kernel_info() -> Json {
             "version": version,
             "mimetype": "text/x-ravine",
             "file_extension": ".opt",
-            "pygments_lexer": "text",
+            // Comments, texts, transposes and ranges look the same there, and front ends have it.
+            "pygments_lexer": "julia",
             "codemirror_mode": "julia",
         },
         "banner": format!("Ravine {version}: a small typed language for optimization\n`NAME?` tells about a name."),
@@ -55,6 +56,15 @@ pub fn debug(content: &Json) -> Json {
 /// `error` in a reply.
 pub fn error(name: &str, value: &str, traceback: &[String]) -> Json {
     json!({ "status": "error", "ename": name, "evalue": value, "traceback": traceback })
+}
+
+/// An answer to a request whose content cannot be read.
+pub fn malformed() -> Json {
+    error(
+        "MalformedRequest",
+        "the request's content is not a JSON object in UTF-8",
+        &[],
+    )
 }
 
 /// An answer to a request that is not known.

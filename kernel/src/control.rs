@@ -48,6 +48,8 @@ impl Control {
             self.state.stop();
         }
         let content = match kind {
+            // Also one that cannot be read means what its kind says, where that is all there is to it.
+            _ if request.malformed && kind != "interrupt_request" => answers::malformed(),
             "interrupt_request" => json!({ "status": "ok" }),
             "shutdown_request" => json!({ "status": "ok", "restart": request.content["restart"] }),
             "kernel_info_request" => answers::kernel_info(),
@@ -59,14 +61,15 @@ impl Control {
         request
             .peer
             .send(self.writer.reply(&request.parent, &format!("{stem}_reply"), &content));
-        if kind == "shutdown_request" {
+        let ends = kind == "shutdown_request" && !request.malformed;
+        if ends {
             self.iopub.publish(parent, "shutdown_reply", content).await;
         }
         self.iopub.status(parent, "idle").await;
         if let Some(running) = self.state.running() {
             self.iopub.status(Some(&running), "busy").await;
         }
-        if kind == "shutdown_request" {
+        if ends {
             self.state.end();
         }
     }

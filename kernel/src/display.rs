@@ -12,8 +12,15 @@ pub const REPORT: &str = "application/vnd.ravine.report.v1+json";
 
 /// Forms of one output, by MIME type.
 pub fn bundle(r: &Rendered) -> Json {
+    let mut forms = words(r);
+    forms[REPORT] = r.json.clone();
+    forms
+}
+
+/// What is no result, only words.
+pub fn words(r: &Rendered) -> Json {
     let html = format!("<style>{STYLE}</style>{}", r.html);
-    json!({ "text/plain": r.plain.trim_end_matches('\n'), "text/html": html, REPORT: r.json })
+    json!({ "text/plain": r.plain.trim_end_matches('\n'), "text/html": html })
 }
 
 /// Only text.

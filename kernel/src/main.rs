@@ -165,6 +165,7 @@ async fn serve(connection: &Connection) -> Result<(), String> {
         history: History::default(),
         queue: VecDeque::new(),
         waiting: 0,
+        began: tokio::time::Instant::now(),
         runs: 0,
         names: vec![],
         current: None,

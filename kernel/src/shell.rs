@@ -21,7 +21,7 @@ use crate::state::State;
 use crate::wire::{Parent, Request, Signer, Writer, decode};
 use crate::zmtp::{Incoming, Socket};
 
-/// How long a failure waits before it is told, so that cells sent with the one that failed are here to be aborted.
+/// How old a cell must be before its failure is told, so that cells sent with it are here to be aborted.
 const HOLD: Duration = Duration::from_millis(30);
 /// Bytes of requests that may wait; while there are more, nothing is read.
 const WAITING: usize = 256 << 20;
@@ -44,6 +44,8 @@ pub struct Shell {
     pub queue: VecDeque<Request>,
     /// Bytes of the requests in the queue.
     pub waiting: usize,
+    /// When the session began to work on it.
+    pub began: Instant,
     /// Cells run so far, silent ones as well.
     pub runs: u64,
     /// Names after the last cell, for what is asked while the next one runs.
@@ -77,7 +79,7 @@ impl Shell {
                 }
                 Some(ended) = done.recv() => {
                     if ended.failed() && self.stops() {
-                        held = Some((Instant::now() + HOLD, ended));
+                        held = Some((self.began + HOLD, ended));
                     } else {
                         self.finish(ended).await;
                     }
@@ -99,6 +101,14 @@ impl Shell {
 
     async fn take(&mut self, request: Request) {
         let answer = match request.parent.kind() {
+            kind if request.malformed => match kind.strip_suffix("_request") {
+                Some(stem) => {
+                    return self
+                        .respond(&request, &format!("{stem}_reply"), &answers::malformed())
+                        .await;
+                }
+                None => return,
+            },
             "complete_request" | "inspect_request" if self.state.running().is_some() => {
                 let (code, at) = place(&request);
                 match request.parent.kind() {
@@ -189,6 +199,7 @@ impl Shell {
             }
         };
         self.current = Some(request);
+        self.began = Instant::now();
         if self.jobs.send(Job { parent, task }).is_err() {
             self.state.end();
         }

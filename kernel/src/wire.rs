@@ -98,6 +98,8 @@ pub struct Request {
     pub metadata: Json,
     /// Its content; always an object.
     pub content: Json,
+    /// Could its content not be read? (A half of a surrogate pair is enough.)
+    pub malformed: bool,
     /// Who asked.
     pub peer: Peer,
     /// Bytes it takes while it waits.
@@ -111,8 +113,8 @@ pub enum Dropped {
     Shape,
     /// The signature is another's.
     Signature,
-    /// Its texts are no JSON objects in UTF-8.
-    Content,
+    /// Its header is no JSON object in UTF-8 with a kind and an id.
+    Header,
 }
 
 impl Dropped {
@@ -121,7 +123,7 @@ impl Dropped {
         match self {
             Dropped::Shape => "it does not have a message's parts",
             Dropped::Signature => "its signature does not verify",
-            Dropped::Content => "its parts are not JSON objects",
+            Dropped::Header => "it has no header",
         }
     }
 }
@@ -138,19 +140,22 @@ pub fn decode(signer: &Signer, peer: Peer, frames: &[Bytes]) -> Result<Request, 
     }
     let object = |part: &Bytes| match serde_json::from_slice(part) {
         Ok(json @ Json::Object(_)) => Ok(json),
-        _ => Err(Dropped::Content),
+        _ => Err(Dropped::Header),
     };
     let header = object(&parts[0])?;
     if !header["msg_type"].is_string() || !header["msg_id"].is_string() {
-        return Err(Dropped::Content);
+        return Err(Dropped::Header);
     }
+    // Whoever signed this waits for an answer.
+    let (metadata, content) = (object(&parts[2]), object(&parts[3]));
     Ok(Request {
+        malformed: metadata.is_err() || content.is_err(),
         parent: Arc::new(Parent {
             header,
             envelope: frames[..at].into(),
         }),
-        metadata: object(&parts[2])?,
-        content: object(&parts[3])?,
+        metadata: metadata.unwrap_or_else(|_| json!({})),
+        content: content.unwrap_or_else(|_| json!({})),
         peer,
         size: frames.iter().map(Bytes::len).sum(),
     })

@@ -82,6 +82,23 @@ async fn shutdown_and_restart() {
 }
 
 #[tokio::test]
+async fn shutdown_does_not_wait_for_a_cell() {
+    let mut kernel = Kernel::start();
+    let mut c = Client::connect(&kernel).await;
+    c.ask("execute_request", json!({ "code": super::interrupt::LONG }))
+        .await;
+    while c.next_output().await.kind != "execute_input" {}
+    // On the shell channel, as old clients do; it is not queued behind the cell.
+    let id = c.ask("shutdown_request", json!({ "restart": false })).await;
+    let reply = c.answer().await;
+    assert_eq!(
+        (reply.kind.as_str(), reply.parent_id()),
+        ("shutdown_reply", id.as_str())
+    );
+    assert_eq!(kernel.ended(), Some(0));
+}
+
+#[tokio::test]
 async fn a_second_front_end_hears_everything() {
     let kernel = Kernel::start();
     let mut first = Client::connect(&kernel).await;
