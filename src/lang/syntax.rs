@@ -99,6 +99,15 @@ pub enum StmtKind {
         /// Which aspect.
         what: Aspect,
     },
+    /// `diagnose P [at s] [measured]`, `diagnose A`; without a target, the unnamed problem.
+    Diagnose {
+        /// A problem, with arguments if it has parameters, or a matrix.
+        target: Option<Expr>,
+        /// The solution at which second derivatives are taken.
+        at: Option<Expr>,
+        /// Are steps counted beside being predicted?
+        measured: bool,
+    },
     /// `assert s.objective == 1.25 within 1e-8`.
     Assert {
         /// The condition (a comparison if there is a tolerance).
@@ -694,6 +703,21 @@ impl Expr {
             ExprKind::Name(n) => Some(n),
             _ => None,
         }
+    }
+    /// A name, or a name with arguments, as a reference to a problem.
+    pub fn as_problem_ref(&self) -> Option<ProblemRef> {
+        let (name, args) = match &self.kind {
+            ExprKind::Call { callee, args } => (callee.as_ref(), args.clone()),
+            _ => (self, vec![]),
+        };
+        Some(ProblemRef {
+            name: Ident {
+                text: name.as_name()?.into(),
+                span: name.span,
+            },
+            args,
+            span: self.span,
+        })
     }
     /// The integer, if it is a literal one or the negative of one.
     pub fn as_integer(&self) -> Option<i64> {

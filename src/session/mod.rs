@@ -7,6 +7,7 @@ mod bind;
 mod cells;
 mod complete;
 mod completeness;
+mod diagnose;
 mod evaluate;
 pub mod files;
 mod graph;
@@ -340,6 +341,15 @@ impl Session {
                 sink(Event::Shown(view.clone()));
                 self.report.results.push(ResultEntry::View {
                     command: "inspect".into(),
+                    subject,
+                    view,
+                });
+            }
+            StmtKind::Diagnose { target, at, measured } => {
+                let (subject, view) = self.diagnose(target.as_ref(), at.as_ref(), *measured, s.span)?;
+                sink(Event::Shown(view.clone()));
+                self.report.results.push(ResultEntry::View {
+                    command: "diagnose".into(),
                     subject,
                     view,
                 });

@@ -183,7 +183,7 @@ impl Session {
     }
 
     /// The compiled form of a cached problem for a method; compiles it if need be.
-    fn form_of(&mut self, at: usize, method: Option<&MethodCard>) -> Found<usize> {
+    pub(super) fn form_of(&mut self, at: usize, method: Option<&MethodCard>) -> Found<usize> {
         let key = method.map(|m| m.name.to_string());
         let params = self.param_inputs(&self.compiled[at].lowered.params);
         if let Some(k) = self.compiled[at].forms.iter().position(|f| f.0 == key) {

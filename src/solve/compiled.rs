@@ -134,7 +134,7 @@ pub struct Compiled {
     /// Matrices whose definiteness was looked at, and what was found.
     looked_at: (Vec<NodeId>, Assumptions),
     pub(super) model: Model,
-    kind: Kind,
+    pub(super) kind: Kind,
     /// Which group of cone rows came from which constraint, and the sign that turns its multiplier into the dual.
     pub(super) origins: Vec<(usize, usize, f64)>,
     pub(super) maximize: bool,

@@ -13,6 +13,7 @@ mod cells;
 mod check;
 mod cli;
 mod cost;
+mod diagnose;
 mod diagnostics;
 mod exec;
 mod format;

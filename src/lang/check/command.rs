@@ -104,6 +104,46 @@ impl Checker<'_> {
         }
     }
 
+    /// `diagnose`: a problem by name, or a matrix.
+    pub(super) fn diagnose(&mut self, target: Option<&Expr>, at: Option<&Expr>, span: Span) {
+        let named = target.and_then(Expr::as_problem_ref);
+        let is_problem = |t: &ProblemRef| {
+            self.scope
+                .get(&t.name.text)
+                .is_some_and(|e| matches!(e.what, What::Problem(_)))
+        };
+        match (target, named) {
+            (None, _) => {
+                self.target(None, span);
+            }
+            (Some(_), Some(t)) if is_problem(&t) => {
+                self.target(Some(&t), span);
+            }
+            (Some(e), _) => {
+                let ty = self.expr(e);
+                let ty = self.no_variables(e, &ty);
+                if !ty.is_error() && ty.dims().len() != 2 {
+                    let d = errors::wrong_type("a problem or a matrix", &ty.words(), e.span)
+                        .help("`diagnose P` looks at a problem, `diagnose A` at a matrix");
+                    self.report(d);
+                } else if let Some(at) = at {
+                    let d = errors::wrong_type("nothing behind a matrix", "`at`", at.span)
+                        .help("only second derivatives of a problem depend on a point");
+                    self.report(d);
+                    return;
+                }
+            }
+        }
+        if let Some(at) = at {
+            let ty = self.expr(at);
+            if !ty.is_error() && !matches!(ty.kind, Kind::Solution(_)) {
+                let d = errors::wrong_type("a solution", &ty.words(), at.span)
+                    .help("`diagnose P at s`, with `s = solve P`");
+                self.report(d);
+            }
+        }
+    }
+
     pub(super) fn assert(&mut self, condition: &Expr, within: Option<&Expr>) {
         let ty = self.expr(condition);
         let ty = self.no_variables(condition, &ty);

@@ -72,6 +72,7 @@ impl Checker<'_> {
                 StmtKind::Inspect { target, .. } => {
                     self.target(target.as_ref(), s.span);
                 }
+                StmtKind::Diagnose { target, at, .. } => self.diagnose(target.as_ref(), at.as_ref(), s.span),
                 StmtKind::Assert { condition, within } => self.assert(condition, within.as_ref()),
                 StmtKind::Seed(e) => {
                     self.integer(e, "a seed");

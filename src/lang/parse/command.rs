@@ -180,6 +180,22 @@ impl<'a> Parser<'a> {
         Some(StmtKind::Inspect { target, what })
     }
 
+    pub(super) fn diagnose(&mut self, p: Pair<'a, Rule>) -> StmtKind {
+        let (mut target, mut at, mut measured) = (None, None, false);
+        for q in p.into_inner() {
+            match q.as_rule() {
+                Rule::expr => target = Some(self.fold.expr(q)),
+                Rule::at_clause => {
+                    let e = q.into_inner().find(|r| r.as_rule() == Rule::expr);
+                    at = e.map(|e| self.fold.expr(e));
+                }
+                Rule::kw_measured => measured = true,
+                _ => {}
+            }
+        }
+        StmtKind::Diagnose { target, at, measured }
+    }
+
     pub(super) fn assert(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {
         let mut exprs = p.into_inner().filter(|q| q.as_rule() == Rule::expr);
         let condition = self.fold.expr(exprs.next()?);

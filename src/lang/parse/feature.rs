@@ -58,10 +58,6 @@ impl Feature {
                     "`sweep` is",
                     "solve for every value of a parameter, each from the last answer",
                 ),
-                "diagnose" => (
-                    "`diagnose` is",
-                    "tell the conditioning of a problem and what would help",
-                ),
                 "plot" => ("`plot` is", "draw contours, traces and spectra"),
                 "write model" => (
                     "writing models is",

@@ -192,7 +192,7 @@ impl<'a> Parser<'a> {
             }
         }
         match command {
-            "optimizer" | "transform" | "pipeline" | "compare" | "sweep" | "diagnose" | "plot" | "extern"
+            "optimizer" | "transform" | "pipeline" | "compare" | "sweep" | "plot" | "extern"
             | "assume" | "for" => {
                 let keyword = NOT_BUILT.iter().copied().find(|k| *k == command)?;
                 let at = text
@@ -239,6 +239,7 @@ impl<'a> Parser<'a> {
                 })
             }),
             "inspect" => self.read(r, Rule::inspect).and_then(|p| self.inspect(p)),
+            "diagnose" => self.read(r, Rule::diagnose).map(|p| self.diagnose(p)),
             "assert" => self.read(r, Rule::assert).and_then(|p| self.assert(p)),
             "seed" => self
                 .read(r, Rule::seed)
@@ -785,7 +786,6 @@ const NOT_BUILT: &[&str] = &[
     "pipeline",
     "compare",
     "sweep",
-    "diagnose",
     "plot",
     "extern",
     "assume",

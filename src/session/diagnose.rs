@@ -1,0 +1,505 @@
+//! `diagnose`: what makes a problem or a matrix hard, in the user's names, and what would help.
+//!
+//! Invariant: shows what `solve::diagnose` found; every sentence rests on a number beside it.
+
+use crate::base::value::{Storage, Tensor, Value};
+use crate::base::view::{Cell, Role, View};
+use crate::base::{Code, Diagnostic, Diagnostics, Span};
+use crate::ir::{InputId, Problem};
+use crate::lang::syntax::{Expr, ProblemRef, show as shown};
+use crate::solve::Class;
+use crate::solve::diagnose::{Diagnosis, Meaning, Number, Parallel, Remedy, Scales, Subject, diagnose};
+use crate::solve::examine::{Part, Relation};
+use ravine_linalg::{Csr, Dense, Matrix};
+
+use super::show::number;
+use super::{Def, Session, instance_name};
+
+type Found<T> = Result<T, Diagnostics>;
+
+/// Rows that could go, shown at most.
+const SHOWN: usize = 10;
+
+impl Session {
+    /// The subject's name and what was found.
+    pub(super) fn diagnose(
+        &mut self,
+        target: Option<&Expr>,
+        at: Option<&Expr>,
+        measured: bool,
+        span: Span,
+    ) -> Found<(String, View)> {
+        let named = target.and_then(Expr::as_problem_ref);
+        let problem = named.filter(|t| matches!(self.defs.get(&t.name.text), Some(Def::Problem(_))));
+        match (target, problem) {
+            (Some(e), None) => self.diagnose_matrix(e, measured),
+            (_, problem) => self.diagnose_problem(problem.as_ref(), at, measured, span),
+        }
+    }
+
+    fn diagnose_matrix(&mut self, e: &Expr, measured: bool) -> Found<(String, View)> {
+        let value = self.evaluate(e).map_err(|d| vec![*d])?;
+        let Value::Array { tensor, .. } = &value else {
+            return Err(vec![not_a_matrix(e)]);
+        };
+        let Some(matrix) = matrix_of(tensor) else {
+            return Err(vec![not_a_matrix(e)]);
+        };
+        let element = |dim: usize, k: usize| {
+            let set = &tensor.dims[dim];
+            if set.is_plain() {
+                format!("{}", k + 1)
+            } else {
+                set.element(k)
+            }
+        };
+        let symmetric = matrix.rows() == matrix.cols() && matrix.asymmetry() == 0.0;
+        let title = shown(e);
+        let subject = Subject {
+            matrix: &matrix,
+            meaning: if symmetric { Meaning::Symmetric } else { Meaning::Rows },
+            columns: &|k| format!("column {}", element(1, k)),
+            rows: &|k| format!("row {}", element(0, k)),
+            blocks: &[],
+            measure: measured,
+        };
+        let d = diagnose(&subject).map_err(|f| vec![fault(&f.what, e.span)])?;
+        Ok((title.clone(), view(&title, &d, subject.meaning, Of::Matrix)))
+    }
+
+    fn diagnose_problem(
+        &mut self,
+        target: Option<&ProblemRef>,
+        at: Option<&Expr>,
+        measured: bool,
+        span: Span,
+    ) -> Found<(String, View)> {
+        let (cached, _) = self.compiled(target, span)?;
+        let params: Vec<(InputId, std::sync::Arc<Tensor>)> = self.param_inputs(&self.compiled[cached].lowered.params);
+        let point = match at {
+            Some(e) => Some(self.solution_point(cached, e)?),
+            None => None,
+        };
+        let form = self.form_of(cached, None)?;
+        let c = &mut self.compiled[cached].forms[form].1;
+        let parts = c
+            .parts(&params, point.as_deref())
+            .map_err(|f| vec![fault(&f.what, span)])?;
+        let c = &self.compiled[cached].forms[form].1;
+        let name = if c.problem.name.is_empty() {
+            "the problem".to_string()
+        } else {
+            c.problem.name.clone()
+        };
+        let blocks: Vec<(String, usize, usize)> = c
+            .problem
+            .vars
+            .iter()
+            .zip(&c.columns.blocks)
+            .map(|(v, b)| (v.name.clone(), b.1, b.2))
+            .collect();
+        let mut views = vec![];
+        for p in &parts {
+            let row = |k: usize| match p.rows.get(k) {
+                Some((con, i)) => row_name(&c.problem, *con, *i),
+                None => format!("term {}", k + 1),
+            };
+            let subject = Subject {
+                matrix: &p.matrix,
+                meaning: p.meaning,
+                columns: &|k| c.coordinate(k),
+                rows: &row,
+                blocks: &blocks,
+                measure: measured,
+            };
+            let d = diagnose(&subject).map_err(|f| vec![fault(&f.what, span)])?;
+            let constraints = p.meaning == Meaning::Rows && c.class != Class::LinearSystem;
+            let of = if constraints {
+                Of::Constraints(p, &c.problem)
+            } else {
+                Of::Matrix
+            };
+            views.push(view(&format!("{name}: {}", p.title), &d, p.meaning, of));
+        }
+        if views.is_empty() {
+            views.push(View::text(format!(
+                "{name}: no constraints and no second derivatives, so that nothing is ill-conditioned"
+            )));
+        }
+        Ok((name, View::Stack(views)))
+    }
+
+    /// The flat point of a solution of this problem.
+    fn solution_point(&self, cached: usize, e: &Expr) -> Found<Vec<f64>> {
+        let solution = match e.as_name().and_then(|n| self.defs.get(n)) {
+            Some(Def::Solution(s)) => s.clone(),
+            _ => {
+                return Err(vec![
+                    Diagnostic::new(Code::BadStart, format!("`{}` is not a solution", shown(e))).at(e.span, "here"),
+                ]);
+            }
+        };
+        let mut x = vec![];
+        for v in &self.compiled[cached].lowered.problem.vars {
+            let n: usize = v.dims.iter().map(crate::base::value::IndexSet::len).product();
+            match solution.fields.get(&v.name) {
+                Some(t) if t.dims == v.dims => x.extend(super::evaluate::spread(t, n)),
+                _ => {
+                    return Err(vec![
+                        Diagnostic::new(
+                            Code::BadStart,
+                            format!(
+                                "`{}` has no value for `{}`: it solves another problem",
+                                shown(e),
+                                v.name
+                            ),
+                        )
+                        .at(e.span, "here"),
+                    ]);
+                }
+            }
+        }
+        Ok(x)
+    }
+}
+
+fn not_a_matrix(e: &Expr) -> Diagnostic {
+    Diagnostic::new(Code::WrongType, format!("`{}` is not a matrix", shown(e)))
+        .at(e.span, "here")
+        .help("`diagnose P` looks at a problem, `diagnose A` at a matrix")
+}
+
+fn fault(what: &str, span: Span) -> Diagnostic {
+    Diagnostic::new(Code::NotFinite, what).at(span, "while this was looked at")
+}
+
+fn matrix_of(t: &Tensor) -> Option<Matrix> {
+    let [rows, cols] = [t.dims.first()?.len(), t.dims.get(1)?.len()];
+    if t.dims.len() != 2 {
+        return None;
+    }
+    Some(match &t.storage {
+        Storage::Sparse(c) => Matrix::Sparse(Csr::clone(c)),
+        Storage::Dense(_) => Matrix::Dense(Dense {
+            rows,
+            cols,
+            data: t.to_dense(),
+        }),
+    })
+}
+
+fn row_name(p: &Problem, constraint: usize, instance: usize) -> String {
+    let c = &p.constraints[constraint];
+    let at = instance_name(&c.dims, instance);
+    if at.is_empty() {
+        c.name.clone()
+    } else {
+        format!("{}[{at}]", c.name)
+    }
+}
+
+/// Two digits: orders of magnitude are what matters here.
+fn rough(v: f64) -> String {
+    if !v.is_finite() || v == 0.0 {
+        return number(v);
+    }
+    if (1e-3..1e4).contains(&v.abs()) {
+        let unit = 10f64.powi(v.abs().log10().floor() as i32 - 1);
+        return number((v / unit).round() * unit);
+    }
+    format!("{v:.1e}")
+}
+
+/// `1e4`, or `at least 1e4` for a bound.
+fn bounded(n: Number) -> String {
+    if n.exact {
+        rough(n.value)
+    } else {
+        format!("at least {}", rough(n.value))
+    }
+}
+
+fn steps(v: f64) -> String {
+    if v.is_finite() { rough(v) } else { "never".into() }
+}
+
+fn view(title: &str, d: &Diagnosis, meaning: Meaning, of: Of<'_>) -> View {
+    let mut facts = vec![];
+    let mut fact = |name: &str, text: String| facts.push((name.to_string(), View::text(text)));
+    fact(
+        "size",
+        format!("{} x {}, {} entries that are not 0", d.shape.0, d.shape.1, d.entries),
+    );
+    fact("condition", bounded(d.condition));
+    if let Some((rank, full)) = d.rank {
+        let word = if rank < full { "" } else { ", full" };
+        fact("rank", format!("{rank} of {full}{word}"));
+    }
+    if let Some((top, low)) = d.extremes {
+        let what = if meaning == Meaning::Symmetric {
+            "eigenvalues"
+        } else {
+            "singular values"
+        };
+        let negative = match d.negative {
+            0 => String::new(),
+            k => format!("; {k} negative"),
+        };
+        let size = if d.negative > 0 { "in size " } else { "" };
+        fact(what, format!("{size}{} to {}{negative}", rough(low), rough(top)));
+        if d.decades.len() > 1 {
+            let count = |(k, n): (usize, &usize)| (*n > 0).then(|| format!("{n} within 1e-{} of the largest", k + 1));
+            let list: Vec<String> = d.decades.iter().enumerate().filter_map(count).collect();
+            fact(
+                "by decade",
+                list.join(", ").replace(" of the largest,", ",").to_string(),
+            );
+        }
+    }
+    fact("columns", sizes(&d.columns));
+    if let Some(r) = &d.rows {
+        fact("rows", sizes(r));
+    }
+    if let Some((terms, length)) = &d.weak {
+        fact("weakest", weakest(terms, *length, meaning));
+    }
+    let mut parts = vec![View::styled(title, Role::Strong), View::Facts(facts)];
+    if meaning != Meaning::Symmetric {
+        parts.extend(pairs("near-parallel columns", &d.near_columns));
+    }
+    match of {
+        Of::Constraints(part, problem) => {
+            parts.extend(redundant(part, problem));
+            parts.push(scalings(&d.remedies));
+            parts.push(View::text(constraint_advice(d, part)));
+        }
+        Of::Matrix => {
+            parts.extend(pairs("near-parallel rows", &d.near_rows));
+            parts.push(remedies(&d.remedies));
+            parts.push(View::text(advice(d, meaning)));
+        }
+    }
+    View::Stack(parts)
+}
+
+/// Scalings without steps: the methods that take constraints factor, they do not iterate on these rows.
+fn scalings(all: &[Remedy]) -> View {
+    View::Table {
+        head: ["", "condition"].map(String::from).to_vec(),
+        rows: all
+            .iter()
+            .map(|r| vec![Cell::Text(r.name.into()), Cell::Text(bounded(r.condition))])
+            .collect(),
+    }
+}
+
+fn constraint_advice(d: &Diagnosis, part: &Part) -> String {
+    if part.redundant.iter().any(|r| r.how == Relation::Contradiction) {
+        return "constraints contradict one another: the problem is infeasible".into();
+    }
+    if !part.redundant.is_empty() {
+        return "drop the constraints that say nothing new: they make multipliers ambiguous".into();
+    }
+    let best = d
+        .remedies
+        .iter()
+        .skip(1)
+        .map(|r| r.condition.value)
+        .fold(f64::INFINITY, f64::min);
+    if d.condition.value > 1e3 && best < 0.1 * d.condition.value {
+        return format!(
+            "scaling brings the condition to {}: units that make all entries of about the same size are worth it",
+            rough(best)
+        );
+    }
+    "nothing stands out".into()
+}
+
+/// What a view is of.
+#[derive(Clone, Copy)]
+enum Of<'a> {
+    Matrix,
+    Constraints(&'a Part, &'a Problem),
+}
+
+fn sizes(s: &Scales) -> String {
+    let zero = match s.zero.as_slice() {
+        [] => String::new(),
+        [one] => format!("; {one} is 0"),
+        [one, ..] => format!("; {one} and {} more are 0", s.zero.len() - 1),
+    };
+    let (Some(big), Some(small)) = (s.largest.first(), s.smallest.first()) else {
+        return format!("none{zero}");
+    };
+    if s.ratio < 10.0 {
+        return format!("all of about the same length{zero}");
+    }
+    format!(
+        "lengths from {} ({}) to {} ({}){zero}",
+        rough(small.1),
+        small.0,
+        rough(big.1),
+        big.0
+    )
+}
+
+fn weakest(terms: &[(String, f64)], length: f64, meaning: Meaning) -> String {
+    let mut sum = String::new();
+    for (k, (name, weight)) in terms.iter().enumerate() {
+        let sign = match (k, *weight < 0.0) {
+            (0, false) => "",
+            (0, true) => "-",
+            (_, false) => " + ",
+            (_, true) => " - ",
+        };
+        sum += &format!("{sign}{} {name}", number((weight.abs() * 100.0).round() / 100.0));
+    }
+    let effect = match meaning {
+        Meaning::Symmetric => "has almost no curvature",
+        _ => "is almost 0",
+    };
+    format!("{sum} {effect}: {} of the largest, columns scaled", rough(length))
+}
+
+fn pairs(title: &str, (found, count): &(Vec<Parallel>, usize)) -> Option<View> {
+    if found.is_empty() {
+        return None;
+    }
+    let rows = found
+        .iter()
+        .map(|p| {
+            let angle = if p.angle < 1e-14 { 0.0 } else { p.angle };
+            vec![
+                Cell::Text(p.b.clone()),
+                Cell::Number(p.factor),
+                Cell::Text(p.a.clone()),
+                Cell::Number(angle),
+            ]
+        })
+        .collect();
+    let more = if *count > found.len() {
+        format!("{title} ({} of {count} pairs)", found.len())
+    } else {
+        title.to_string()
+    };
+    Some(View::Stack(vec![
+        View::styled(more, Role::Name),
+        View::Table {
+            head: ["this", "is about", "times", "angle"].map(String::from).to_vec(),
+            rows,
+        },
+    ]))
+}
+
+fn remedies(all: &[Remedy]) -> View {
+    let measured = all.iter().any(|r| r.measured.is_some());
+    let mut head: Vec<String> = ["", "condition", "gradient descent", "conjugate gradients"]
+        .map(String::from)
+        .to_vec();
+    if measured {
+        head.push("measured".into());
+    }
+    let rows = all
+        .iter()
+        .map(|r| {
+            let mut row = vec![
+                Cell::Text(r.name.into()),
+                Cell::Text(bounded(r.condition)),
+                Cell::Text(steps(r.descent)),
+                Cell::Text(steps(r.gradients)),
+            ];
+            if measured {
+                row.push(Cell::Text(r.measured.map_or(String::new(), steps)));
+            }
+            row
+        })
+        .collect();
+    View::Table { head, rows }
+}
+
+/// What to do, in one sentence.
+fn advice(d: &Diagnosis, meaning: Meaning) -> String {
+    let as_is = d.condition.value;
+    let best = d
+        .remedies
+        .iter()
+        .skip(1)
+        .min_by(|a, b| a.condition.value.total_cmp(&b.condition.value));
+    if let Some((rank, full)) = d.rank
+        && rank < full
+    {
+        let what = match meaning {
+            Meaning::Rows => "rows or columns depend on one another; drop those that do",
+            Meaning::Symmetric => "there are directions without curvature: add what decides, such as `+ 1e-3*sumsq(x)`",
+            Meaning::LeastSquares => "columns depend on one another: drop one, or add `+ 1e-3*sumsq(w)`",
+        };
+        return format!("{} of {full} directions are determined: {what}", rank);
+    }
+    if as_is < 1e3 {
+        return "well-conditioned: any method will do".into();
+    }
+    if let Some(b) = best
+        && b.condition.value < 1e3
+    {
+        return format!(
+            "scale is all that is wrong: with {} the condition is {}. Methods that scale for themselves do not suffer; \
+             others want variables of about the same size",
+            b.name,
+            rough(b.condition.value)
+        );
+    }
+    let scaled = best
+        .filter(|b| b.condition.value < 0.1 * as_is)
+        .map_or(String::new(), |b| {
+            format!(" scaling helps ({} leaves {}), but", b.name, rough(b.condition.value))
+        });
+    if meaning != Meaning::Symmetric && !d.near_columns.0.is_empty() {
+        return format!("{scaled} columns that are almost multiples of one another remain: drop or combine them")
+            .trim_start()
+            .to_string();
+    }
+    if d.weak.is_some() {
+        return format!(
+            "{scaled} a combination is hardly determined: see `weakest`; add data or a penalty that decides it"
+        )
+        .trim_start()
+        .to_string();
+    }
+    format!("{scaled} use second derivatives or a factorization rather than gradients alone")
+        .trim_start()
+        .to_string()
+}
+
+fn redundant(p: &Part, problem: &Problem) -> Option<View> {
+    if p.redundant.is_empty() {
+        return None;
+    }
+    let rows = p
+        .redundant
+        .iter()
+        .take(SHOWN)
+        .map(|r| {
+            let how = match r.how {
+                Relation::Duplicate => "says the same as",
+                Relation::Dominated => "follows from",
+                Relation::Contradiction => "contradicts",
+            };
+            vec![
+                Cell::Text(row_name(problem, r.row.0, r.row.1)),
+                Cell::Text(how.into()),
+                Cell::Text(row_name(problem, r.by.0, r.by.1)),
+            ]
+        })
+        .collect();
+    let title = format!(
+        "constraints that another one makes superfluous, or contradicts ({} pairs)",
+        p.redundant.len()
+    );
+    Some(View::Stack(vec![
+        View::styled(title, Role::Name),
+        View::Table {
+            head: ["constraint", "", "constraint"].map(String::from).to_vec(),
+            rows,
+        },
+    ]))
+}

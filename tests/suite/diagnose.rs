@@ -1,0 +1,147 @@
+//! Conditioning against matrices made to order: known singular values, planted pairs, planted redundancies.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
+
+use ravine::solve::diagnose::{Meaning, Subject, diagnose};
+use ravine_linalg::{Csr, Dense, Matrix};
+
+fn subject(matrix: &Matrix, meaning: Meaning) -> Subject<'_> {
+    Subject {
+        matrix,
+        meaning,
+        columns: &|k| format!("c{k}"),
+        rows: &|k| format!("r{k}"),
+        blocks: &[],
+        measure: true,
+    }
+}
+
+/// Orthogonal matrix from a fixed sequence, by nalgebra.
+fn orthogonal(n: usize, seed: f64) -> nalgebra::DMatrix<f64> {
+    nalgebra::DMatrix::from_fn(n, n, |i, j| ((i * n + j) as f64 * 12.9898 + seed).sin())
+        .qr()
+        .q()
+}
+
+/// A matrix with these singular values (symmetric with these eigenvalues if asked).
+fn with_spectrum(m: usize, values: &[f64], symmetric: bool) -> Matrix {
+    let n = values.len();
+    let v = orthogonal(n, 1.0);
+    let u = if symmetric {
+        v.clone()
+    } else {
+        orthogonal(m, 2.0).columns(0, n).into_owned()
+    };
+    let d = nalgebra::DMatrix::from_diagonal(&nalgebra::DVector::from_row_slice(values));
+    let mut a = u * d * v.transpose();
+    if symmetric {
+        a = (&a + a.transpose()) * 0.5;
+    }
+    Matrix::Dense(Dense {
+        rows: a.nrows(),
+        cols: n,
+        data: a.transpose().as_slice().to_vec(),
+    })
+}
+
+#[test]
+fn condition_rank_and_steps_are_those_of_the_spectrum() {
+    for kappa in [1e1, 1e3, 1e6] {
+        let values: Vec<f64> = (0..12).map(|k| f64::powf(kappa, -(k as f64) / 11.0)).collect();
+        let a = with_spectrum(20, &values, false);
+        let d = diagnose(&subject(&a, Meaning::LeastSquares)).unwrap();
+        assert!(
+            d.condition.exact && (d.condition.value / kappa - 1.0).abs() < 1e-6,
+            "{kappa:e}: {:?}",
+            d.condition
+        );
+        assert_eq!(d.rank, Some((12, 12)));
+        assert_eq!(d.decades.iter().sum::<usize>(), 12);
+        let h = with_spectrum(12, &values, true);
+        let d = diagnose(&subject(&h, Meaning::Symmetric)).unwrap();
+        assert!((d.condition.value / kappa - 1.0).abs() < 1e-6);
+        assert_eq!(d.negative, 0);
+        // Predicted steps bound the measured ones: the prediction knows only the extremes of the spectrum.
+        let measured = d.remedies[0].measured.unwrap();
+        assert!(
+            measured <= 2.0 * d.remedies[0].gradients.min(12.0 * 4.0),
+            "{kappa:e}: {measured}"
+        );
+    }
+    // A missing direction, and negative curvature.
+    let d = diagnose(&subject(
+        &with_spectrum(20, &[1.0, 0.5, 0.0], false),
+        Meaning::LeastSquares,
+    ))
+    .unwrap();
+    assert_eq!(d.rank, Some((2, 3)));
+    assert!(!d.condition.exact && d.condition.value > 1e14 && d.weak.is_some());
+    let d = diagnose(&subject(
+        &with_spectrum(3, &[1.0, -0.5, 0.25], true),
+        Meaning::Symmetric,
+    ))
+    .unwrap();
+    assert_eq!(d.negative, 1);
+}
+
+#[test]
+fn a_bound_on_a_large_matrix_is_a_bound() {
+    // Diagonal but for a shift, so that the condition is known, and too large for its whole spectrum.
+    let n = 900;
+    let t: Vec<(usize, usize, f64)> = (0..n)
+        .map(|i| (i, (i + 7) % n, 1.0 + 1e5 * i as f64 / (n - 1) as f64))
+        .collect();
+    let a = Matrix::Sparse(Csr::from_triplets(n, n, &t));
+    let d = diagnose(&Subject {
+        measure: false,
+        ..subject(&a, Meaning::Rows)
+    })
+    .unwrap();
+    assert!(!d.condition.exact);
+    assert!(
+        d.condition.value <= 1.00001e5 * 1.001 && d.condition.value > 3e4,
+        "{:?}",
+        d.condition
+    );
+    // Equal lengths after scaling: nothing is left.
+    assert!(d.remedies[1].condition.value < 1.01);
+}
+
+#[test]
+fn planted_pairs_are_found_among_many() {
+    // 1000 sparse columns; two pairs are multiples of one another up to 1e-4 and exactly.
+    let (m, n) = (820, 1000);
+    let mut t: Vec<(usize, usize, f64)> = vec![];
+    for j in 0..n {
+        for k in 0..4 {
+            let i = (j * 37 + k * k * 211 + j * j % 101) % m;
+            t.push((i, j, 1.5 + ((j * 13 + k * 7) as f64).sin()));
+        }
+    }
+    let column = |t: &[(usize, usize, f64)], j: usize| -> Vec<(usize, f64)> {
+        t.iter().filter(|e| e.1 == j).map(|e| (e.0, e.2)).collect()
+    };
+    let (a, b) = (column(&t, 10), column(&t, 77));
+    t.retain(|e| e.1 != 990 && e.1 != 500);
+    t.extend(a.iter().map(|(i, v)| (*i, 990, -3.0 * v)));
+    t.extend(
+        b.iter()
+            .enumerate()
+            .map(|(k, (i, v))| (*i, 500, v * (1.0 + if k == 0 { 1e-4 } else { 0.0 }))),
+    );
+    let whole = Matrix::Sparse(Csr::from_triplets(m, n, &t));
+    let d = diagnose(&Subject {
+        measure: false,
+        ..subject(&whole, Meaning::LeastSquares)
+    })
+    .unwrap();
+    let pair = |a: &str, b: &str| {
+        d.near_columns
+            .0
+            .iter()
+            .find(|p| (p.a == a && p.b == b) || (p.a == b && p.b == a))
+            .cloned()
+    };
+    let exact = pair("c10", "c990").expect("the exact pair");
+    assert!((exact.factor + 3.0).abs() < 1e-12 && exact.angle < 1e-12);
+    assert!(pair("c77", "c500").is_some_and(|p| p.angle > 1e-6 && p.angle < 1e-3));
+}
