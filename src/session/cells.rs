@@ -264,6 +264,7 @@ impl Session {
         let unnamed = match &s.kind {
             StmtKind::Solve(c) => c.target.is_none(),
             StmtKind::Inspect { target, .. } => target.is_none(),
+            StmtKind::Diagnose { target, .. } => target.is_none(),
             _ => false,
         };
         if unnamed {

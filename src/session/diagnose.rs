@@ -13,7 +13,7 @@ use crate::solve::examine::{Part, Relation};
 use ravine_linalg::{Csr, Dense, Matrix};
 
 use super::show::number;
-use super::{Def, Session, instance_name};
+use super::{Def, Event, Session, instance_name};
 
 type Found<T> = Result<T, Diagnostics>;
 
@@ -28,12 +28,13 @@ impl Session {
         at: Option<&Expr>,
         measured: bool,
         span: Span,
+        sink: &mut dyn FnMut(Event),
     ) -> Found<(String, View)> {
         let named = target.and_then(Expr::as_problem_ref);
         let problem = named.filter(|t| matches!(self.defs.get(&t.name.text), Some(Def::Problem(_))));
         match (target, problem) {
             (Some(e), None) => self.diagnose_matrix(e, measured),
-            (_, problem) => self.diagnose_problem(problem.as_ref(), at, measured, span),
+            (_, problem) => self.diagnose_problem(problem.as_ref(), at, measured, span, sink),
         }
     }
 
@@ -73,8 +74,9 @@ impl Session {
         at: Option<&Expr>,
         measured: bool,
         span: Span,
+        sink: &mut dyn FnMut(Event),
     ) -> Found<(String, View)> {
-        let (cached, _) = self.compiled(target, span)?;
+        let cached = self.compiled(target, span, sink)?;
         let params: Vec<(InputId, std::sync::Arc<Tensor>)> = self.param_inputs(&self.compiled[cached].lowered.params);
         let point = match at {
             Some(e) => Some(self.solution_point(cached, e)?),

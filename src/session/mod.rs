@@ -346,7 +346,7 @@ impl Session {
                 });
             }
             StmtKind::Diagnose { target, at, measured } => {
-                let (subject, view) = self.diagnose(target.as_ref(), at.as_ref(), *measured, s.span)?;
+                let (subject, view) = self.diagnose(target.as_ref(), at.as_ref(), *measured, s.span, sink)?;
                 sink(Event::Shown(view.clone()));
                 self.report.results.push(ResultEntry::View {
                     command: "diagnose".into(),

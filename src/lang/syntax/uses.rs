@@ -132,6 +132,10 @@ impl Uses {
                 self.expr(to);
             }
             StmtKind::Inspect { target, .. } => self.target(target.as_ref()),
+            StmtKind::Diagnose { target, at, .. } => {
+                target.iter().for_each(|e| self.expr(e));
+                at.iter().for_each(|e| self.expr(e));
+            }
             StmtKind::Assert { condition, within } => {
                 self.expr(condition);
                 within.iter().for_each(|e| self.expr(e));
