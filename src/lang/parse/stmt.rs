@@ -192,8 +192,7 @@ impl<'a> Parser<'a> {
             }
         }
         match command {
-            "optimizer" | "transform" | "pipeline" | "compare" | "sweep" | "plot" | "extern"
-            | "assume" | "for" => {
+            "optimizer" | "transform" | "pipeline" | "compare" | "sweep" | "plot" | "extern" | "assume" | "for" => {
                 let keyword = NOT_BUILT.iter().copied().find(|k| *k == command)?;
                 let at = text
                     .find(command)
