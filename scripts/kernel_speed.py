@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures the kernel as Jupyter's own client sees it, for docs/speed.md:
+"""Measures the kernel as Jupyter's own client sees it, for the section on notebooks in docs/speed.md:
 
     cargo build --release --workspace && .venv/bin/python scripts/kernel_speed.py target/release/ravine-kernel
 
@@ -62,9 +62,6 @@ def main(program):
     with tempfile.TemporaryDirectory() as prefix:
         subprocess.run([program, "install", "--prefix", prefix], check=True, stdout=subprocess.DEVNULL)
         os.environ["JUPYTER_PATH"] = prefix + "/share/jupyter"
-        print("\n## Notebooks\n")
-        print("The kernel over its sockets, by Jupyter's own client (`jupyter_client` and libzmq, in Python), which takes part of each time.\n")
-        print("```\n" + main.__globals__["__doc__"].strip().split("\n")[2].strip() + " >> docs/speed.md\n```\n")
         print("| what | median | largest | how |\n|---|---|---|---|")
         starts = []
         for _ in range(10):

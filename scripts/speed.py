@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Turns the last run of the benches into docs/speed.md:
+"""Turns the last run of the benches into docs/speed.md (its section on notebooks is scripts/kernel_speed.py's):
 
     cargo bench --bench expressions && python3 scripts/speed.py > docs/speed.md
 
