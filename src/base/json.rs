@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::value::{Elem, IndexSet, Value};
+use super::value::{Column, Elem, IndexSet, Value};
 
 /// A number in JSON; `"inf"`, `"-inf"`, `"nan"` if it is not finite.
 pub fn number_json(v: f64) -> Json {
@@ -20,6 +20,13 @@ pub fn number_json(v: f64) -> Json {
 pub fn value(value: &Value) -> Json {
     match value {
         Value::Text(t) => t.clone().into(),
+        Value::Table(t) => {
+            let column = |c: &Column| match c {
+                Column::Numbers(v) => Json::Array(v.iter().map(|x| number_json(*x)).collect()),
+                Column::Texts(v, _) => v.clone().into(),
+            };
+            Json::Object(t.columns.iter().map(|(n, c)| (n.clone(), column(c))).collect())
+        }
         Value::Set(s) => Json::Array((0..s.len()).map(|k| element_json(s, k)).collect()),
         Value::Array { tensor, elem } => {
             let entries = tensor.to_dense();

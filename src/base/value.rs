@@ -310,6 +310,37 @@ pub enum Elem {
     Bool,
 }
 
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Column {
+    /// Every field is a finite number.
+    Numbers(Vec<f64>),
+    /// The fields as texts, and the first that is no number: its line and what it holds.
+    Texts(Vec<String>, (usize, String)),
+}
+
+/// A table: columns of equal length by name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// The file it came from, as the program calls it.
+    pub file: String,
+    /// Number of rows.
+    pub rows: usize,
+    /// Columns in the file's order.
+    pub columns: Vec<(String, Column)>,
+}
+
+impl Table {
+    /// The column of that name, if there is just one.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        let mut hits = self.columns.iter().filter(|c| c.0 == name);
+        match (hits.next(), hits.next()) {
+            (Some(c), None) => Some(&c.1),
+            _ => None,
+        }
+    }
+}
+
 /// Anything a name may stand for at run time and a command may print.
 #[derive(Clone, Debug)]
 pub enum Value {
@@ -324,6 +355,8 @@ pub enum Value {
     Text(String),
     /// An index set.
     Set(IndexSet),
+    /// A table.
+    Table(Arc<Table>),
 }
 
 impl Value {

@@ -6,16 +6,11 @@ use serde_json::{Map, Value as Json};
 
 use super::{Input, Request, errors};
 use crate::base::Diagnostic;
-use crate::base::value::{IndexSet, Storage, Tensor};
+use crate::base::value::{IndexSet, Storage, Table, Tensor};
 
 /// Reads an array over `sets`, as [`super::read`] does. Errors: R0609 (form), R0603, R0304, R0305, R0310, R0604, R0309.
 pub fn read_json(input: &Input, request: &Request, sets: &[Option<IndexSet>]) -> Result<Tensor, Diagnostic> {
-    let value: Json = serde_json::from_slice(input.bytes).map_err(|e| {
-        errors::json(
-            input.name,
-            format!("line {}, column {}: {}", e.line(), e.column(), reason(&e)),
-        )
-    })?;
+    let value = parsed(input)?;
     if let Json::Array(rows) = &value
         && !rows.is_empty()
         && rows.iter().all(Json::is_object)
@@ -34,6 +29,15 @@ pub fn read_json(input: &Input, request: &Request, sets: &[Option<IndexSet>]) ->
     Ok(Tensor {
         dims,
         storage: Storage::Dense(data),
+    })
+}
+
+fn parsed(input: &Input) -> Result<Json, Diagnostic> {
+    serde_json::from_slice(input.bytes).map_err(|e| {
+        errors::json(
+            input.name,
+            format!("line {}, column {}: {}", e.line(), e.column(), reason(&e)),
+        )
     })
 }
 
@@ -194,6 +198,24 @@ fn kind(v: &Json) -> &'static str {
         Json::String(_) => "a text",
         Json::Array(_) => "a list",
         Json::Object(_) => "an object",
+    }
+}
+
+/// A list of records as a table.
+pub fn read_records(input: &Input) -> Result<Table, Diagnostic> {
+    match parsed(input)? {
+        Json::Array(rows) if !rows.is_empty() && rows.iter().all(Json::is_object) => {
+            let text = as_csv(input, &rows)?;
+            super::table::read_whole(&Input {
+                name: input.name,
+                bytes: text.as_bytes(),
+                budget: input.budget,
+            })
+        }
+        _ => Err(errors::json(
+            input.name,
+            "it is no list of records, so it has no columns",
+        )),
     }
 }
 

@@ -12,7 +12,7 @@ pub mod numpy;
 pub mod save;
 pub mod table;
 
-use crate::base::value::{IndexSet, Tensor};
+use crate::base::value::{IndexSet, Table, Tensor};
 use crate::base::{Code, Diagnostic};
 
 pub use labelled::{read_labelled, read_tuples};
@@ -128,6 +128,15 @@ pub fn read(input: &Input, request: &Request, sets: &[Option<IndexSet>]) -> Resu
         }
         Format::Json => json::read_json(input, request, sets),
         Format::Csv => read_table(input, request, sets),
+    }
+}
+
+/// Reads a table with all its columns: CSV, or JSON records.
+pub fn read_columns_of(input: &Input) -> Result<Table, Diagnostic> {
+    match Format::of(input.name)? {
+        Format::Csv => table::read_whole(input),
+        Format::Json => json::read_records(input),
+        _ => Err(errors::no_columns(input.name).help("a table is read from a `.csv` or a `.json` file")),
     }
 }
 

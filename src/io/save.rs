@@ -5,7 +5,7 @@
 use std::io::Write;
 
 use super::{Format, errors, numpy};
-use crate::base::value::{IndexSet, Storage, Tensor};
+use crate::base::value::{Column, IndexSet, Storage, Table, Tensor};
 use crate::base::{Code, Diagnostic};
 
 /// An array as a file of the format that its name ends with; `.gz` behind it is packed by the caller.
@@ -25,6 +25,27 @@ pub fn write_array(name: &str, t: &Tensor) -> Result<Vec<u8>, Diagnostic> {
         )
         .help("`write` makes `.csv`, `.json`, `.mtx` and `.npy` files, each also as `.gz`")),
     }
+}
+
+/// A table: its columns with their names.
+pub fn write_table(name: &str, t: &Table) -> Result<Vec<u8>, Diagnostic> {
+    if Format::of(name)? != Format::Csv {
+        return Err(Diagnostic::new(
+            Code::UnknownFormat,
+            format!("`{name}`: tables are written as `.csv` files"),
+        ));
+    }
+    let mut out = csv::Writer::from_writer(vec![]);
+    let head: Vec<&str> = t.columns.iter().map(|c| c.0.as_str()).collect();
+    out.write_record(&head).map_err(|e| cannot(name, &e))?;
+    for k in 0..t.rows {
+        let row = t.columns.iter().map(|(_, c)| match c {
+            Column::Numbers(v) => number(v[k]),
+            Column::Texts(v, _) => v[k].clone(),
+        });
+        out.write_record(row).map_err(|e| cannot(name, &e))?;
+    }
+    out.into_inner().map_err(|e| cannot(name, &e))
 }
 
 /// The elements of a set: a column for each component, or a list.

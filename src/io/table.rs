@@ -7,6 +7,7 @@ use csv::ByteRecord;
 
 use super::{Input, errors};
 use crate::base::Diagnostic;
+use crate::base::value::{Column, Table};
 
 /// Which columns to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -340,4 +341,42 @@ pub fn read_labels(input: &Input, column: Option<&str>) -> Result<Vec<String>, D
         }
     }
     Ok(seen.into_keys().collect())
+}
+
+/// A whole table by columns. Fields may be texts; a column whose fields are all finite numbers is one of numbers.
+/// Errors: R0602, R0309.
+pub fn read_whole(input: &Input) -> Result<Table, Diagnostic> {
+    let mut rows = Rows::new(input)?;
+    let names = rows.header()?;
+    let mut texts: Vec<Vec<String>> = vec![vec![]; names.len()];
+    let mut numbers: Vec<Result<Vec<f64>, (usize, String)>> = vec![Ok(vec![]); names.len()];
+    let mut bytes: u128 = 0;
+    let mut count = 0;
+    while let Some(row) = rows.next()? {
+        for k in 0..names.len() {
+            let field = row.field(k);
+            bytes += field.len() as u128 + 32;
+            if let Ok(v) = &mut numbers[k] {
+                match field.parse::<f64>() {
+                    Ok(x) if x.is_finite() => v.push(x),
+                    _ => numbers[k] = Err((row.line, field.to_string())),
+                }
+            }
+            texts[k].push(field.to_string());
+        }
+        count += 1;
+        if count % 1024 == 0 {
+            input.afford(bytes, &format!("{count} rows"))?;
+        }
+    }
+    input.afford(bytes, &format!("{count} rows"))?;
+    let columns = numbers.into_iter().zip(texts).map(|(n, t)| match n {
+        Ok(v) => Column::Numbers(v),
+        Err(first) => Column::Texts(t, first),
+    });
+    Ok(Table {
+        file: input.name.into(),
+        rows: count,
+        columns: names.into_iter().zip(columns).collect(),
+    })
 }

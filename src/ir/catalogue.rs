@@ -117,6 +117,18 @@ const OWN: &[(&str, Form, &str, &str)] = &[
     ("length", Form::Array, "(I: Set) -> Int", "Number of elements."),
     ("length", Form::Array, "(x: Any[..d]) -> Int", "Number of entries."),
     (
+        "standardize",
+        Form::Array,
+        "(x: Real[I]) -> Real[I]",
+        "Centred, and divided by its standard deviation; a constant becomes 0.",
+    ),
+    (
+        "standardize",
+        Form::Array,
+        "(X: Real[I, J]) -> Real[I, J]",
+        "Every column centred, and divided by its standard deviation.",
+    ),
+    (
         "diag",
         Form::Array,
         "(d: Vector[n]) -> Matrix[n, n]",

@@ -3,7 +3,7 @@
 //! Invariant: JSON holds every entry at full precision (arrays nested by dimension, objects where a dimension is a set
 //! of labels, non-finite numbers as strings); views may be cut by their renderer, never here below the cut.
 
-use crate::base::value::{Elem, IndexSet, Storage, Tensor, Value};
+use crate::base::value::{Column, Elem, IndexSet, Storage, Table, Tensor, Value};
 use crate::base::view::{Cell, Role, Run, View};
 
 pub use crate::base::json::{number_json, value as json};
@@ -15,6 +15,7 @@ const SPARSE_SHOWN: usize = 10_000;
 pub fn view(value: &Value) -> View {
     match value {
         Value::Text(t) => View::text(t.clone()),
+        Value::Table(t) => table(t),
         Value::Set(set @ IndexSet::Range { .. }) => View::text(set.describe()),
         Value::Set(set) => {
             let n = set.len();
@@ -43,6 +44,25 @@ pub fn view(value: &Value) -> View {
             (_, None) => array(tensor),
         },
     }
+}
+
+/// Rows of a table that are shown.
+const ROWS_SHOWN: usize = 6;
+
+fn table(t: &Table) -> View {
+    let cell = |c: &Column, k: usize| match c {
+        Column::Numbers(v) => Cell::Number(v[k]),
+        Column::Texts(v, _) => Cell::Text(v[k].clone()),
+    };
+    let rows = (0..t.rows.min(ROWS_SHOWN)).map(|k| t.columns.iter().map(|(_, c)| cell(c, k)).collect());
+    let mut parts = vec![View::Table {
+        head: t.columns.iter().map(|c| c.0.clone()).collect(),
+        rows: rows.collect(),
+    }];
+    if t.rows > ROWS_SHOWN {
+        parts.push(View::styled(format!("… ({} rows)", t.rows), Role::Faint));
+    }
+    View::Stack(parts)
 }
 
 fn array(tensor: &Tensor) -> View {

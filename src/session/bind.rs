@@ -24,6 +24,9 @@ impl Session {
         {
             return self.bind_text(d);
         }
+        if d.ty.as_ref().is_some_and(|t| t.name.text == "Table") {
+            return self.bind_table(d);
+        }
         let given = self.settings.sets.get(&d.name.text).cloned();
         if let Some(text) = given {
             let e = self.parse_setting(&d.name.text, &text)?;
@@ -43,6 +46,34 @@ impl Session {
         };
         let value = self.param_from(d, e)?;
         self.keep_param(d, value)
+    }
+
+    /// `param NAME: Table = read("…")`.
+    fn bind_table(&mut self, d: &ParamDecl) -> Bound<()> {
+        let Some(ExprKind::Call { args, .. }) = d.value.as_ref().map(|v| &v.kind) else {
+            return Err(
+                Diagnostic::new(Code::UnboundParam, format!("`{}` is read from no file", d.name.text))
+                    .at(d.name.span, "declared here")
+                    .into(),
+            );
+        };
+        let (file, request, span) = self.read_request(args, d.name.span)?;
+        if request.column.is_some() || request.columns.is_some() || request.array.is_some() {
+            return Err(
+                Diagnostic::new(Code::UnknownArgument, "a table is read with all its columns")
+                    .at(span, "only the file is named here")
+                    .into(),
+            );
+        }
+        let bytes = self.load(&file, span)?;
+        let input = io::Input {
+            name: &file,
+            bytes: &bytes,
+            budget: self.settings.memory,
+        };
+        let table = io::read_columns_of(&input).map_err(|e| placed(e, span))?;
+        self.define(&d.name.text, Def::Table(Arc::new(table)));
+        Ok(())
     }
 
     /// `param NAME: Text = "…"`.

@@ -20,6 +20,7 @@ impl Session {
         match v.value {
             Evaluable::Set(s) => Ok(Value::Set(s)),
             Evaluable::Text(t) => Ok(Value::Text(t)),
+            Evaluable::Table(t) => Ok(Value::Table(t)),
             Evaluable::Array { node, dims, elem } => {
                 let t = self
                     .run_nodes(&v.ir, &v.params, &[(node, dims)])

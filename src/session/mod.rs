@@ -30,7 +30,7 @@ use std::sync::atomic::AtomicBool;
 
 use indexmap::IndexMap;
 
-use crate::base::value::{IndexSet, ListedSet, Value};
+use crate::base::value::{IndexSet, ListedSet, Table, Value};
 use crate::base::view::View;
 pub use cells::CellEnd;
 pub use complete::{Completion, CompletionItem};
@@ -87,6 +87,7 @@ pub(crate) enum Def {
     Problem(Rc<ProblemDecl>),
     Solution(Arc<SolutionData>),
     Text(String),
+    Table(Arc<Table>),
 }
 
 /// Definitions and results.
@@ -133,6 +134,7 @@ impl Names for Session {
             Def::Let(e) => Entity::Let(e.clone()),
             Def::Fn(f) => Entity::Fn(f.clone()),
             Def::Text(t) => Entity::Text(t.clone()),
+            Def::Table(t) => Entity::Table(t.clone()),
             Def::Solution(s) => Entity::Solution(s.clone()),
             Def::Problem(_) => return None,
         })
@@ -228,6 +230,7 @@ impl Session {
             (Some(Def::Family { set: a, keys: k }), Def::Family { set: b, keys: l }) => a == b && k == l,
             (Some(Def::Size(a)), Def::Size(b)) => a == b,
             (Some(Def::Text(a)), Def::Text(b)) => a == b,
+            (Some(Def::Table(a)), Def::Table(b)) => a == b,
             // What these mean is their declaration, which the graph compares.
             (_, Def::Let(_) | Def::Fn(_) | Def::Problem(_) | Def::Solution(_)) => true,
             _ => false,

@@ -32,6 +32,7 @@ pub fn kind(v: &Value) -> String {
     match v {
         Value::Array { tensor, .. } => crate::lang::lower::describe_dims(&tensor.dims),
         Value::Text(_) => "a text".into(),
+        Value::Table(_) => "a table".into(),
         Value::Set(_) => "a set".into(),
     }
 }

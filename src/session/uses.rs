@@ -191,6 +191,7 @@ impl Session {
             Value::Array { tensor, .. } => io::save::write_array(&name, &tensor).map_err(placed)?,
             Value::Set(s) => io::save::write_set(&name, &s).map_err(placed)?,
             Value::Text(t) => format!("{t}\n").into_bytes(),
+            Value::Table(t) => io::save::write_table(&name, &t).map_err(placed)?,
         };
         files::save(&self.settings.folder, &name, &bytes).map_err(placed)
     }

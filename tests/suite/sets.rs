@@ -174,7 +174,7 @@ fn what_is_wrong_with_sets_is_said() {
         ),
         (
             "param c: Real[A] default 1 = {(\"a\", \"x\"): 1}\nprint sum(p in P, m in M) c[p, m]",
-            "R0306",
+            "R0304",
         ),
         (
             "param c: Real[A] default 1 = {(\"a\", \"x\"): 1}\nprint sum((m, p) in A) c[p, m]",
@@ -192,7 +192,7 @@ fn what_is_wrong_with_sets_is_said() {
         // Subsets and families.
         (
             "set B in P = {p in P if cap[p] >= 2}\nvar y: Real[B]\nminimize sum(p in P) y[p]\nsolve",
-            "R0801",
+            "R0304",
         ),
         ("var y: Real[P]\nset B = {p in P if y[p] > 0}", "R0214"),
         ("set F[p in P] in M = {m in M if (p, m) in A}\nprint F", "R0202"),

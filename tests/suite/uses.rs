@@ -169,3 +169,61 @@ fn what_cannot_be_written_is_said() {
         .collect();
     assert!(names.iter().all(|n| !n.ends_with(".part")), "{names:?}");
 }
+
+#[test]
+fn tables_are_columns() {
+    let dir = folder(&[
+        (
+            "t.csv",
+            "city,price,\"unit cost\",note\nparis,3,1,x\nrome,4,2,\nparis,8,3,y\n",
+        ),
+        (
+            "t.json",
+            "[{\"city\": \"rome\", \"price\": 2}, {\"city\": \"paris\", \"price\": 5}]",
+        ),
+        ("twice.csv", "a,a\n1,2\n"),
+    ]);
+    const HEAD: &str = "param t: Table = read(\"t.csv\")\n";
+    let r = ran(
+        dir.path(),
+        &format!(
+            "{HEAD}set cities = t.city\nset rows = 1..length(t)\nset dear in rows = {{i in rows if t.price[i] > 3}}\n\
+            print cities, length(t), sum(t.price), t[\"unit cost\"], t.price[dear], standardize(t.price)\n\
+            param u: Table = read(\"t.json\")\nprint dot(u.price, [1, 10])\nwrite t to \"out.csv\"\n"
+        ),
+    );
+    assert!(codes(&r).is_empty(), "{}", r.shown);
+    for want in [
+        "cities = {paris, rome}",
+        "length(t) = 3",
+        "sum(t.price) = 15",
+        "t[\"unit cost\"] = [1, 2, 3]",
+        "standardize(t.price) = [-0.92582, -0.46291, 1.3887]",
+        "= 52",
+    ] {
+        assert!(r.shown.contains(want), "{want}\n{}", r.shown);
+    }
+    assert_eq!(
+        fs::read_to_string(dir.path().join("out.csv")).expect("written"),
+        "city,price,unit cost,note\nparis,3,1,x\nrome,4,2,\nparis,8,3,y\n"
+    );
+    for (text, want) in [
+        ("print t.prise", "R0604"),
+        ("print sum(t.city)", "R0603"),
+        ("print t + 1", "R0202"),
+        ("print t[1]", "R0202"),
+        ("set s = t.nope", "R0604"),
+        ("param u: Table", "R0202"),
+        ("param u: Table = 3", "R0202"),
+        ("param u: Table[3] = read(\"t.csv\")", "R0202"),
+        ("param u: Table >= 0 = read(\"t.csv\")", "R0202"),
+        ("var u: Table\nminimize 1", "R0202"),
+        ("param u: Table = read(\"no.csv\")", "R0601"),
+        ("param u: Table = read(\"twice.csv\")\nprint u.a", "R0604"),
+        ("param u: Table = read(\"t.csv\", column: price)", "R0215"),
+        ("print t.price[4]", "R0306"),
+    ] {
+        let r = ran(dir.path(), &format!("{HEAD}{text}\n"));
+        assert_eq!(codes(&r), [want], "{text}\n{}", r.shown);
+    }
+}

@@ -76,6 +76,15 @@ impl Checker<'_> {
                 .help("the declared type says what is wanted: `param A: Matrix[m, n] = read(\"A.csv\")`");
             return self.wrong(d);
         }
+        if let ("length", [Arg { name: None, value }]) = (name, args)
+            && let Some(n) = value.as_name()
+            && let Some(What::Param(Ty {
+                kind: Kind::Table(_), ..
+            })) = self.scope.get(n).map(|d| &d.what)
+        {
+            self.expr(value);
+            return Ty::scalar(Elem::Int);
+        }
         if self.catalogue.functions.contains_key(name) {
             return self.call_builtin(e, name, args);
         }
@@ -470,10 +479,14 @@ impl Checker<'_> {
     /// `s.name`.
     pub(super) fn field(&mut self, base: &Expr, name: &Ident) -> Ty {
         let ty = self.expr(base);
+        if let Kind::Table(t) = &ty.kind {
+            // Which columns there are is known with the file.
+            return Ty::column(t);
+        }
         let Some(problem) = self.solution(base, &ty) else {
             if !ty.is_error() {
                 let d = Diagnostic::new(Code::UnknownField, format!("{} has no fields", ty.describe()))
-                    .at(name.span, "only solutions have fields");
+                    .at(name.span, "only solutions and tables have fields");
                 return self.wrong(d);
             }
             return ty;

@@ -110,10 +110,16 @@ impl Checker<'_> {
             "Vector" => (Elem::Real, Some(1)),
             "Matrix" => (Elem::Real, Some(2)),
             "Symmetric" | "Diagonal" => (Elem::Real, Some(1)),
+            "Table" => {
+                let d = Diagnostic::new(Code::WrongType, "a table is a `param` that is read from a file")
+                    .at(t.span, "")
+                    .help("`param t: Table = read(\"t.csv\")`");
+                return self.wrong(d);
+            }
             other => {
                 let d = if matches!(
                     other,
-                    "Operator" | "Schedule" | "Problem" | "Solution" | "Optimizer" | "Pipeline" | "Table" | "Plot"
+                    "Operator" | "Schedule" | "Problem" | "Solution" | "Optimizer" | "Pipeline" | "Plot"
                 ) {
                     Diagnostic::new(Code::NotBuiltYet, format!("the type `{other}` is not built yet"))
                         .at(t.name.span, "")
@@ -231,7 +237,41 @@ impl Checker<'_> {
         }
     }
 
+    /// `param t: Table = read("t.csv")`: says whether it was one.
+    fn table_decl(&mut self, name: &Ident, ty: Option<&TypeExpr>, value: Option<&Expr>, more: Option<Span>) -> bool {
+        let Some(t) = ty.filter(|t| t.name.text == "Table") else {
+            return false;
+        };
+        if let Some(e) = t.dims.first() {
+            let d = Diagnostic::new(Code::WrongType, "a table's columns and rows come with its file")
+                .at(e.span, "")
+                .help(format!("`param {}: Table = read(\"{}.csv\")`", name.text, name.text));
+            self.report(d);
+        }
+        if let Some(at) = more {
+            let d = Diagnostic::new(Code::WrongType, "a table takes no checks and no default").at(at, "");
+            self.report(d);
+        }
+        match value.map(|v| (v, &v.kind)) {
+            Some((v, ExprKind::Call { args, .. })) if is_read(v) => self.read_args(args, v.span),
+            Some((_, ExprKind::Error)) => {}
+            other => {
+                let at = other.map_or(name.span, |(v, _)| v.span);
+                let d = Diagnostic::new(Code::WrongType, "a table comes from a file")
+                    .at(at, "")
+                    .help(format!("`param {}: Table = read(\"{}.csv\")`", name.text, name.text));
+                self.report(d);
+            }
+        }
+        self.declare(name, What::Param(Ty::of(Kind::Table(name.text.clone()))));
+        true
+    }
+
     fn param_decl(&mut self, d: &ParamDecl) {
+        let more = d.checks.first().map(|c| c.span).or(d.default.as_ref().map(|e| e.span));
+        if self.table_decl(&d.name, d.ty.as_ref(), d.value.as_ref(), more) {
+            return;
+        }
         let mut fresh = vec![];
         let declared = d.ty.as_ref().map(|t| self.declared_type(t, Sizes::Bind(&mut fresh)));
         self.defining.push((d.name.text.clone(), d.name.span));

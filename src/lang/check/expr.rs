@@ -141,6 +141,7 @@ impl Checker<'_> {
                     Kind::Tuple(_) => {
                         d = d.help("a tuple is an index: `x[(p, m)]`, or `(p, m) in arcs` as a condition")
                     }
+                    Kind::Table(_) => d = d.help("one of its columns is `t.name`, its number of rows `length(t)`"),
                     Kind::Family { name, .. } => d = d.help(format!("one of its sets is `{name}[…]`")),
                     _ => {}
                 }

@@ -192,6 +192,20 @@ impl Checker<'_> {
         if let Kind::Family { name, keys, parts } = &ty.kind {
             return self.family_at(e, (name, keys, parts), subscripts);
         }
+        if let Kind::Table(t) = &ty.kind {
+            if let [
+                Subscript::At(Expr {
+                    kind: ExprKind::Text(_),
+                    ..
+                }),
+            ] = subscripts
+            {
+                return Ty::column(t);
+            }
+            let d = errors::wrong_type("the name of a column, a text,", "another index", e.span)
+                .help("`t[\"unit price\"]` and `t.price` are columns; rows are entries of columns: `t.price[3]`");
+            return self.wrong(d);
+        }
         let given: Vec<Option<Ty>> = subscripts
             .iter()
             .map(|s| match s {

@@ -103,6 +103,12 @@ impl Checker<'_> {
                 _ => (Dim::Unknown, None),
             },
             ExprKind::Error => (Dim::Unknown, None),
+            ExprKind::Field { base, .. } | ExprKind::Index { base, .. } if within.is_none() && self.is_table(base) => {
+                match self.expr(value).is_error() {
+                    true => (Dim::Unknown, None),
+                    false => (Dim::Labels(name.into()), None),
+                }
+            }
             ExprKind::Labelled(_) => {
                 let m = errors::wrong_type("a set", "a labelled array", value.span)
                     .help("the elements of a set stand without values: `{\"a\", \"b\"}`");
@@ -122,6 +128,17 @@ impl Checker<'_> {
             Some(Dim::Unknown) => (Dim::Unknown, None),
             _ => (dim, labels),
         }
+    }
+
+    fn is_table(&self, e: &Expr) -> bool {
+        let entry = e.as_name().and_then(|n| self.scope.get(n));
+        matches!(
+            entry.map(|d| &d.what),
+            Some(What::Param(Ty {
+                kind: Kind::Table(_),
+                ..
+            }))
+        )
     }
 
     /// Reports a set that cannot be part of another one.

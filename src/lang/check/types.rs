@@ -349,6 +349,8 @@ pub enum Kind {
     },
     /// A set.
     Set(Dim),
+    /// A table, by the name it was declared under.
+    Table(String),
     /// An interval of reals.
     Interval,
     /// A solution, of the problem of this key.
@@ -377,6 +379,15 @@ impl Ty {
     /// The type of what could not be typed.
     pub fn error() -> Ty {
         Ty::of(Kind::Error)
+    }
+
+    /// A column of a table: numbers, one for each row.
+    pub fn column(table: &str) -> Ty {
+        Ty::array(
+            Elem::Real,
+            vec![Dim::size(Poly::symbol(format!("length({table})")))],
+            false,
+        )
     }
 
     /// A constant scalar.
@@ -452,6 +463,7 @@ impl Ty {
             Kind::Tuple(parts) => format!("a tuple of {}", parts.len()),
             Kind::Family { name, .. } => format!("the family of sets {name}"),
             Kind::Set(d) => format!("the set {}", d.describe()),
+            Kind::Table(_) => "a table".into(),
             Kind::Interval => "an interval".into(),
             Kind::Solution(_) => "a solution".into(),
             Kind::Problem => "a problem".into(),

@@ -37,6 +37,7 @@ impl Lower<'_> {
                 let v = self.expr(&self.one(name, args, span)?.value)?;
                 let n = match &v {
                     Val::Set(s) => s.len(),
+                    Val::Table(t) => t.rows,
                     v => v.dims().iter().map(IndexSet::len).product(),
                 };
                 return Ok(Val::Num(self.ir.constant(n as f64), Elem::Int));
@@ -54,6 +55,7 @@ impl Lower<'_> {
             ("dot", [Val::Arr(a), Val::Arr(b)]) => {
                 return Ok(Val::Num(self.dot(a, b, span)?, Elem::Real));
             }
+            ("standardize", [Val::Arr(a)]) if matches!(a.dims.len(), 1 | 2) => return self.standardized(a, span),
             ("quad", [Val::Arr(x), Val::Arr(p)]) if x.dims.len() == 1 && p.dims.len() == 2 => {
                 return self.quad(x, p, span);
             }
@@ -188,6 +190,72 @@ impl Lower<'_> {
         let pull = Rc::new(move |l: &mut Lower<'_>, _: &[Pos]| Ok(l.ir.constant(value)));
         Ok(Val::Arr(Arr {
             dims,
+            src: Src::Pull(pull),
+            covector: false,
+            elem: Elem::Real,
+        }))
+    }
+
+    /// Columns centred and divided by their standard deviations; the deviation of `n` entries, not of `n - 1`.
+    fn standardized(&mut self, a: &Arr, span: Span) -> Lowered<Val> {
+        let rows = [a.dims[0].clone()];
+        // One mean and one deviation for each column, each computed once.
+        let per_column = |l: &mut Self, entry: Rc<dyn Fn(&mut Lower<'_>, &[Pos]) -> Lowered<NodeId>>| -> Lowered<Arr> {
+            let rows = rows.clone();
+            let pull = Rc::new(move |l: &mut Lower<'_>, column: &[Pos]| {
+                let entry = entry.clone();
+                l.fold_over(atoms::MEAN, &rows, move |l, row| entry(l, &[row, column].concat()))
+            });
+            let one = Arr {
+                dims: a.dims[1..].to_vec(),
+                src: Src::Pull(pull),
+                covector: false,
+                elem: Elem::Real,
+            };
+            match one.dims.is_empty() {
+                true => {
+                    let n = l.entry(&one, &[])?;
+                    Ok(Arr {
+                        src: Src::Pull(Rc::new(move |_: &mut Lower<'_>, _: &[Pos]| Ok(n))),
+                        ..one
+                    })
+                }
+                false => {
+                    let n = l.whole(&one, span)?;
+                    Ok(l.node_arr(n, one.dims))
+                }
+            }
+        };
+        let source = a.clone();
+        let mean = per_column(self, Rc::new(move |l: &mut Lower<'_>, at: &[Pos]| l.entry(&source, at)))?;
+        let (source, centre) = (a.clone(), mean.clone());
+        let centred: Rc<dyn Fn(&mut Lower<'_>, &[Pos]) -> Lowered<NodeId>> =
+            Rc::new(move |l: &mut Lower<'_>, at: &[Pos]| {
+                let (x, m) = (l.entry(&source, at)?, l.entry(&centre, &at[1..])?);
+                l.scalar_atom(atoms::SUB, &[x, m], span)
+            });
+        let again = centred.clone();
+        let variance = per_column(
+            self,
+            Rc::new(move |l: &mut Lower<'_>, at: &[Pos]| {
+                let c = again(l, at)?;
+                l.scalar_atom(atoms::MUL, &[c, c], span)
+            }),
+        )?;
+        let pull = Rc::new(move |l: &mut Lower<'_>, at: &[Pos]| {
+            let (c, v) = (centred(l, at)?, l.entry(&variance, &at[1..])?);
+            let s = l.scalar_atom(atoms::SQRT, &[v], span)?;
+            // What rounding makes of a constant column is no deviation.
+            let m = l.entry(&mean, &at[1..])?;
+            let (tiny, one) = (l.ir.constant(1e-14), l.ir.constant(1.0));
+            let m = l.scalar_atom(atoms::ABS, &[m], span)?;
+            let least = l.scalar_atom(atoms::MUL, &[tiny, m], span)?;
+            let none = l.scalar_atom(atoms::LE, &[s, least], span)?;
+            let s = l.scalar_atom(atoms::SELECT, &[none, one, s], span)?;
+            l.scalar_atom(atoms::DIV, &[c, s], span)
+        });
+        Ok(Val::Arr(Arr {
+            dims: a.dims.clone(),
             src: Src::Pull(pull),
             covector: false,
             elem: Elem::Real,

@@ -9,7 +9,7 @@ use super::{Local, Lower, Lowered, Part, Val, err};
 use crate::atoms;
 use crate::base::value::{Elem, IndexSet, ListedSet, Storage, Tensor};
 use crate::base::{Code, Diagnostic, Span};
-use crate::ir::{Node, NodeId, Pos};
+use crate::ir::{NodeId, Pos};
 use crate::lang::syntax::{BinaryOp, Expr, ExprKind, Ident, show};
 
 /// One index as it is given.
@@ -326,18 +326,6 @@ impl Lower<'_> {
         span: Span,
     ) -> Lowered<Pos> {
         let p = self.place(set, given, shown, k)?;
-        let missing = |key: String, from: &str| -> Box<Diagnostic> {
-            err(
-                Code::UnknownLabel,
-                format!("`{shown}` is over `{}`, which has no element {key}", set.name),
-            )
-            .at(span, format!("reaches {key}{from}"))
-            .help(format!(
-                "range over `{}`, or add a condition: `… if (…) in {}`",
-                set.name, set.name
-            ))
-            .into()
-        };
         let Pos::Node(n) = &p else { return Ok(p) };
         if self.ir.as_const(*n) == Some(-1.0) {
             let mut key = vec![];
@@ -348,27 +336,56 @@ impl Lower<'_> {
                     key.push(part.element(offset.max(0) as usize));
                 }
             }
-            return Err(missing(tuple_text(&key), ""));
+            return Err(absent(set, shown, &key, span));
         }
-        // Elements of another set, one by one: the first that is missing is an error, unless a condition excludes it.
-        if let Some((from, at)) = one_element(given)
-            && let Some(i) = at.as_index()
-            && !self.filtered(self.ir.index(i).domain)
-            && let Node::Gather { array, .. } = self.ir.node(*n)
-            && let Node::Input(input) = self.ir.node(*array)
-            && let crate::ir::InputKind::Data(t) = &self.ir.input(*input).kind
-            && let Some(e) = t.as_dense().and_then(|d| d.iter().position(|v| *v < 0.0))
-        {
-            let key: Vec<String> = given
+        // Which instances there are is known when all filters are.
+        let place = self.guarded(*n);
+        let mut key = vec![];
+        for (g, part) in given.iter().zip(&set.parts) {
+            let pos = self.given_position(g, part, shown, k)?;
+            key.push((part.clone(), self.position_node(&pos)?));
+        }
+        self.lookups.push(Lookup {
+            place,
+            key,
+            set: set.clone(),
+            shown: shown.into(),
+            span,
+        });
+        Ok(Pos::Node(place))
+    }
+
+    /// A position that need not be inside where a branch of an `if` does not count: 0 there.
+    pub(super) fn guarded(&mut self, n: NodeId) -> NodeId {
+        let mut n = n;
+        for (c, yes) in self.guards.clone() {
+            let zero = self.ir.constant(0.0);
+            let args = if yes { [c, n, zero] } else { [c, zero, n] };
+            n = self.ir.apply(atoms::SELECT, &args);
+        }
+        n
+    }
+
+    /// Does every place that was looked up exist, at every instance that there is?
+    pub(super) fn check_lookups(&mut self) -> Lowered<()> {
+        for l in std::mem::take(&mut self.lookups) {
+            let domain = self.ir.region(l.place);
+            let mut nodes = vec![l.place];
+            nodes.extend(l.key.iter().map(|k| k.1));
+            let params: Vec<_> = self.params.iter().map(|(n, i)| (n.clone(), *i)).collect();
+            let lists = self.names.lists(&self.ir, &params, domain, &nodes)?;
+            let Some(at) = lists.first().and_then(|v| v.iter().position(|p| !(*p >= 0.0))) else {
+                continue;
+            };
+            let key: Vec<String> = l
+                .key
                 .iter()
-                .filter_map(|g| match g {
-                    Given::Part(p, _) => Some(from.component(e, p.column)),
-                    Given::Expr(_) => None,
-                })
+                .zip(&lists[1..])
+                .map(|((part, _), v)| part.element(v.get(at).map_or(0, |p| p.max(0.0) as usize)))
                 .collect();
-            return Err(missing(tuple_text(&key), &format!(" of `{}`", from.name)));
+            return Err(absent(&l.set, &l.shown, &key, l.span));
         }
-        Ok(p)
+        Ok(())
     }
 
     /// `(p, m) in arcs`, `p in big`: a truth value.
@@ -514,6 +531,31 @@ impl Lower<'_> {
             s => self.given_position(&given[0], s, &set.name, 0),
         }
     }
+}
+
+/// A place that was looked up in a listed set.
+pub(super) struct Lookup {
+    /// The place; negative where there is none.
+    place: NodeId,
+    /// What was looked for: positions in the sets of the components.
+    key: Vec<(IndexSet, NodeId)>,
+    set: Arc<ListedSet>,
+    shown: String,
+    span: Span,
+}
+
+fn absent(set: &ListedSet, shown: &str, key: &[String], span: Span) -> Box<Diagnostic> {
+    let key = tuple_text(key);
+    err(
+        Code::UnknownLabel,
+        format!("`{shown}` is over `{}`, which has no element {key}", set.name),
+    )
+    .at(span, format!("reaches {key}"))
+    .help(format!(
+        "range over `{0}`, or add a condition: `… if (…) in {0}`",
+        set.name
+    ))
+    .into()
 }
 
 /// The element that all given components belong to.

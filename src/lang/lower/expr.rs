@@ -8,10 +8,10 @@ use std::sync::Arc;
 use super::index::Opened;
 use super::{Arr, Entity, Local, Lower, Lowered, Part, Src, Val, describe, err};
 use crate::atoms;
-use crate::base::value::{Elem, IndexSet, Tensor};
+use crate::base::value::{Column, Elem, IndexSet, Table, Tensor};
 use crate::base::{Code, Span};
 use crate::ir::{AtomRef, NodeId, Pos};
-use crate::lang::syntax::{BinaryOp, CompareOp, Entry, Expr, ExprKind, UnaryOp, show};
+use crate::lang::syntax::{BinaryOp, CompareOp, Entry, Expr, ExprKind, Subscript, UnaryOp, show};
 
 impl Lower<'_> {
     /// Lowers an expression.
@@ -112,6 +112,17 @@ impl Lower<'_> {
                 }
                 let b = self.expr(base)?;
                 match b {
+                    Val::Table(t) => match subscripts.as_slice() {
+                        [Subscript::At(x)] => match self.expr(x)? {
+                            Val::Text(n) => self.table_column(&t, &n, e.span),
+                            _ => Err(err(Code::WrongType, "a column is named by a text")
+                                .at(x.span, "here")
+                                .into()),
+                        },
+                        _ => Err(err(Code::WrongType, "a table is asked for one column")
+                            .at(e.span, "here")
+                            .into()),
+                    },
                     Val::Arr(a) => self.subscript(a, subscripts, e.span, &show(base)),
                     _ => Err(err(Code::WrongIndexCount, format!("`{}` is not an array", show(base)))
                         .at(e.span, "indexed here")
@@ -140,7 +151,20 @@ impl Lower<'_> {
                 otherwise,
             } => {
                 let c = self.expr(condition)?;
-                let (a, b) = (self.expr(then)?, self.expr(otherwise)?);
+                // Both branches are evaluated everywhere; an index of one need not be inside where the other one counts.
+                let guard = match &c {
+                    Val::Num(n, _) if !self.depends_on_var(*n) => Some(*n),
+                    _ => None,
+                };
+                let branch = |l: &mut Self, e: &Expr, yes: bool| {
+                    let before = l.guards.len();
+                    l.guards.extend(guard.map(|n| (n, yes)));
+                    let v = l.expr(e);
+                    l.guards.truncate(before);
+                    v
+                };
+                let a = branch(self, then, true)?;
+                let b = branch(self, otherwise, false)?;
                 let elem = elem_of(&a);
                 self.elementwise(atoms::SELECT, vec![c, a, b], elem, e.span)
             }
@@ -269,6 +293,7 @@ impl Lower<'_> {
                     self.with_scope(super::Scope::default(), |l| l.expr(&x))
                 }
                 Some(Entity::Text(t)) => Ok(Val::Text(t)),
+                Some(Entity::Table(t)) => Ok(Val::Table(t)),
                 Some(Entity::Solution(s)) => Ok(Val::Solution(s)),
                 Some(Entity::Fn(_)) => Err(err(Code::WrongType, format!("`{n}` is a function"))
                     .at(span, "a value is expected here")
@@ -293,6 +318,10 @@ impl Lower<'_> {
             .into()),
             Val::Set(_) => Err(err(Code::WrongType, "a number is expected, found a set")
                 .at(span, "a set")
+                .into()),
+            Val::Table(_) => Err(err(Code::WrongType, "a number is expected, found a table")
+                .at(span, "a table")
+                .help("one of its columns is `t.name`")
                 .into()),
             Val::Text(_) => Err(err(Code::WrongType, "a number is expected, found a text")
                 .at(span, "a text")
@@ -684,8 +713,48 @@ impl Lower<'_> {
         }
     }
 
+    /// A column of a table as a vector.
+    fn table_column(&mut self, t: &Table, name: &str, span: Span) -> Lowered<Val> {
+        match t.column(name) {
+            Some(Column::Numbers(v)) => {
+                let data = Tensor::vector(v.clone());
+                let dims = data.dims.clone();
+                let n = self.embed(name, &Arc::new(data));
+                Ok(Val::Arr(self.node_arr(n, dims)))
+            }
+            Some(Column::Texts(_, (line, field))) => Err(err(
+                Code::BadNumberInFile,
+                format!("`{}`, line {line}, column `{name}`: `{field}` is not a number", t.file),
+            )
+            .at(span, "numbers are wanted here")
+            .help("a column of texts makes a set of labels: `set names = t.…`")
+            .into()),
+            None => {
+                let names = || t.columns.iter().map(|c| c.0.as_str());
+                let known: Vec<&str> = names().collect();
+                let mut d = err(
+                    Code::NoSuchColumn,
+                    match known.contains(&name) {
+                        true => format!("`{}` has several columns named `{name}`", t.file),
+                        false => format!("`{}` has no column `{name}`", t.file),
+                    },
+                )
+                .at(span, "not there")
+                .note(format!("its columns are {}", known.join(", ")));
+                if let Some(n) = crate::base::diagnostic::did_you_mean(name, names()).filter(|_| !known.contains(&name))
+                {
+                    d = d.help_edit(format!("did you mean `{n}`?"), span, n);
+                }
+                Err(d.into())
+            }
+        }
+    }
+
     /// A field of a solution.
     fn field(&mut self, v: Val, name: &str, span: Span) -> Lowered<Val> {
+        if let Val::Table(t) = &v {
+            return self.table_column(t, name, span);
+        }
         let Val::Solution(s) = v else {
             return Err(err(Code::UnknownField, "only solutions have fields")
                 .at(span, "here")

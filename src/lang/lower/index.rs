@@ -638,7 +638,13 @@ impl Lower<'_> {
             let filtered = a.terms.iter().any(|(i, _)| self.filtered(self.ir.index(*i).domain));
             let empty = a.terms.iter().any(|(i, _)| self.ir.index(*i).set.is_empty());
             if (lo < first || hi > last) && !filtered && !empty {
-                return Err(self.outside(shown, dim, set, lo, hi, e.span));
+                if self.guards.is_empty() {
+                    return Err(self.outside(shown, dim, set, lo, hi, e.span));
+                }
+                let n = self.affine_node(&a);
+                let k = self.ir.constant(-(first as f64));
+                let n = self.ir.apply(atoms::ADD, &[n, k]);
+                return Ok(Pos::Node(self.guarded(n)));
             }
             // Values to positions: value = lo(index set) + position.
             let mut offset = a.constant - first;
@@ -661,7 +667,8 @@ impl Lower<'_> {
                 .into());
         }
         let k = self.ir.constant(-(set.lo() as f64));
-        Ok(Pos::Node(self.ir.apply(atoms::ADD, &[n, k])))
+        let n = self.ir.apply(atoms::ADD, &[n, k]);
+        Ok(Pos::Node(self.guarded(n)))
     }
 
     pub(super) fn filtered(&self, d: DomainId) -> bool {

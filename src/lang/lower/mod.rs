@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::base::value::{Elem, IndexSet, ListedSet, Storage, Tensor};
+use crate::base::value::{Elem, IndexSet, ListedSet, Storage, Table, Tensor};
 use crate::base::{Code, Diagnostic, Span};
 use crate::ir::facts::Sign;
 use crate::ir::{DomainId, IndexId, Input, InputId, InputKind, Ir, NodeId, Pos};
@@ -49,6 +49,8 @@ pub enum Entity {
     Fn(Rc<FnDecl>),
     /// A text.
     Text(String),
+    /// A table.
+    Table(Arc<Table>),
     /// A solution.
     Solution(Arc<SolutionData>),
 }
@@ -113,6 +115,8 @@ pub enum Val {
     Set(IndexSet),
     /// A text.
     Text(String),
+    /// A table.
+    Table(Arc<Table>),
     /// A solution.
     Solution(Arc<SolutionData>),
 }
@@ -213,6 +217,10 @@ pub struct Lower<'n> {
     /// Columns of listed sets that are data of the program already.
     columns: Vec<(Arc<ListedSet>, usize, NodeId)>,
     structural: BTreeSet<String>,
+    /// Places looked up in listed sets, to be found once all filters are known.
+    lookups: Vec<elements::Lookup>,
+    /// Conditions of `if`s around, and which branch is being lowered.
+    guards: Vec<(NodeId, bool)>,
     depth: usize,
 }
 
@@ -241,6 +249,8 @@ pub enum Evaluable {
     Set(IndexSet),
     /// A text.
     Text(String),
+    /// A table.
+    Table(Arc<Table>),
 }
 
 /// Lowers an expression that does not depend on variables, to be evaluated as it stands.
@@ -248,6 +258,7 @@ pub fn lower_value(names: &dyn Names, expr: &Expr) -> Lowered<LoweredValue> {
     let mut l = Lower::new(names);
     let v = l.expr(expr)?;
     let value = l.evaluable(v, expr.span)?;
+    l.check_lookups()?;
     Ok(LoweredValue {
         ir: l.ir,
         params: l.params.into_iter().collect(),
@@ -297,6 +308,8 @@ impl<'n> Lower<'n> {
             data: vec![],
             columns: vec![],
             structural: BTreeSet::new(),
+            lookups: vec![],
+            guards: vec![],
             depth: 0,
         }
     }
@@ -318,6 +331,7 @@ impl<'n> Lower<'n> {
             }
             Val::Set(s) => Evaluable::Set(s),
             Val::Text(t) => Evaluable::Text(t),
+            Val::Table(t) => Evaluable::Table(t),
             Val::Solution(_) => {
                 return Err(err(Code::WrongType, "a whole solution is not a number")
                     .at(span, "name one of its fields")

@@ -94,6 +94,11 @@ pub fn lower_problem(
             _ => {}
         }
     }
+    if errors.is_empty()
+        && let Err(d) = l.check_lookups()
+    {
+        errors.push(*d);
+    }
     if !errors.is_empty() {
         return Err(errors);
     }

@@ -10,7 +10,7 @@ use super::index::{Affine, Opened};
 use super::narrow::conjunction;
 use super::problem::RowLabels;
 use super::{Entity, Local, Lower, Lowered, Names, err};
-use crate::base::value::{IndexSet, LabelSet, ListedSet};
+use crate::base::value::{Column, IndexSet, LabelSet, ListedSet};
 use crate::base::{Code, Diagnostic, Span};
 use crate::ir::{DomainId, Node, NodeId, Pos};
 use crate::lang::syntax::{BinaryOp, Binder, Binders, Expr, ExprKind, Ident, SetDecl, Subscript, show};
@@ -112,6 +112,10 @@ impl Lower<'_> {
                 self.set_of_items(items, e.span, name, parts)?
             }
             ExprKind::Subset(b) => IndexSet::Listed(Arc::new(self.collect(b, name, e.span)?.0)),
+            ExprKind::Field { .. } | ExprKind::Index { .. } => match self.column_labels(e, name)? {
+                Some(s) => s,
+                None => self.dimension(e)?,
+            },
             _ => self.dimension(e)?,
         };
         Ok(match set {
@@ -123,6 +127,39 @@ impl Lower<'_> {
             }
             s => s,
         })
+    }
+
+    /// The different texts of a column of a table, in the order they come first.
+    fn column_labels(&mut self, e: &Expr, name: &str) -> Lowered<Option<IndexSet>> {
+        let (base, column) = match &e.kind {
+            ExprKind::Field { base, name } => (base, name.text.clone()),
+            ExprKind::Index { base, subscripts } => match subscripts.as_slice() {
+                [
+                    Subscript::At(Expr {
+                        kind: ExprKind::Text(t),
+                        ..
+                    }),
+                ] => (base, t.clone()),
+                _ => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        let Some(Entity::Table(t)) = base.as_name().and_then(|n| self.names.lookup(n)) else {
+            return Ok(None);
+        };
+        let labels: indexmap::IndexSet<String> = match t.column(&column) {
+            Some(Column::Texts(texts, _)) => texts.iter().cloned().collect(),
+            Some(Column::Numbers(v)) => v.iter().map(f64::to_string).collect(),
+            None => {
+                // Says what there is.
+                self.expr(e)?;
+                return Ok(None);
+            }
+        };
+        Ok(Some(IndexSet::Labels(Arc::new(LabelSet {
+            name: name.into(),
+            labels: labels.into_iter().collect(),
+        }))))
     }
 
     /// What the elements of a set are drawn from; a product is not enumerated.
