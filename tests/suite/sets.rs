@@ -272,3 +272,21 @@ fn listed_sets_find_their_elements() {
         Some((2, 0))
     );
 }
+
+#[test]
+fn a_branch_reads_only_where_it_counts() {
+    let text = "
+set P = {\"a\", \"b\"}
+set Q in P = {p in P if p == \"a\"}
+var y: Real[Q] >= 0
+minimize sum(p in P) (if p in Q then 2*y[p] else 1)
+subject to
+  c[p in Q]: y[p] >= 3
+s = solve
+print s.objective";
+    let mut s = session(&root());
+    let ran = run(&mut s, "t.opt", text);
+    assert!(ran.shown.contains("s.objective = 7\n"), "{}", ran.shown);
+    let ran = run(&mut s, "u.opt", "print sum(p in P) s.y[p]");
+    assert!(ran.shown.contains("has no element b"), "{}", ran.shown);
+}

@@ -6,7 +6,7 @@ use super::types::{Dim, Elem, Kind, Poly, Ty};
 use super::{Checker, What};
 use crate::base::{Code, Diagnostic};
 use crate::lang::errors::types as errors;
-use crate::lang::syntax::{BinaryOp, Binders, Expr, ExprKind, Ident, UnaryOp};
+use crate::lang::syntax::{BinaryOp, Binders, Expr, ExprKind, Ident, UnaryOp, show};
 
 impl Checker<'_> {
     /// The type of an expression.
@@ -177,6 +177,21 @@ impl Checker<'_> {
     }
 
     fn range(&mut self, lo: &Expr, hi: &Expr) -> Ty {
+        if let ExprKind::Chain { first, rest } = &lo.kind
+            && let (true, Some(last)) = (self.names_set(first), rest.last())
+        {
+            let (sets, from) = (show(first), show(&last.operand));
+            let at = last.operand.span.to(hi.span);
+            let d = errors::wrong_type("a set in a product", "one end of a range", last.operand.span).help_edit(
+                format!(
+                    "a range in a product takes parentheses: `{sets}*({from}..{})`",
+                    show(hi)
+                ),
+                at,
+                format!("({from}..{})", show(hi)),
+            );
+            return self.wrong(d);
+        }
         for e in [lo, hi] {
             let ty = self.number(e);
             let integer = ty.is_error() || ty.elem() == Some(Elem::Int) && ty.dims().is_empty();
@@ -198,8 +213,7 @@ impl Checker<'_> {
     pub(super) fn poly(&self, e: &Expr) -> Option<Poly> {
         let opaque = || {
             let integer = self.types.get(e.id.0 as usize)?.as_ref()?;
-            (integer.elem() == Some(Elem::Int) && integer.dims().is_empty())
-                .then(|| Poly::symbol(crate::lang::syntax::show(e)))
+            (integer.elem() == Some(Elem::Int) && integer.dims().is_empty()).then(|| Poly::symbol(show(e)))
         };
         match &e.kind {
             ExprKind::Number { .. } => e.as_integer().map(Poly::number),

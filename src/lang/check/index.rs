@@ -231,17 +231,35 @@ impl Checker<'_> {
                 Some(Kind::Tuple(parts)) => parts.len(),
                 _ => 1,
             });
-            let mut d = errors::index_count(&operand, count.sum(), dims.len().max(wanted), whole);
-            if wanted > dims.len() {
-                let sets: Vec<String> = dims.iter().map(Dim::describe).collect();
-                d.helps.clear();
-                d = d.note(format!(
-                    "its index sets are {}, whose elements have components",
-                    sets.join(", ")
-                ));
-                if subscripts.iter().any(|s| matches!(s, Subscript::All(_))) {
-                    d = d.help("a part of a set of tuples is named by binders: `sum((p, m) in arcs) x[p, m]` with `p` in scope");
-                }
+            if wanted == dims.len() {
+                let d = errors::index_count(&operand, count.sum(), dims.len(), whole);
+                return self.wrong(d);
+            }
+            let sets: Vec<String> = dims.iter().map(Dim::describe).collect();
+            let sliced = subscripts
+                .iter()
+                .any(|s| matches!(s, Subscript::All(_) | Subscript::Range(_)));
+            let (over, given) = (sets.join(", "), count.sum::<usize>());
+            let message = match (sliced, given) {
+                (true, _) => format!(
+                    "`{}` is over {over}: no slice goes through the components of an element",
+                    operand.text
+                ),
+                (_, 1) => format!(
+                    "`{}` is over {over} and takes {wanted} indices, and 1 is given",
+                    operand.text
+                ),
+                (_, n) => format!(
+                    "`{}` is over {over} and takes {wanted} indices, and {n} are given",
+                    operand.text
+                ),
+            };
+            let mut d = Diagnostic::new(Code::WrongIndexCount, message).at(whole, "");
+            if let Some((name, span)) = &operand.declared {
+                d = d.at(*span, format!("`{name}` is {}", operand.ty));
+            }
+            if sliced {
+                d = d.help("binders select a part of a set of tuples: `sum((p, m) in arcs) x[p, m]` with `p` in force");
             }
             return self.wrong(d);
         };

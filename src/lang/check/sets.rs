@@ -67,6 +67,13 @@ impl Checker<'_> {
         within: Option<&Dim>,
         at: Span,
     ) -> (Dim, Option<Rc<indexmap::IndexSet<String>>>) {
+        if within == Some(&Dim::Unknown) {
+            // What is wrong was said there.
+            if !is_read(value) && !matches!(value.kind, ExprKind::Set(_)) {
+                self.expr(value);
+            }
+            return (Dim::Unknown, None);
+        }
         let listed = |parts: &[Dim]| Dim::Listed {
             name: name.into(),
             parts: parts.to_vec(),
@@ -320,13 +327,9 @@ impl Checker<'_> {
         Ty::of(Kind::Set(Dim::Listed { name: title(e), parts }))
     }
 
-    /// `plants * markets`: the product of sets, if the first factor is a set.
-    pub(super) fn set_product(&mut self, e: &Expr, first: &Expr, rest: &[Link<BinaryOp>]) -> Option<Ty> {
-        if !rest.iter().all(|l| l.op == BinaryOp::Mul) {
-            return None;
-        }
-        // Only names, brackets and ranges can be sets; everything else is typed once, by the caller.
-        let named_set = match &first.kind {
+    /// Is it a set by its look? Only names, brackets and ranges are.
+    pub(super) fn names_set(&self, e: &Expr) -> bool {
+        match &e.kind {
             ExprKind::Name(n) => matches!(self.scope.get(n).map(|s| &s.what), Some(What::Set { .. })),
             ExprKind::Range { .. } | ExprKind::Set(_) | ExprKind::Subset(_) => true,
             ExprKind::Index { base, .. } => base
@@ -334,8 +337,15 @@ impl Checker<'_> {
                 .and_then(|n| self.scope.get(n))
                 .is_some_and(|s| matches!(s.what, What::Family { .. })),
             _ => false,
-        };
-        if !named_set {
+        }
+    }
+
+    /// `plants * markets`: the product of sets, if the first factor is a set.
+    pub(super) fn set_product(&mut self, e: &Expr, first: &Expr, rest: &[Link<BinaryOp>]) -> Option<Ty> {
+        if !rest.iter().all(|l| l.op == BinaryOp::Mul) {
+            return None;
+        }
+        if !self.names_set(first) {
             return None;
         }
         let mut parts = vec![];
