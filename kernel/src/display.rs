@@ -20,7 +20,11 @@ pub fn bundle(r: &Rendered) -> Json {
 /// What is no result, only words.
 pub fn words(r: &Rendered) -> Json {
     let html = format!("<style>{STYLE}</style>{}", r.html);
-    json!({ "text/plain": r.plain.trim_end_matches('\n'), "text/html": html })
+    let mut forms = json!({ "text/plain": r.plain.trim_end_matches('\n'), "text/html": html });
+    if let Some(latex) = &r.latex {
+        forms["text/latex"] = latex.as_str().into();
+    }
+    forms
 }
 
 /// Only text.
@@ -32,7 +36,7 @@ pub fn text(plain: &str) -> Json {
 pub fn rich(view: &View) -> bool {
     match view {
         View::Line(_) | View::Number(_) => false,
-        View::Table { .. } | View::Verbatim(_) => true,
+        View::Table { .. } | View::Verbatim(_) | View::Formula(_) => true,
         View::Array { labels, shape, .. } => shape.len() > 1 || labels.iter().any(Option::is_some),
         View::Stack(views) => views.iter().any(rich),
         View::Facts(facts) => facts.iter().any(|f| rich(&f.1)),

@@ -1,6 +1,6 @@
 //! The view tree: everything shown to a user, before it becomes terminal text, plain text, HTML or JSON.
 //!
-//! Invariant: holds meaning, not layout; the four renderers in `report` are the only readers.
+//! Invariant: holds meaning, not layout; the renderers in `report` are the only readers.
 
 /// A piece of running text with its role.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,8 +57,10 @@ pub enum View {
         /// Entries, row-major.
         entries: Vec<f64>,
     },
-    /// Text to be shown as it stands (source code, IR, LaTeX).
+    /// Text to be shown as it stands (source code, IR).
     Verbatim(String),
+    /// A formula in LaTeX, without the marks of mathematics around it.
+    Formula(String),
 }
 
 /// A cell of a table.

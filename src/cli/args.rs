@@ -40,6 +40,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Show a problem's class and its proof, sizes, sparsity
     Inspect(InspectArgs),
+    /// Write statements and see their results, one session
+    Repl(ReplArgs),
     /// Lay programs out; they stay the same programs
     Fmt(FmtArgs),
     /// Tell more about an error code, such as R0203
@@ -106,6 +108,20 @@ pub struct RunArgs {
     /// Show the compiled problems instead of solving them: ir, or ir:after=PASS
     #[arg(long, value_name = "WHAT", value_parser = emit)]
     pub emit: Option<Emit>,
+}
+
+/// `ravine repl`.
+#[derive(Args, Debug)]
+pub struct ReplArgs {
+    /// Threads to compute with; the result does not depend on it [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub threads: Option<usize>,
+    /// Memory that data and solvers may take, such as 4GB [default: half of what is available]
+    #[arg(long, value_name = "BYTES", value_parser = memory)]
+    pub memory: Option<u64>,
+    /// Where entries are remembered [default: ravine/history in the folder for state]
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<PathBuf>,
 }
 
 /// `ravine check`.

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use super::args::{CheckArgs, Command, Inputs, InspectArgs, RunArgs};
 use super::out::Out;
+use super::repl::repl;
 use crate::report::solve::{Detail, summary};
 use crate::report::style::Paint;
 use crate::report::{FileHash, diagnostic, exit, json, render};
@@ -17,7 +18,7 @@ use crate::session::{Event, Session, Settings, files};
 
 /// How much of what happens is shown while it happens.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Show {
+pub(super) enum Show {
     /// Nothing: it goes into one object at the end.
     Nothing,
     /// What the program prints.
@@ -34,6 +35,7 @@ pub fn dispatch(command: Command, out: Out, interrupt: Arc<AtomicBool>) -> u8 {
         Command::Run(a) => run(&a, out, interrupt),
         Command::Check(a) => check(&a, out, interrupt),
         Command::Inspect(a) => inspect(&a, out, interrupt),
+        Command::Repl(a) => repl(&a, out, interrupt),
         Command::Fmt(a) => super::fmt::fmt(&a, &out),
         // Answered before there is a thread.
         Command::Explain { .. } | Command::Kernel { .. } => exit::USAGE,
@@ -92,7 +94,13 @@ fn inspect(a: &InspectArgs, out: Out, interrupt: Arc<AtomicBool>) -> u8 {
 }
 
 /// A session for a program's folder; nothing if a setting is given twice.
-fn start(file: &Path, inputs: &Inputs, verbose: bool, out: &Out, interrupt: Arc<AtomicBool>) -> Option<Session> {
+pub(super) fn start(
+    file: &Path,
+    inputs: &Inputs,
+    verbose: bool,
+    out: &Out,
+    interrupt: Arc<AtomicBool>,
+) -> Option<Session> {
     let sets = match inputs.settings() {
         Ok(sets) => sets,
         Err(sentence) => {
@@ -168,7 +176,7 @@ fn finish(session: &Session, out: &Out, as_json: bool) -> u8 {
 }
 
 /// Shows events as they come, with an empty line around what has several lines.
-struct Sink {
+pub(super) struct Sink {
     out: Out,
     show: Show,
     /// Was something shown, and had it several lines?
@@ -176,10 +184,10 @@ struct Sink {
 }
 
 impl Sink {
-    fn new(out: Out, show: Show) -> Sink {
+    pub(super) fn new(out: Out, show: Show) -> Sink {
         Sink { out, show, last: None }
     }
-    fn take(&mut self, event: Event) {
+    pub(super) fn take(&mut self, event: Event) {
         let solves = matches!(self.show, Show::Stable | Show::All);
         let view = match event {
             Event::Solved(s) if solves => {
@@ -191,11 +199,20 @@ impl Sink {
                 summary(&s, detail)
             }
             Event::Shown(view) if self.show != Show::Nothing => view,
+            // One line that is written over, where somebody looks at it.
+            Event::Progress(p) if self.show == Show::All && self.out.messages.on => {
+                let line = if p.ended {
+                    String::new()
+                } else {
+                    self.out.messages.faint(&p.line())
+                };
+                return self.out.message(&format!("\r\x1b[2K{line}"));
+            }
             Event::Log(line) if self.show == Show::All => {
                 return self.out.message(&format!("{}\n", self.out.messages.faint(&line)));
             }
             // Messages are shown at the end, sorted, beside their source.
-            Event::Diagnostic(_) | Event::Solved(_) | Event::Shown(_) | Event::Log(_) => return,
+            Event::Diagnostic(_) | Event::Solved(_) | Event::Shown(_) | Event::Log(_) | Event::Progress(_) => return,
         };
         let text = render::text(&view, self.out.results);
         let several = text.lines().count() > 1;

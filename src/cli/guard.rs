@@ -1,6 +1,7 @@
 //! Runs the work on a thread of its own, with a deep stack, so that a panic ends in a message and a code.
 //!
-//! Invariant: no panic reaches the user as one; the first interrupt ends the run in order, the second at once.
+//! Invariant: no panic reaches the user as one; the first interrupt ends the run in order, the second at once
+//! (but no interrupt ends a prompt).
 
 use std::panic::PanicHookInfo;
 use std::sync::atomic::AtomicBool;
@@ -27,7 +28,10 @@ pub fn run(command: Command, out: Out) -> u8 {
     // Without a signal handler the system's own way to end a process stays.
     let signal = signal_hook::consts::SIGINT;
     let code = i32::from(exit::INTERRUPTED);
-    let _ = signal_hook::flag::register_conditional_shutdown(signal, code, interrupt.clone());
+    // A prompt outlives any number of interrupts.
+    if !matches!(command, Command::Repl(_)) {
+        let _ = signal_hook::flag::register_conditional_shutdown(signal, code, interrupt.clone());
+    }
     let _ = signal_hook::flag::register(signal, interrupt.clone());
     match protect(move || dispatch(command, out, interrupt)) {
         Ok(code) => code,

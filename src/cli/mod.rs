@@ -12,6 +12,7 @@ mod explain;
 mod fmt;
 mod guard;
 mod out;
+mod repl;
 
 use std::process::ExitCode;
 

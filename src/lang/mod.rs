@@ -5,6 +5,7 @@
 pub mod check;
 pub mod errors;
 pub mod format;
+pub mod latex;
 pub mod lower;
 pub mod parse;
 pub mod syntax;

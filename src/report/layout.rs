@@ -69,7 +69,7 @@ pub fn lines(view: &View) -> Vec<Line> {
         View::Table { head, rows } => table(head, rows),
         View::Number(v) => vec![vec![run(number(*v), Role::Number)]],
         View::Array { labels, shape, entries } => array(labels, shape, entries),
-        View::Verbatim(text) => {
+        View::Verbatim(text) | View::Formula(text) => {
             let text = text.strip_suffix('\n').unwrap_or(text);
             printable(text).split('\n').map(|l| vec![run(l, Role::Plain)]).collect()
         }

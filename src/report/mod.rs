@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing here prints; renderers are functions from data to text, the same text for the same data.
 
+pub mod atom;
 pub mod diagnostic;
 pub mod json;
 pub mod layout;

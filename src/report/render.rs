@@ -10,6 +10,16 @@ use super::style::{Paint, printable};
 use super::values::number_json;
 use crate::base::view::{Cell, Role, View};
 
+/// The first formula of a view, in LaTeX.
+pub fn latex(view: &View) -> Option<String> {
+    match view {
+        View::Formula(t) => Some(t.clone()),
+        View::Stack(parts) => parts.iter().find_map(latex),
+        View::Facts(facts) => facts.iter().find_map(|f| latex(&f.1)),
+        _ => None,
+    }
+}
+
 /// Text without colour, for pipes and goldens; ends with a line end unless the view is empty.
 pub fn plain(view: &View) -> String {
     text(view, Paint::PLAIN)
@@ -181,6 +191,8 @@ fn html_into(out: &mut String, view: &View) {
             _ => out.push_str(&format!("<pre>{}</pre>", escape(&plain(view)))),
         },
         View::Verbatim(t) => out.push_str(&format!("<pre>{}</pre>", escape(t))),
+        // Notebooks typeset what stands between these marks.
+        View::Formula(t) => out.push_str(&format!("<div class=\"formula\">$$\n{}\n$$</div>", escape(t))),
     }
 }
 
@@ -216,6 +228,7 @@ pub fn json(view: &View) -> Json {
             object!({ "kind": "array", "shape": shape, "value": nested(labels, shape, entries, &mut at) })
         }
         View::Verbatim(t) => object!({ "kind": "verbatim", "text": t }),
+        View::Formula(t) => object!({ "kind": "formula", "latex": t }),
     }
 }
 

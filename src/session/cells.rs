@@ -59,6 +59,7 @@ impl Session {
     /// for which cell, and clears it before.
     pub fn run_cell_as(&mut self, cell: &str, name: &str, text: &str, sink: &mut dyn FnMut(Event)) -> CellEnd {
         self.forget_report();
+        self.tell_detached(sink);
         let Some(entered) = self.enter(cell.into(), name, text, sink) else {
             return CellEnd::Failed;
         };
@@ -147,10 +148,14 @@ impl Session {
                 without.names.shift_remove(&s);
             }
         }
-        let all = self.unnamed_where(|_, _| true).len();
-        let rest = self
-            .unnamed_where(|s, owner| owner != &*cell && s.kind.declared().is_none_or(|n| !declares.contains(&n.text)));
-        if rest.len() != all {
+        let stays =
+            |s: &Stmt, owner: &str| owner != &*cell && s.kind.declared().is_none_or(|n| !declares.contains(&n.text));
+        let mut all = self
+            .cells
+            .iter()
+            .flat_map(|(o, c)| c.unnamed.iter().map(move |(s, _)| (s, o)));
+        if !all.all(|(s, owner)| stays(s, owner)) {
+            let rest = self.unnamed_where(stays);
             without.unnamed = self.checked_unnamed(&without, &rest).0;
         }
         let (checked, more) = check::check(&program, &without, &self.catalogue);

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::base::SourceId;
 use crate::lang::check::{self, Dim, Env, ProblemInfo, Ty, What};
-use crate::lang::parse::{Whereabouts, parse, whereabouts};
+use crate::lang::parse::{Whereabouts, is_reserved, parse, whereabouts};
 use crate::lang::syntax::{Stmt, StmtKind, show_type};
 use crate::solve::errors::describe;
 use crate::solve::methods;
@@ -210,7 +210,8 @@ impl Session {
             }
         }
         items.extend(r.env.names.iter().map(|(n, e)| self.named(n, &e.what, r)));
-        for (n, f) in &self.catalogue.functions {
+        // Operators are rows as well; their names are words of the language.
+        for (n, f) in self.catalogue.functions.iter().filter(|(n, _)| !is_reserved(n)) {
             let signature = f.forms.first().map_or("", |f| f.1.text.as_str());
             items.push(item(n, "function", signature, &f.doc));
         }

@@ -1,9 +1,11 @@
 //! Is a text ready to run, or does its writer go on?
 //!
-//! Invariant: a text that is complete parses without a mistake of form; one that is incomplete can be completed.
+//! Invariant: a text that is complete parses without a mistake of form; one that is incomplete can be completed, a list of
+//! constraints by an empty line.
 
 use crate::base::{Code, SourceId};
 use crate::lang::parse::{Ending, ending, parse};
+use crate::lang::syntax::StmtKind;
 
 /// What a prompt does with a text when Enter is pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,13 @@ pub enum Completeness {
     Invalid,
 }
 
+/// What follows a byte, without comments and spaces.
+fn after(text: &str, at: usize) -> String {
+    let lines = text.get(at..).unwrap_or("").split('\n');
+    let lines: Vec<&str> = lines.map(|l| l.split('#').next().unwrap_or("").trim()).collect();
+    lines.join("\n")
+}
+
 /// By the language's rules about lines: a statement goes on inside brackets and after an operator or a clause word. What
 /// the next line would begin with cannot be known.
 pub fn completeness(text: &str) -> Completeness {
@@ -26,7 +35,20 @@ pub fn completeness(text: &str) -> Completeness {
         Ending::Open(indent) => Completeness::Incomplete { indent },
         Ending::Broken => Completeness::Invalid,
         Ending::Closed => {
-            let (_, found) = parse(SourceId(0), text);
+            let (program, found) = parse(SourceId(0), text);
+            // Constraints go on, one a line, until an empty line: what follows a `subject to` belongs to it.
+            let section = program
+                .statements
+                .last()
+                .filter(|s| matches!(s.kind, StmtKind::SubjectTo(_)));
+            if let Some(s) = section
+                && found.is_empty()
+                && !after(text, s.span.end as usize).contains('\n')
+            {
+                let last = text[..s.span.end as usize].lines().last().unwrap_or("");
+                let own = last.len() - last.trim_start().len();
+                return Completeness::Incomplete { indent: own.max(2) };
+            }
             let of_form = |c: Code| c.id().starts_with("R01") && c != Code::NotBuiltYet;
             match found.iter().any(|d| d.is_error() && of_form(d.code)) {
                 true => Completeness::Invalid,

@@ -31,9 +31,33 @@ impl Session {
         };
         let view = match what {
             Aspect::Why => why(&p, &name),
-            Aspect::Summary => self.summary(at, &p, &name),
+            Aspect::Summary => {
+                let body = self.body_of(target, span)?;
+                let mut view = self.summary(at, &p, &name);
+                if let View::Stack(parts) = &mut view {
+                    parts.extend(self.coefficients(at));
+                    parts.push(View::styled("in LaTeX", Role::Faint));
+                    parts.push(View::Formula(crate::lang::latex::problem(&body.statements)));
+                }
+                view
+            }
         };
         Ok((p.name.clone(), view))
+    }
+
+    /// Smallest and largest size of the coefficients, part by part.
+    fn coefficients(&mut self, at: usize) -> Option<View> {
+        let params = self.param_inputs(&self.compiled[at].lowered.params);
+        let form = self.form_of(at, None).ok()?;
+        let ranges = self.compiled[at].forms[form].1.ranges(&params).ok()?;
+        let rows = ranges
+            .iter()
+            .map(|r| vec![Cell::Text(r.part.into()), Cell::Number(r.least), Cell::Number(r.most)]);
+        let rows: Vec<_> = rows.collect();
+        (!rows.is_empty()).then(|| View::Table {
+            head: ["coefficients", "smallest", "largest"].map(String::from).to_vec(),
+            rows,
+        })
     }
 
     fn summary(&mut self, at: usize, p: &Problem, name: &str) -> View {

@@ -11,8 +11,10 @@ mod diagnose;
 mod evaluate;
 pub mod files;
 mod graph;
+mod help;
 mod inspect;
 mod look;
+mod outcome;
 pub mod rendered;
 mod sets;
 pub mod show;
@@ -20,6 +22,7 @@ mod solving;
 mod trust;
 mod uses;
 mod words;
+mod worker;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -35,6 +38,7 @@ use crate::base::view::View;
 pub use cells::CellEnd;
 pub use complete::{Completion, CompletionItem};
 pub use completeness::{Completeness, completeness};
+pub use help::Detail;
 
 use crate::base::{Code, Diagnostic, Diagnostics, SourceMap, Span};
 use crate::ir::atom::Trust;
@@ -69,10 +73,53 @@ pub enum Event {
     Solved(Box<SolveEntry>),
     /// A result that was asked for.
     Shown(View),
+    /// How far a long solve has come; at most a few in a second, the last one when it has ended.
+    Progress(Box<Progress>),
     /// A line of a solve's log.
     Log(String),
     /// A message.
     Diagnostic(Box<Diagnostic>),
+}
+
+/// How far a solve has come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    /// Name of the problem; empty for the unnamed one.
+    pub problem: String,
+    /// Steps taken; nothing while there is none, or where the method runs as a whole.
+    pub steps: Option<u64>,
+    /// Objective at the last good point, in the user's sense.
+    pub objective: Option<f64>,
+    /// Stationarity there.
+    pub stationarity: Option<f64>,
+    /// Violation of constraints there.
+    pub feasibility: Option<f64>,
+    /// Seconds since the solve began.
+    pub seconds: f64,
+    /// Has it ended?
+    pub ended: bool,
+}
+
+impl Progress {
+    /// One line: `p: step 120, objective 3.2, stationarity 1e-4, 2.3 s`.
+    pub fn line(&self) -> String {
+        let name = if self.problem.is_empty() {
+            "solving"
+        } else {
+            &self.problem
+        };
+        let mut parts: Vec<String> = self.steps.map(|k| format!("step {k}")).into_iter().collect();
+        let mut number = |what: &str, v: Option<f64>| {
+            if let Some(v) = v {
+                parts.push(format!("{what} {}", show::number(v)));
+            }
+        };
+        number("objective", self.objective);
+        number("stationarity", self.stationarity);
+        number("violation", self.feasibility.filter(|v| *v > 0.0));
+        parts.push(format!("{:.1} s", self.seconds));
+        format!("{name}: {}", parts.join(", "))
+    }
 }
 
 /// What a name means.
@@ -117,6 +164,10 @@ pub struct Session {
     checker: check::Env,
     /// What programs may call.
     catalogue: Catalogue,
+    /// Solves that run on without the session, and what they are called.
+    detached: Vec<(String, worker::Detached)>,
+    /// Solves detached so far.
+    solves_left: usize,
     /// Linear systems solved by the running statement, and where they were written.
     trust: RefCell<Vec<(Option<Span>, Trust)>>,
 }
@@ -179,6 +230,8 @@ impl Session {
             interrupt: Arc::new(AtomicBool::new(false)),
             checker: check::Env::default(),
             catalogue: catalogue(),
+            detached: vec![],
+            solves_left: 0,
             trust: RefCell::default(),
         }
     }
@@ -216,6 +269,37 @@ impl Session {
             fit = false;
         }
         fit
+    }
+
+    /// Solves that were interrupted in the middle of a step and have not ended yet, by name.
+    pub fn detached(&self) -> Vec<String> {
+        let running = self.detached.iter().filter(|d| d.1.is_running());
+        running.map(|d| d.0.clone()).collect()
+    }
+
+    fn detach(&mut self, problem: &str, left: worker::Detached, span: Span, sink: &mut dyn FnMut(Event)) {
+        self.solves_left += 1;
+        let of = match problem {
+            "" => "of the problem".to_string(),
+            p => format!("of `{p}`"),
+        };
+        let name = format!("solve {} {of}", self.solves_left);
+        let d = Diagnostic::new(
+            Code::Interrupted,
+            format!("{name} did not stop at once: it is left to itself until its step is over"),
+        );
+        self.tell(d.at(span, "interrupted here"), sink);
+        self.detached.push((name, left));
+    }
+
+    /// Tells of the detached solves, those that have ended for the last time.
+    fn tell_detached(&mut self, sink: &mut dyn FnMut(Event)) {
+        self.detached.retain(|(name, d)| {
+            let running = d.is_running();
+            let what = if running { "is still running" } else { "has ended" };
+            sink(Event::Log(format!("{name}, interrupted before, {what}")));
+            running
+        });
     }
 
     fn tell(&mut self, d: Diagnostic, sink: &mut dyn FnMut(Event)) {

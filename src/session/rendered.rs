@@ -20,6 +20,8 @@ pub struct Rendered {
     pub plain: String,
     /// HTML of class `ravine`.
     pub html: String,
+    /// LaTeX between marks of mathematics, where it holds a formula.
+    pub latex: Option<String>,
     /// The entry of schema `ravine.report/1`.
     pub json: Json,
 }
@@ -29,6 +31,7 @@ pub fn view(v: &View) -> Rendered {
     Rendered {
         plain: render::plain(v),
         html: render::html(v),
+        latex: render::latex(v).map(|l| format!("$$\n{l}\n$$")),
         json: render::json(v),
     }
 }
@@ -39,16 +42,17 @@ pub fn solved(s: &SolveEntry) -> Rendered {
     Rendered {
         plain: render::plain(&v),
         html: render::html(&v),
+        latex: None,
         json: json::solve(s),
     }
 }
 
-/// What an event shows; nothing for lines of a log and for messages.
+/// What an event shows; nothing for progress, lines of a log and messages.
 pub fn event(e: &Event) -> Option<Rendered> {
     match e {
         Event::Solved(s) => Some(solved(s)),
         Event::Shown(v) => Some(view(v)),
-        Event::Log(_) | Event::Diagnostic(_) => None,
+        Event::Progress(_) | Event::Log(_) | Event::Diagnostic(_) => None,
     }
 }
 

@@ -18,13 +18,15 @@ use crate::lang::syntax::{
 };
 
 use crate::exec::Fault;
-use crate::report::{Residual, ResultEntry, SolveEntry, WarmStart};
-use crate::solve::compiled::{Answer, Ask, Compiled};
+use crate::report::ResultEntry;
+use crate::solve::compiled::Compiled;
 use crate::solve::errors::Given;
 use crate::solve::methods;
-use crate::solve::{Method, MethodCard, Watch};
+use crate::solve::{Method, MethodCard, choose};
 
-use super::{Def, Event, Session};
+use super::outcome::About;
+use super::worker::{Good, Job, Outcome};
+use super::{Def, Event, Progress, Session};
 
 /// A compiled problem with what it was compiled for.
 pub(super) struct Cached {
@@ -42,9 +44,9 @@ pub(super) struct Cached {
 type Found<T> = Result<T, Diagnostics>;
 
 /// A problem's statements, and the values of its parameters.
-struct Body {
+pub(super) struct Body {
     name: String,
-    statements: Vec<Stmt>,
+    pub(super) statements: Vec<Stmt>,
     args: Vec<(String, Rc<Expr>)>,
 }
 
@@ -55,7 +57,7 @@ fn one(d: Box<Diagnostic>) -> Diagnostics {
 
 impl Session {
     /// The statements of a problem and the values of its parameters.
-    fn body_of(&self, target: Option<&ProblemRef>, span: Span) -> Found<Body> {
+    pub(super) fn body_of(&self, target: Option<&ProblemRef>, span: Span) -> Found<Body> {
         let Some(t) = target else {
             let all = self.unnamed_where(|_, _| true);
             if !all
@@ -248,21 +250,58 @@ impl Session {
         let params = self.param_inputs(&self.compiled[at].lowered.params);
         let previous = if c.cold { None } else { self.compiled[at].last.clone() };
         let solving = (self.settings.now)();
-        let now = self.settings.now;
-        let ask = Ask {
-            params: &params,
+        // The worker owns the compiled problem while it solves; what is shown of it stays here.
+        let (key, compiled) = self.compiled[at].forms.remove(form);
+        let about = About::of(&compiled, |k| self.row_sets(at, k));
+        let card = method.as_ref().map(|m| m.card());
+        let card = card.or_else(|| choose::choose(compiled.class).map(|c| c.card));
+        let title = card.map_or_else(String::new, |c| c.title.to_string());
+        let job = Job {
+            compiled,
+            params,
             tolerance,
             seconds,
             seed,
             start: start.into_iter().collect(),
             previous,
             method,
-            watch: Arc::new(Watch::on(self.interrupt.clone())),
-            now: &now,
+            now: self.settings.now,
         };
-        let compiled = &mut self.compiled[at].forms[form].1;
-        let answer = compiled.solve(&ask);
-        let ended = (self.settings.now)();
+        let now = self.settings.now;
+        let mut told = false;
+        let progress = |good: &Option<Good>, ended: bool| {
+            let good = good.as_ref();
+            Event::Progress(Box::new(Progress {
+                problem: about.name.clone(),
+                steps: good.map(|g| g.0),
+                objective: good.map(|g| if about.maximize { -g.1.objective } else { g.1.objective }),
+                stationarity: good.map(|g| g.1.stationarity),
+                feasibility: good.map(|g| g.1.feasibility),
+                seconds: now() - solving,
+                ended,
+            }))
+        };
+        let mut latest = None;
+        let outcome = job.wait(&self.interrupt, &mut |good| {
+            told = true;
+            sink(progress(&good, false));
+            latest = good;
+        });
+        let (answer, left) = match outcome {
+            Outcome::Ended(compiled, answer) => {
+                self.compiled[at].forms.push((key, *compiled));
+                (answer, None)
+            }
+            Outcome::Detached(good, left) => {
+                latest = good.clone().or(latest);
+                (Ok(about.interrupted(good, title)), Some(left))
+            }
+        };
+        if told {
+            sink(progress(&latest, true));
+        }
+        let form = self.compiled[at].forms.len().saturating_sub(1);
+        let ended = now();
         let answer = match answer {
             Ok(a) => a,
             Err(f) => return Err(vec![self.solve_fault(at, form, &f, span)]),
@@ -270,7 +309,7 @@ impl Session {
         if !answer.x.is_empty() && answer.status.is_success() {
             self.compiled[at].last = Some(answer.x.clone());
         }
-        let entry = self.entry(at, form, &answer, tolerance, (solving - started, ended - solving));
+        let entry = self.entry(&about, &answer, tolerance, (solving - started, ended - solving));
         let data = self.solution(at, &answer, &entry);
         self.keep(c.bind.as_ref().map(|b| b.text.as_str()), data);
         let doubt = answer.error.and_then(|error| {
@@ -289,6 +328,9 @@ impl Session {
         let trouble = answer.fault.as_ref().map(|f| self.solve_fault(at, form, f, span));
         sink(Event::Solved(Box::new(entry.clone())));
         self.report.results.push(ResultEntry::Solve(Box::new(entry)));
+        if let Some(left) = left {
+            self.detach(&about.name, left, span, sink);
+        }
         if let Some(d) = doubt {
             self.tell(d, sink);
         }
@@ -357,134 +399,6 @@ impl Session {
             d = d.note(format!("at {}", at.join(", ")));
         }
         d.help("bound the variables to where every function is defined, or start elsewhere with `from`")
-    }
-
-    /// The report's entry of a solve.
-    fn entry(&self, at: usize, form: usize, a: &Answer, tolerance: f64, time: (f64, f64)) -> SolveEntry {
-        let c = &self.compiled[at].forms[form].1;
-        let variables = c
-            .problem
-            .vars
-            .iter()
-            .zip(&c.columns.blocks)
-            .filter_map(|(v, (_, first, len))| {
-                let data = a.x.get(*first..first + len)?.to_vec();
-                Some((v.name.clone(), Value::tensor(Tensor::dense(v.dims.clone(), data)?)))
-            })
-            .collect();
-        let family = |k: usize, data: &[f64]| -> Option<Value> {
-            let t = Tensor::dense(self.row_sets(at, k), data.to_vec());
-            Some(Value::tensor(t.unwrap_or_else(|| Tensor::vector(data.to_vec()))))
-        };
-        let duals = a
-            .duals
-            .iter()
-            .enumerate()
-            .filter_map(|(k, d)| Some((c.problem.constraints[k].name.clone(), family(k, d)?)))
-            .collect();
-        let mut reason = a.reason.clone();
-        if let (Some((k, i)), false) = (a.worst, a.status.is_success()) {
-            let con = &c.problem.constraints[k];
-            let at = super::instance_name(&self.row_sets(at, k), i);
-            let name = if at.is_empty() {
-                con.name.clone()
-            } else {
-                format!("{}[{at}]", con.name)
-            };
-            reason = if reason.is_empty() {
-                format!("worst: {name}")
-            } else {
-                format!("{reason}; worst: {name}")
-            };
-        }
-        SolveEntry {
-            problem: c.problem.name.clone(),
-            class: c.class.word().into(),
-            class_why: c.proof.join("; "),
-            method: a.method.clone(),
-            method_why: a.method_why.clone(),
-            status: a.status,
-            reason,
-            objective: a.objective,
-            variables,
-            duals,
-            residuals: a
-                .residuals
-                .iter()
-                .map(|(n, v)| Residual {
-                    name: n.clone(),
-                    value: *v,
-                })
-                .collect(),
-            tolerance,
-            error: a.error,
-            condition: a.condition,
-            iterations: a.iterations,
-            warm_start: WarmStart {
-                used: a.warm.0,
-                why: a.warm.1.clone(),
-            },
-            time_compile: time.0,
-            time_solve: time.1,
-            certificate: a
-                .certificate
-                .iter()
-                .map(|(n, v)| (n.clone(), Value::tensor(Tensor::vector(v.clone()))))
-                .collect(),
-            not_reproducible: !a.reproducible,
-            log: if self.settings.verbose { a.log.clone() } else { vec![] },
-        }
-    }
-
-    /// The solution as programs see it.
-    fn solution(&self, at: usize, a: &Answer, e: &SolveEntry) -> SolutionData {
-        let mut s = SolutionData {
-            problem: e.problem.clone(),
-            status: a.status.word().into(),
-            method: a.method.clone(),
-            ..SolutionData::default()
-        };
-        let arc = |v: &Value| match v {
-            Value::Array { tensor, .. } => tensor.clone(),
-            _ => Arc::new(Tensor::scalar(f64::NAN)),
-        };
-        for (n, v) in &e.variables {
-            s.fields.insert(n.clone(), arc(v));
-        }
-        let mut number = |n: &str, v: Option<f64>| {
-            // A variable of that name is what the user means.
-            if !s.fields.contains_key(n) {
-                s.fields
-                    .insert(n.into(), Arc::new(Tensor::scalar(v.unwrap_or(f64::NAN))));
-            }
-        };
-        number("objective", a.objective);
-        number("error", a.error);
-        number("condition", a.condition);
-        number("iterations", a.iterations.map(|i| i as f64));
-        number("time", Some(e.time_compile + e.time_solve));
-        for (n, v) in &e.duals {
-            s.duals.insert(n.clone(), arc(v));
-        }
-        let p = &self.compiled[at].lowered.problem;
-        for (k, (c, slack)) in p.constraints.iter().zip(&a.slacks).enumerate() {
-            let t = Tensor::dense(self.row_sets(at, k), slack.clone()).unwrap_or_else(|| Tensor::vector(slack.clone()));
-            s.slacks.insert(c.name.clone(), Arc::new(t));
-        }
-        if let Some(r) = &a.reduced {
-            let mut first = 0;
-            for v in &p.vars {
-                let n: usize = v.dims.iter().map(IndexSet::len).product();
-                if let Some(t) = r
-                    .get(first..first + n)
-                    .and_then(|d| Tensor::dense(v.dims.clone(), d.to_vec()))
-                {
-                    s.reduced.insert(v.name.clone(), Arc::new(t));
-                }
-                first += n;
-            }
-        }
-        s
     }
 
     /// Starts given by `from`: values by variable.

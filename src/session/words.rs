@@ -164,3 +164,12 @@ pub(super) const FIELDS: &[(&str, &str, &str)] = &[
     ("slack", "(constraint)", "How far a constraint is from being tight."),
     ("reduced", "(variable)", "Reduced costs: the duals of the bounds."),
 ];
+
+/// A word of any of the lists.
+pub(super) fn find(name: &str) -> Option<&'static Word> {
+    let lists = [STATEMENTS, EXPRESSIONS, CLAUSES, TYPES, UNITS];
+    lists
+        .into_iter()
+        .flatten()
+        .find(|w| w.word == name || w.word == "subject to" && name == "subject")
+}

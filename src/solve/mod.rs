@@ -15,6 +15,7 @@ pub mod methods;
 pub mod model;
 pub mod oracle;
 pub mod polish;
+pub mod ranges;
 pub mod run;
 pub mod smooth;
 pub mod state;

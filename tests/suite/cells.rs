@@ -362,8 +362,8 @@ fn completeness_by_the_rules_about_lines() {
         "# only a remark",
         "x = 3",
         "print x # and +",
-        "subject to",
-        "minimize x\nsubject to\n  a: x >= 1",
+        "minimize x\nsubject to\n  a: x >= 1\n",
+        "subject to\n  a: x >= 1\n  b: x <= 2\n\n",
         "problem p {\n  var x: Real\n  minimize x^2\n}",
         "problem p { var x: Real; minimize x^2 }",
         "print sum(i in 1..3) i",
@@ -383,6 +383,9 @@ fn completeness_by_the_rules_about_lines() {
     assert_eq!(indent("problem p {\n  minimize x\n  subject to"), 4);
     assert_eq!(indent("problem p {\n  minimize x\n  subject to\n    a: x >= 1\n"), 4);
     assert_eq!(indent("param c: Real[I] = {\"a\": 1,\n"), 2);
+    // Constraints go on until an empty line.
+    assert_eq!(indent("subject to"), 2);
+    assert_eq!(indent("minimize x\nsubject to\n  a: x >= 1"), 2);
     // (b) after an operator, `,` `=` `:` or a clause word.
     for t in [
         "let y = 1 +",
@@ -409,4 +412,134 @@ fn completeness_by_the_rules_about_lines() {
     ] {
         assert_eq!(completeness(t), Completeness::Invalid, "{t}");
     }
+}
+
+fn names(s: &Session, text: &str) -> Vec<String> {
+    // `|` marks the cursor.
+    let cursor = text.find('|').expect("a cursor");
+    let text = text.replace('|', "");
+    let c = s.complete(&text, cursor);
+    assert!(c.start <= cursor && cursor <= c.end, "{c:?}");
+    c.items.into_iter().map(|i| i.name).collect()
+}
+
+#[test]
+fn completion_knows_what_may_stand_where() {
+    let mut s = fresh();
+    quiet(
+        &mut s,
+        "1",
+        "## Price of carbon.\nparam lambda: Real = 1\nparam capacity: Vector[3] = ones(3)\nset plants = {\"a\", \"b\"}\n\
+         problem ridge {\n  var w: Vector[3] >= 0\n  minimize sumsq(w - lambda)\n  subject to\n    budget: sum(w) == 1\n    cap: w <= capacity\n}\nsol = solve ridge\n",
+    );
+    let has = |text: &str, wanted: &[&str]| {
+        let got = names(&s, text);
+        for w in wanted {
+            assert!(got.iter().any(|g| g == w), "{text}: {w} is not among {got:?}");
+        }
+    };
+    let only = |text: &str, wanted: &[&str]| assert_eq!(names(&s, text), wanted, "{text}");
+    has("|", &["param", "solve", "subject to", "lambda"]);
+    only("prob|", &["problem"]);
+    has("print la|", &["lambda", "lambda_max"]);
+    has("print 2*(cap|", &["capacity"]);
+    has("let z = sig|", &["sigmoid", "sign"]);
+    only("print sol.dual(|)", &["budget", "cap"]);
+    only("print sol.slack(c|", &["cap"]);
+    only("print sol.reduced(|", &["w"]);
+    has("print sol.|", &["w", "objective", "dual(", "status"]);
+    only("print sol.obj|", &["objective"]);
+    only("solve ri|", &["ridge"]);
+    has("solve |", &["ridge", "with", "from"]);
+    has("t = solve ridge |", &["with", "within", "to", "from"]);
+    has("solve ridge with |", &["lbfgs()", "newton_tr()"]);
+    only("solve ridge with lbfgs(m|", &["memory: "]);
+    only("solve ridge with newton_tr(inner: e|", &["exact"]);
+    has("solve ridge from |", &["w = ", "sol"]);
+    has("solve ridge within 10 |", &["seconds", "minutes"]);
+    only("inspect r|", &["ridge"]);
+    only("inspect ridge |", &["why"]);
+    has("param q: |", &["Real", "Vector"]);
+    only("param |", &[]);
+    // In a block: what stands in it, what it declares, names of the session.
+    has("problem p {\n  var speed: Real\n  minimize sp|\n}", &["speed"]);
+    has("problem p {\n  |\n}", &["var", "minimize"]);
+    assert!(!names(&s, "problem p {\n  |\n}").contains(&"solve".to_string()));
+    // Names of this very text that has not run.
+    has("param fresh_name: Real = 1\nprint fre|", &["fresh_name"]);
+    // Paths of data files, and nothing in other texts and comments.
+    has("param A: Matrix[m, n] = read(\"da|\")", &["data/"]);
+    assert!(names(&s, "param A: Matrix[m, n] = read(\"data/|").len() > 2);
+    only("print \"la|\"", &[]);
+    only("# la|", &[]);
+    only("print 12|", &[]);
+    // With types and the comment above the declaration.
+    let c = s.complete("print lamb", 10);
+    let item = c.items.iter().find(|i| i.name == "lambda").expect("lambda");
+    assert_eq!(
+        (item.kind, item.ty.as_str(), item.doc.as_str()),
+        ("param", "Real", "Price of carbon.")
+    );
+    // Any place of any text, whole or cut.
+    let text = "problem p {\n  var α: Real >= 0 # é\n  minimize (α - 1)^2\n}\ns = solve p with lbfgs(memory: 3)\nprint s.α, \"ü\"";
+    for k in 0..text.len() + 3 {
+        s.complete(text, k);
+        s.help_at(text, k, ravine::session::Detail::Full);
+        let cut = text
+            .char_indices()
+            .map(|c| c.0)
+            .take_while(|c| *c <= k)
+            .last()
+            .unwrap_or(0);
+        s.complete(&text[..cut], k);
+    }
+}
+
+#[test]
+fn help_has_two_levels() {
+    use ravine::session::Detail::{Brief, Full};
+    let mut s = fresh();
+    quiet(
+        &mut s,
+        "cell 1",
+        "## Price of carbon. Set by law.\nparam lambda: Real = 2.5\nproblem ridge {\n  var w: Vector[3] >= 0\n  minimize sumsq(w - lambda)\n  subject to\n    budget: sum(w) == 1\n}\nsol = solve ridge\n",
+    );
+    let help = |text: &str, detail| {
+        let cursor = text.find('|').expect("a cursor");
+        let view = s.help_at(&text.replace('|', ""), cursor, detail);
+        view.map(|v| report::render::plain(&v)).unwrap_or_default()
+    };
+    let brief = help("print lam|bda", Brief);
+    assert!(
+        brief.contains("lambda: Real") && brief.contains("Price of carbon."),
+        "{brief}"
+    );
+    assert!(!brief.contains("Set by law"), "{brief}");
+    let full = help("print lambda|", Full);
+    for part in ["Set by law.", "2.5", "declared in cell 1, line 2"] {
+        assert!(full.contains(part), "{part}: {full}");
+    }
+    let full = help("print logsumexp(|", Full);
+    for part in [
+        "logsumexp(x: ",
+        "convex",
+        r"\log\sum e",
+        "print logsumexp([0, 0])    # 0.69315",
+    ] {
+        assert!(full.contains(part), "{part}: {full}");
+    }
+    assert!(help("print logsumexp|", Brief).lines().count() <= 2);
+    for (text, part) in [
+        ("inspect rid|ge", "budget"),
+        ("print sol|.w", "optimal"),
+        ("print sol.dual|(budget)", "Derivative of the optimal value"),
+        ("print sol.w|", "Vector[3]"),
+        ("solve ridge with lbfgs|()", "memory  a whole number"),
+        ("solve ridge within| 3 seconds", "The time allowed"),
+        ("# R0203|", "R0203"),
+    ] {
+        let got = help(text, Full);
+        assert!(got.contains(part), "{text}: {got}");
+    }
+    assert_eq!(help("print nothing_of_the_kind|", Full), "");
 }

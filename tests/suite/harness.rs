@@ -44,7 +44,7 @@ pub fn run(s: &mut Session, name: &str, text: &str) -> Ran {
             Event::Shown(v) => report::render::plain(&v),
             Event::Solved(e) => report::render::plain(&report::solve::summary(&e, report::solve::Detail::Golden)),
             Event::Diagnostic(d) => report::diagnostic::plain(&[*d], &s.sources),
-            Event::Log(_) => continue,
+            Event::Log(_) | Event::Progress(_) => continue,
         };
         shown += part.trim_end();
         shown.push('\n');

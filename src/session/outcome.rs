@@ -1,0 +1,194 @@
+//! From an answer to what is reported of it, and to the solution that programs see.
+//!
+//! Invariant: says what the answer says; judges and recomputes nothing.
+
+use std::sync::Arc;
+
+use crate::base::value::{IndexSet, Tensor, Value};
+use crate::lang::lower::SolutionData;
+use crate::report::{Residual, SolveEntry, WarmStart};
+use crate::solve::Status;
+use crate::solve::compiled::{Answer, Compiled};
+
+use super::Session;
+use super::worker::Good;
+
+/// What is shown of a compiled problem.
+pub(super) struct About {
+    pub name: String,
+    class: String,
+    proof: String,
+    /// Name, index sets, first coordinate and number of coordinates of each variable.
+    vars: Vec<(String, Vec<IndexSet>, usize, usize)>,
+    constraints: Vec<(String, Vec<IndexSet>)>,
+    pub maximize: bool,
+}
+
+impl About {
+    pub fn of(c: &Compiled, rows: impl Fn(usize) -> Vec<IndexSet>) -> About {
+        let vars = c.problem.vars.iter().zip(&c.columns.blocks);
+        let constraints = c.problem.constraints.iter().enumerate();
+        About {
+            name: c.problem.name.clone(),
+            class: c.class.word().into(),
+            proof: c.proof.join("; "),
+            vars: vars
+                .map(|(v, (_, first, len))| (v.name.clone(), v.dims.clone(), *first, *len))
+                .collect(),
+            constraints: constraints.map(|(k, x)| (x.name.clone(), rows(k))).collect(),
+            maximize: c
+                .problem
+                .objective
+                .as_ref()
+                .is_some_and(|o| o.sense == crate::ir::Sense::Maximize),
+        }
+    }
+
+    /// The answer of a solve that went on without the session: its last good point.
+    pub fn interrupted(&self, good: Option<Good>, method: String) -> Answer {
+        let mut a = Answer {
+            status: Status::Interrupted,
+            method,
+            reproducible: false,
+            reason: "stopped by the user in the middle of a step; there is no point yet".into(),
+            ..Answer::default()
+        };
+        if let Some((step, measures, x)) = good {
+            let sign = if self.maximize { -1.0 } else { 1.0 };
+            a.reason = format!("stopped by the user in the middle of a step; the point is that of step {step}");
+            a.objective = Some(sign * measures.objective);
+            a.residuals = vec![("stationarity".into(), measures.stationarity)];
+            a.iterations = Some(step);
+            a.x = x;
+        }
+        a
+    }
+}
+
+impl Session {
+    /// The report's entry of a solve.
+    pub(super) fn entry(&self, c: &About, a: &Answer, tolerance: f64, time: (f64, f64)) -> SolveEntry {
+        let variables = c
+            .vars
+            .iter()
+            .filter_map(|(name, dims, first, len)| {
+                let data = a.x.get(*first..first + len)?.to_vec();
+                Some((name.clone(), Value::tensor(Tensor::dense(dims.clone(), data)?)))
+            })
+            .collect();
+        let family = |k: usize, data: &[f64]| -> Option<Value> {
+            let dims = &c.constraints[k].1;
+            let t = Tensor::dense(dims.clone(), data.to_vec());
+            Some(Value::tensor(t.unwrap_or_else(|| Tensor::vector(data.to_vec()))))
+        };
+        let duals = a
+            .duals
+            .iter()
+            .enumerate()
+            .filter_map(|(k, d)| Some((c.constraints[k].0.clone(), family(k, d)?)))
+            .collect();
+        let mut reason = a.reason.clone();
+        if let (Some((k, i)), false) = (a.worst, a.status.is_success()) {
+            let (con, dims) = &c.constraints[k];
+            let at = super::instance_name(dims, i);
+            let name = if at.is_empty() {
+                con.clone()
+            } else {
+                format!("{con}[{at}]")
+            };
+            reason = if reason.is_empty() {
+                format!("worst: {name}")
+            } else {
+                format!("{reason}; worst: {name}")
+            };
+        }
+        SolveEntry {
+            problem: c.name.clone(),
+            class: c.class.clone(),
+            class_why: c.proof.clone(),
+            method: a.method.clone(),
+            method_why: a.method_why.clone(),
+            status: a.status,
+            reason,
+            objective: a.objective,
+            variables,
+            duals,
+            residuals: a
+                .residuals
+                .iter()
+                .map(|(n, v)| Residual {
+                    name: n.clone(),
+                    value: *v,
+                })
+                .collect(),
+            tolerance,
+            error: a.error,
+            condition: a.condition,
+            iterations: a.iterations,
+            warm_start: WarmStart {
+                used: a.warm.0,
+                why: a.warm.1.clone(),
+            },
+            time_compile: time.0,
+            time_solve: time.1,
+            certificate: a
+                .certificate
+                .iter()
+                .map(|(n, v)| (n.clone(), Value::tensor(Tensor::vector(v.clone()))))
+                .collect(),
+            not_reproducible: !a.reproducible,
+            log: if self.settings.verbose { a.log.clone() } else { vec![] },
+        }
+    }
+
+    /// The solution as programs see it.
+    pub(super) fn solution(&self, at: usize, a: &Answer, e: &SolveEntry) -> SolutionData {
+        let mut s = SolutionData {
+            problem: e.problem.clone(),
+            status: a.status.word().into(),
+            method: a.method.clone(),
+            ..SolutionData::default()
+        };
+        let arc = |v: &Value| match v {
+            Value::Array { tensor, .. } => tensor.clone(),
+            _ => Arc::new(Tensor::scalar(f64::NAN)),
+        };
+        for (n, v) in &e.variables {
+            s.fields.insert(n.clone(), arc(v));
+        }
+        let mut number = |n: &str, v: Option<f64>| {
+            // A variable of that name is what the user means.
+            if !s.fields.contains_key(n) {
+                s.fields
+                    .insert(n.into(), Arc::new(Tensor::scalar(v.unwrap_or(f64::NAN))));
+            }
+        };
+        number("objective", a.objective);
+        number("error", a.error);
+        number("condition", a.condition);
+        number("iterations", a.iterations.map(|i| i as f64));
+        number("time", Some(e.time_compile + e.time_solve));
+        for (n, v) in &e.duals {
+            s.duals.insert(n.clone(), arc(v));
+        }
+        let p = &self.compiled[at].lowered.problem;
+        for (k, (c, slack)) in p.constraints.iter().zip(&a.slacks).enumerate() {
+            let t = Tensor::dense(self.row_sets(at, k), slack.clone()).unwrap_or_else(|| Tensor::vector(slack.clone()));
+            s.slacks.insert(c.name.clone(), Arc::new(t));
+        }
+        if let Some(r) = &a.reduced {
+            let mut first = 0;
+            for v in &p.vars {
+                let n: usize = v.dims.iter().map(IndexSet::len).product();
+                if let Some(t) = r
+                    .get(first..first + n)
+                    .and_then(|d| Tensor::dense(v.dims.clone(), d.to_vec()))
+                {
+                    s.reduced.insert(v.name.clone(), Arc::new(t));
+                }
+                first += n;
+            }
+        }
+        s
+    }
+}

@@ -1,0 +1,142 @@
+//! A solve on a thread of its own: the session waits, shows progress, and goes on without it where it will not stop.
+//!
+//! Invariant: the thread owns the compiled problem; once detached, nothing it does reaches the session any more.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::base::Tensor;
+use crate::exec::Fault;
+use crate::ir::InputId;
+use crate::solve::compiled::{Answer, Ask, Compiled};
+use crate::solve::state::Measures;
+use crate::solve::{Method, Watch};
+
+/// How often the session looks up while it waits.
+const TICK: Duration = Duration::from_millis(5);
+/// Ticks that an interrupted solve has to come to an end of its own: two steps of its own bound, well below what a user
+/// notices.
+const GRACE: u32 = 14;
+/// Ticks before the first word on progress, and between two words.
+const FIRST_WORD: u32 = 100;
+const NEXT_WORD: u32 = 50;
+/// Stack of the thread.
+const STACK: usize = 64 << 20;
+
+/// Everything a solve needs.
+pub(super) struct Job {
+    pub compiled: Compiled,
+    pub params: Vec<(InputId, Arc<Tensor>)>,
+    pub tolerance: f64,
+    pub seconds: Option<f64>,
+    pub seed: u64,
+    pub start: BTreeMap<String, Vec<f64>>,
+    pub previous: Option<Vec<f64>>,
+    pub method: Option<Arc<dyn Method>>,
+    pub now: fn() -> f64,
+}
+
+/// The last committed state of a run: step, measures, coordinates.
+pub(super) type Good = (u64, Measures, Vec<f64>);
+
+/// How the wait for a solve ended.
+pub(super) enum Outcome {
+    /// The solve ended.
+    Ended(Box<Compiled>, Result<Answer, Fault>),
+    /// It was interrupted and did not stop in time; what it had, and its thread.
+    Detached(Option<Good>, Detached),
+}
+
+/// A solve that runs on without the session.
+pub(super) struct Detached {
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Detached {
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|t| !t.is_finished())
+    }
+}
+
+impl Job {
+    fn run(mut self, watch: Arc<Watch>) -> (Box<Compiled>, Result<Answer, Fault>) {
+        let now = self.now;
+        let ask = Ask {
+            params: &self.params,
+            tolerance: self.tolerance,
+            seconds: self.seconds,
+            seed: self.seed,
+            start: self.start,
+            previous: self.previous,
+            method: self.method,
+            watch,
+            now: &now,
+        };
+        let answer = self.compiled.solve(&ask);
+        (Box::new(self.compiled), answer)
+    }
+
+    /// Solves. `word` hears of progress now and then: the last good state if there is one.
+    pub fn wait(self, interrupt: &Arc<AtomicBool>, word: &mut dyn FnMut(Option<Good>)) -> Outcome {
+        // A thread of a pool solves in its pool, so that the number of threads stays what was asked for.
+        if rayon::current_thread_index().is_some() {
+            let (compiled, answer) = self.run(Arc::new(Watch::on(interrupt.clone())));
+            return Outcome::Ended(compiled, answer);
+        }
+        // A flag of its own: the session's is taken back when the next cell begins.
+        let watch = Arc::new(Watch::default());
+        watch.last_good();
+        let (send, receive) = mpsc::sync_channel(1);
+        let theirs = watch.clone();
+        let job = Arc::new(Mutex::new(Some(self)));
+        let take = |job: &Mutex<Option<Job>>| job.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let given = job.clone();
+        let work = move || {
+            if let Some(job) = take(&given) {
+                // Nobody listens to a detached solve.
+                let _ = send.send(job.run(theirs));
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("solve".into())
+            .stack_size(STACK)
+            .spawn(work)
+            .ok();
+        if thread.is_none()
+            && let Some(job) = take(&job)
+        {
+            // The system has no thread to give: then without.
+            let (compiled, answer) = job.run(Arc::new(Watch::on(interrupt.clone())));
+            return Outcome::Ended(compiled, answer);
+        }
+        let (mut ticks, mut asked) = (0u32, 0u32);
+        loop {
+            match receive.recv_timeout(TICK) {
+                Ok((compiled, answer)) => return Outcome::Ended(compiled, answer),
+                Err(RecvTimeoutError::Disconnected) => {
+                    // It panicked: so does whoever waits for it.
+                    if let Some(Err(panic)) = thread.map(JoinHandle::join) {
+                        std::panic::resume_unwind(panic);
+                    }
+                    return Outcome::Detached(None, Detached { thread: None });
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            ticks += 1;
+            if interrupt.load(Ordering::Relaxed) {
+                watch.stop();
+                asked += 1;
+                if asked > GRACE {
+                    let good = watch.last_good();
+                    return Outcome::Detached(good, Detached { thread });
+                }
+            } else if ticks >= FIRST_WORD && (ticks - FIRST_WORD).is_multiple_of(NEXT_WORD) {
+                word(watch.last_good());
+            }
+        }
+    }
+}
