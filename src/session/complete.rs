@@ -61,8 +61,8 @@ impl Session {
             || prefix.starts_with(|c: char| c.is_ascii_digit());
         if in_number || in_comment(before) {
             return Completion {
-                start,
-                end: start,
+                start: cursor,
+                end: cursor,
                 items: vec![],
             };
         }
