@@ -31,7 +31,7 @@ use crate::session::{CellEnd, Completeness, Detail, Event, Session, completeness
 /// Entries that are remembered.
 const HISTORY: usize = 5000;
 /// Widest line of a list of completions.
-const WIDE: usize = 100;
+const WIDE: usize = 78;
 
 /// Runs the prompt; the exit code.
 pub fn repl(a: &ReplArgs, out: Out, interrupt: Arc<AtomicBool>) -> u8 {

@@ -48,6 +48,10 @@ class Terminal:
             if time.monotonic() - begun > END or (not self.read(0.2) and os.waitpid(self.pid, os.WNOHANG)[0]):
                 sys.exit(f"expected {pattern!r} after {self.seen[self.mark:]!r}")
 
+    def prompt(self):
+        """Waits for a new entry to begin; the prompt alone is drawn again at every change of the line."""
+        self.expect(r"\x1b\[\?2004h.*?ravine> ")
+
     def send(self, text):
         os.write(self.fd, text.encode())
 
@@ -65,59 +69,59 @@ class Terminal:
 
 
 t = Terminal()
-t.expect(r"ravine> ")
+t.prompt()
 # A block is taken line by line and runs when it is closed.
 t.line("problem p {")
 t.line("var x: Real >= 1")
 t.line("minimize x^2")
 t.line("}")
-t.expect(r"ravine> ")
+t.prompt()
 t.line("s = solve p")
 t.expect(r"optimal")
-t.expect(r"ravine> ")
+t.prompt()
 # An error is shown beside its place, in colour, and ends nothing.
 t.line("print unknwon")
 t.expect(r"R0201")
 assert "\x1b[" in t.seen, "no colours"
-t.expect(r"ravine> ")
+t.prompt()
 # Tab completes, and lists with types where there are several.
 t.send("print s.obj\t")
 t.expect(r"s\.objective")
 t.line("")
 t.expect(r"s\.objective =.* 1")
-t.expect(r"ravine> ")
+t.prompt()
 t.send("solve p with \t\t")
 t.expect(r"lbfgs\(\).*L-BFGS")
 # Ctrl-C empties the line.
 t.send("\x03")
-t.expect(r"ravine> ")
+t.prompt()
 # Ctrl-C ends the solve and not the session.
 t.line("problem valley { var y: Vector[2000] from -1; minimize sum(i in 1..1999) (100*(y[i+1] - y[i]^2)^2 + (1 - y[i])^2) }")
-t.expect(r"ravine> ")
+t.prompt()
 t.line("v = solve valley to 1e-300 with lbfgs(memory: 3)")
 t.expect(r"valley: step")
 t.send("\x03")
 begun = time.monotonic()
 t.expect(r"interrupted")
-t.expect(r"ravine> ")
+t.prompt()
 print(f"the prompt was back {time.monotonic() - begun:.3f} s after Ctrl-C")
 t.line("print v.status, 1 + 1")
 t.expect(r"interrupted")
 t.expect(r"1 \+ 1 =.* 2")
-t.expect(r"ravine> ")
+t.prompt()
 t.line("?lbfgs")
 t.expect(r"memory")
-t.expect(r"ravine> ")
+t.prompt()
 # Ctrl-D ends it.
 t.send("\x04")
 assert t.ended() == 0, "exit code"
 
 # The next session remembers.
 t = Terminal()
-t.expect(r"ravine> ")
+t.prompt()
 t.send("\x1b[A")
 t.expect(r"\?lbfgs")
 t.send("\x03")
-t.expect(r"ravine> ")
+t.prompt()
 t.send("\x04")
 assert t.ended() == 0, "exit code"
