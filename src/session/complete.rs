@@ -164,6 +164,9 @@ impl Session {
                 _ => clauses().collect(),
             });
         }
+        if words == ["diagnose"] {
+            return Some(problems());
+        }
         if words.first() == Some(&"inspect") {
             return Some(match words.len() {
                 1 => problems(),

@@ -290,7 +290,7 @@ impl Session {
         let (answer, left) = match outcome {
             Outcome::Ended(compiled, answer) => {
                 self.compiled[at].forms.push((key, *compiled));
-                (answer, None)
+                (*answer, None)
             }
             Outcome::Detached(good, left) => {
                 latest = good.clone().or(latest);

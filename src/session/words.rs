@@ -73,6 +73,13 @@ pub(super) const STATEMENTS: &[Word] = &[
         "Ends with an error unless the condition holds.",
     ),
     word("seed", "seed 7", "Fixes all randomness from here on."),
+    word(
+        "diagnose",
+        "diagnose p at s",
+        "Tells the condition of a problem or a matrix, and what would help.",
+    ),
+    word("write", "write s.x to \"x.csv\"", "Saves values with their labels."),
+    word("use", "use \"model.opt\"", "Brings the names of another file."),
 ];
 
 /// Words that may stand in the block of a problem.

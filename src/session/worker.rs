@@ -46,7 +46,7 @@ pub(super) type Good = (u64, Measures, Vec<f64>);
 /// How the wait for a solve ended.
 pub(super) enum Outcome {
     /// The solve ended.
-    Ended(Box<Compiled>, Result<Answer, Fault>),
+    Ended(Box<Compiled>, Box<Result<Answer, Fault>>),
     /// It was interrupted and did not stop in time; what it had, and its thread.
     Detached(Option<Good>, Detached),
 }
@@ -63,7 +63,7 @@ impl Detached {
 }
 
 impl Job {
-    fn run(mut self, watch: Arc<Watch>) -> (Box<Compiled>, Result<Answer, Fault>) {
+    fn run(mut self, watch: Arc<Watch>) -> (Box<Compiled>, Box<Result<Answer, Fault>>) {
         let now = self.now;
         let ask = Ask {
             params: &self.params,
@@ -77,7 +77,7 @@ impl Job {
             now: &now,
         };
         let answer = self.compiled.solve(&ask);
-        (Box::new(self.compiled), answer)
+        (Box::new(self.compiled), Box::new(answer))
     }
 
     /// Solves. `word` hears of progress now and then: the last good state if there is one.

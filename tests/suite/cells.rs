@@ -458,6 +458,7 @@ fn completion_knows_what_may_stand_where() {
     has("solve ridge from |", &["w = ", "sol"]);
     has("solve ridge within 10 |", &["seconds", "minutes"]);
     only("inspect r|", &["ridge"]);
+    only("diagnose r|", &["ridge"]);
     only("inspect ridge |", &["why"]);
     has("param q: |", &["Real", "Vector"]);
     only("param |", &[]);
