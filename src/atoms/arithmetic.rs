@@ -7,10 +7,10 @@ use super::rules::{
 };
 use super::{ABS, FLOOR, LOG, SQRT, complex, kernels, prox, shape};
 use crate::ir::atom::{
-    ArgFacts, AtomKind, Complex, CurvatureRule, DegreeRule, Derivative, DomainOf, Eval, Graph, Identity, MonoRule,
-    Prox, SignRule,
+    ArgFacts, AtomKind, Complex, CurvatureRule, DegreeRule, Derivative, DomainOf, Eval, Graph, GraphBuilder, GraphCone,
+    Identity, MonoRule, Prox, SignRule,
 };
-use crate::ir::{Curvature, Ir, Mono, NodeId, Sign, Smooth};
+use crate::ir::{Curvature, DomainId, Ir, Mono, NodeId, Sign, Smooth};
 
 fn both_degrees(d: &[u8]) -> u8 {
     d.iter().fold(0, |s: u8, d| s.saturating_add(*d)).min(3)
@@ -131,6 +131,43 @@ fn pow_degree(d: &[u8], f: &[ArgFacts]) -> u8 {
         Some(2.0) => (2 * d[0]).min(3),
         _ => 3,
     }
+}
+
+/// Powers by the power cone, with the literal exponent `p` and `u = |x|`: `t^(1/p)·1 >= u` above 1, `u^p·1 >= t` between 0
+/// and 1, `t^(1/(1-p))·u^(-p/(1-p)) >= 1` below 0; exponentials of a literal base by the exponential cone.
+/// Source: MOSEK Modeling Cookbook, §4 (power cone).
+fn pow_graph(
+    b: &mut dyn GraphBuilder,
+    region: DomainId,
+    a: &[NodeId],
+    facts: &[ArgFacts],
+    _: Option<DomainId>,
+) -> NodeId {
+    let t = b.variable(region, Sign::Nonneg);
+    let one = num(b.ir(), 1.0);
+    let Some(p) = facts[1].constant else {
+        let rate = call(b.ir(), LOG, a[0]);
+        let x = mul(b.ir(), rate, a[1]);
+        b.exponential(region, [x, one, t]);
+        return t;
+    };
+    // Left of zero, an odd power of x is minus that of -x.
+    let left = facts[0].sign.is_nonpos() && p.fract() == 0.0;
+    let u = if left { neg(b.ir(), a[0]) } else { a[0] };
+    if p > 1.0 {
+        let share = num(b.ir(), 1.0 / p);
+        b.power(region, [t, one, u], share);
+        if p.fract() != 0.0 {
+            b.nonneg(region, u);
+        }
+    } else if p > 0.0 {
+        let share = num(b.ir(), p);
+        b.power(region, [u, one, t], share);
+    } else {
+        let share = num(b.ir(), 1.0 / (1.0 - p));
+        b.power(region, [t, u, one], share);
+    }
+    if left && !is_even(p) { neg(b.ir(), t) } else { t }
 }
 
 fn pow_partials(ir: &mut Ir, a: &[NodeId], y: NodeId) -> Vec<NodeId> {
@@ -285,7 +322,7 @@ atoms! {
         monotone: MonoRule::Of(pow_mono), curvature: CurvatureRule::Of(pow_curvature),
         smooth: Smooth::Analytic, degree: DegreeRule::Of(pow_degree),
         derivative: Derivative::Partials(pow_partials),
-        graph: Graph::None("powers other than 2, 1/2 and -1 have no cone here"), prox: Prox::None("two arguments"),
+        graph: Graph::Cones(GraphCone::Exponential, pow_graph), prox: Prox::None("two arguments"),
         eval: Eval::Lane2(kernels::pow),
         complex: Complex::Scalar(|z| complex::exp(complex::mul(z[1], complex::log(z[0])))),
         simplify: &[

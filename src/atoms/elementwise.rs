@@ -7,7 +7,8 @@ use super::rules::{always, arg_of, call, div, literals, mul, neg, num, one_minus
 use super::trigonometric::CONVEX_THEN_CONCAVE;
 use super::{ADD, DIV, EQ, GE, GT, LT, NEG, RECIP, SELECT, SQUARE, complex, kernels, prox, shape};
 use crate::ir::atom::{
-    AtomKind, Complex, CurvatureRule, DegreeRule, Derivative, DomainOf, Eval, Graph, MonoRule, Prox, SignRule,
+    AtomKind, Complex, CurvatureRule, DegreeRule, Derivative, DomainOf, Eval, Graph, GraphCone, MonoRule, Prox,
+    SignRule,
 };
 use crate::ir::{Curvature, Mono, Sign, Smooth};
 
@@ -84,7 +85,7 @@ atoms! {
             let r = call(ir, RECIP, a[0]);
             vec![times(ir, std::f64::consts::LOG2_E, r)]
         }),
-        graph: Graph::None("written with `log` where a cone is wanted"), prox: Prox::None("concave"),
+        graph: Graph::Rewrite(|ir, a| { let l = call(ir, LOG, a[0]); times(ir, std::f64::consts::LOG2_E, l) }), prox: Prox::None("concave"),
         eval: Eval::Lane1(kernels::log2),
         complex: Complex::Scalar(|z| complex::mul((std::f64::consts::LOG2_E, 0.0), complex::log(z[0]))),
         simplify: &[literals!(LOG2)],
@@ -100,7 +101,7 @@ atoms! {
             let r = call(ir, RECIP, a[0]);
             vec![times(ir, std::f64::consts::LOG10_E, r)]
         }),
-        graph: Graph::None("written with `log` where a cone is wanted"), prox: Prox::None("concave"),
+        graph: Graph::Rewrite(|ir, a| { let l = call(ir, LOG, a[0]); times(ir, std::f64::consts::LOG10_E, l) }), prox: Prox::None("concave"),
         eval: Eval::Lane1(kernels::log10),
         complex: Complex::Scalar(|z| complex::mul((std::f64::consts::LOG10_E, 0.0), complex::log(z[0]))),
         simplify: &[literals!(LOG10)],
@@ -117,7 +118,7 @@ atoms! {
             let s = ir.apply(ADD, &[one, a[0]]);
             vec![call(ir, RECIP, s)]
         }),
-        graph: Graph::None("written as `log(1 + x)` where a cone is wanted"), prox: Prox::None("concave"),
+        graph: Graph::Rewrite(|ir, a| { let one = num(ir, 1.0); let s = ir.apply(ADD, &[one, a[0]]); call(ir, LOG, s) }), prox: Prox::None("concave"),
         eval: Eval::Lane1(kernels::log1p), complex: Complex::Scalar(|z| complex::log1p(z[0])),
         simplify: &[literals!(LOG1P)],
         latex: r"\log (1 + #1)", examples: &[("log1p(0)", "0")], source: "",
@@ -129,7 +130,7 @@ atoms! {
         domain: &[DomainOf::Reals], sign: SignRule::Of(|s| s[0]), monotone: UP, curvature: CONVEX,
         smooth: Smooth::Analytic, degree: DegreeRule::NotPolynomial,
         derivative: Derivative::Partials(|ir, a, _| vec![call(ir, EXP, a[0])]),
-        graph: Graph::None("written as `exp(x) - 1` where a cone is wanted"), prox: Prox::None("needs the Lambert function"),
+        graph: Graph::Rewrite(|ir, a| { let e = call(ir, EXP, a[0]); let one = num(ir, 1.0); sub(ir, e, one) }), prox: Prox::None("needs the Lambert function"),
         eval: Eval::Lane1(kernels::expm1), complex: Complex::Scalar(|z| complex::expm1(z[0])),
         simplify: &[literals!(EXPM1)],
         latex: r"e^{#1} - 1", examples: &[("expm1(0)", "0")], source: "",
@@ -267,6 +268,45 @@ atoms! {
         latex: r"\operatorname{round} #1", examples: &[("round(2.5)", "2")], source: "",
     }
 
+    /// `sqrt(x^2 + y^2)` without overflow.
+    HYPOT {
+        name: "hypot", symbol: None, kind: AtomKind::Scalar, signature: &["(x: Real, y: Real) -> Real"], shape: shape::number,
+        domain: &[DomainOf::Reals], sign: SignRule::Always(Sign::Nonneg),
+        monotone: MonoRule::Always(&[Mono::AwayFromZero]), curvature: CONVEX,
+        smooth: Smooth::Kinks, degree: DegreeRule::NotPolynomial,
+        derivative: Derivative::Partials(|ir, a, y| {
+            let n = nonzero_or_one(ir, y);
+            vec![div(ir, a[0], n), div(ir, a[1], n)]
+        }),
+        graph: Graph::Cones(GraphCone::SecondOrder, |b, region, a, _, _| {
+            let t = b.variable(region, Sign::Nonneg);
+            b.second_order(region, vec![t, a[0], a[1]], None);
+            t
+        }),
+        prox: Prox::None("two arguments"),
+        eval: Eval::Lane2(kernels::hypot),
+        complex: Complex::Scalar(|z| complex::sqrt(complex::add(complex::mul(z[0], z[0]), complex::mul(z[1], z[1])))),
+        simplify: &[literals!(HYPOT)],
+        latex: r"\sqrt{#1^2 + #2^2}", examples: &[("hypot(3, 4)", "5")], source: "",
+    }
+
+    /// Log-odds `log(p/(1 - p))` of a probability, the inverse of `sigmoid`.
+    LOGIT {
+        name: "logit", symbol: None, kind: AtomKind::Scalar, signature: &["(p: Real) -> Real"], shape: shape::number,
+        domain: &[DomainOf::Between(0.0, 1.0)], sign: SignRule::Always(Sign::Unknown), monotone: UP, curvature: UNKNOWN,
+        smooth: Smooth::Analytic, degree: DegreeRule::NotPolynomial,
+        derivative: Derivative::Partials(|ir, a, _| {
+            let q = one_minus(ir, a[0]);
+            let v = mul(ir, a[0], q);
+            vec![call(ir, RECIP, v)]
+        }),
+        graph: Graph::None("neither convex nor concave"), prox: NO_PROX,
+        eval: Eval::Lane1(kernels::logit),
+        complex: Complex::Scalar(|z| complex::log(complex::div(z[0], complex::sub((1.0, 0.0), z[0])))),
+        simplify: &[literals!(LOGIT)],
+        latex: r"\operatorname{logit} #1", examples: &[("logit(0.5)", "0")], source: "",
+    }
+
     /// Error function.
     ERF {
         name: "erf", symbol: None, kind: AtomKind::Scalar, signature: &["(x: Real) -> Real"], shape: shape::number,
@@ -346,7 +386,24 @@ atoms! {
             let over = sub(ir, size, a[1]);
             vec![by_x, call(ir, RELU, over)]
         }),
-        graph: Graph::None("the smooth methods take it"), prox: Prox::None("depends on the second argument"),
+        graph: Graph::Cones(GraphCone::SecondOrder, |b, region, a, _, _| {
+            // The least of (x - v)²/2 + d·|v| over v.
+            let (v, size, q) = (
+                b.variable(region, Sign::Unknown),
+                b.variable(region, Sign::Nonneg),
+                b.variable(region, Sign::Nonneg),
+            );
+            let ir = b.ir();
+            let (up, down) = (sub(ir, size, v), ir.apply(ADD, &[size, v]));
+            let (one, rest) = (num(ir, 1.0), sub(ir, a[0], v));
+            let heads = vec![ir.apply(ADD, &[q, one]), sub(ir, q, one), times(ir, 2.0, rest)];
+            b.nonneg(region, up);
+            b.nonneg(region, down);
+            b.second_order(region, heads, None);
+            let ir = b.ir();
+            let (half, ends) = (times(ir, 0.5, q), mul(ir, a[1], size));
+            ir.apply(ADD, &[half, ends])
+        }), prox: Prox::None("depends on the second argument"),
         eval: Eval::Lane2(kernels::huber), complex: Complex::None("not analytic"),
         simplify: &[literals!(HUBER)],
         latex: r"\operatorname{huber}_{#2}\left(#1\right)", examples: &[("huber(3, 1)", "2.5")],
@@ -365,16 +422,48 @@ atoms! {
             let one = num(ir, 1.0);
             vec![sub(ir, m, one)]
         }),
-        graph: Graph::None("the smooth methods take it"), prox: Prox::None("concave"),
+        graph: Graph::Cones(GraphCone::Exponential, |b, region, a, _, _| {
+            let t = b.variable(region, Sign::Unknown);
+            let one = num(b.ir(), 1.0);
+            b.exponential(region, [t, a[0], one]);
+            t
+        }), prox: Prox::None("concave"),
         eval: Eval::Lane1(kernels::entropy),
         complex: Complex::Scalar(|z| complex::neg(complex::mul(z[0], complex::log(z[0])))),
         simplify: &[literals!(ENTROPY)],
         latex: r"-#1 \log #1", examples: &[("entropy(1)", "0")], source: "",
     }
 
+    /// Relative entropy `x log(x/y)` of a nonnegative and a positive number, jointly convex.
+    REL_ENTROPY {
+        name: "rel_entropy", symbol: None, kind: AtomKind::Scalar, signature: &["(x: Real, y: Real) -> Real"], shape: shape::number,
+        domain: &[DomainOf::Nonnegative, DomainOf::Positive], sign: SignRule::Always(Sign::Unknown),
+        monotone: MonoRule::Always(&[Mono::Unknown, Mono::Decreasing]), curvature: CONVEX,
+        smooth: Smooth::Analytic, degree: DegreeRule::NotPolynomial,
+        derivative: Derivative::Partials(|ir, a, _| {
+            let q = ir.apply(DIV, &[a[0], a[1]]);
+            let log = call(ir, LOG, q);
+            let one = num(ir, 1.0);
+            vec![ir.apply(ADD, &[log, one]), neg(ir, q)]
+        }),
+        graph: Graph::Cones(GraphCone::Exponential, |b, region, a, _, _| {
+            // -t <= x·log(y/x).
+            let t = b.variable(region, Sign::Unknown);
+            let minus = neg(b.ir(), t);
+            b.exponential(region, [minus, a[0], a[1]]);
+            t
+        }),
+        prox: Prox::None("two arguments"),
+        eval: Eval::Lane2(kernels::rel_entropy),
+        complex: Complex::Scalar(|z| complex::mul(z[0], complex::log(complex::div(z[0], z[1])))),
+        simplify: &[literals!(REL_ENTROPY)],
+        latex: r"#1 \log \frac{#1}{#2}", examples: &[("rel_entropy(1, 1)", "0")],
+        source: "Kullback & Leibler, Annals of Mathematical Statistics 22, 1951",
+    }
+
     /// Relative entropy `x log(x/y) - x + y` of a nonnegative and a positive number, jointly convex and nonnegative.
     KL {
-        name: "kl", symbol: None, kind: AtomKind::Scalar, signature: &["(x: Real, y: Real) -> Real"], shape: shape::number,
+        name: "kl_div", symbol: None, kind: AtomKind::Scalar, signature: &["(x: Real, y: Real) -> Real"], shape: shape::number,
         domain: &[DomainOf::Nonnegative, DomainOf::Positive], sign: SignRule::Always(Sign::Nonneg),
         monotone: MonoRule::Always(&[Mono::Unknown]), curvature: CONVEX,
         smooth: Smooth::Analytic, degree: DegreeRule::NotPolynomial,
@@ -383,14 +472,18 @@ atoms! {
             let by_x = call(ir, LOG, q);
             vec![by_x, one_minus(ir, q)]
         }),
-        graph: Graph::None("the smooth methods take it"), prox: Prox::None("two arguments"),
+        graph: Graph::Rewrite(|ir, a| {
+            let r = ir.apply(REL_ENTROPY, &[a[0], a[1]]);
+            let t = sub(ir, r, a[0]);
+            ir.apply(ADD, &[t, a[1]])
+        }), prox: Prox::None("two arguments"),
         eval: Eval::Lane2(kernels::kl),
         complex: Complex::Scalar(|z| {
             let log = complex::log(complex::div(z[0], z[1]));
             complex::add(complex::sub(complex::mul(z[0], log), z[0]), z[1])
         }),
         simplify: &[literals!(KL)],
-        latex: r"\operatorname{kl}\left(#1 \,\|\, #2\right)", examples: &[("kl(1, 1)", "0")],
+        latex: r"\operatorname{kl}\left(#1 \,\|\, #2\right)", examples: &[("kl_div(1, 1)", "0")],
         source: "Kullback & Leibler, Annals of Mathematical Statistics 22, 1951",
     }
 }

@@ -124,6 +124,36 @@ pub fn logdet(args: &[ArrayRef<'_>]) -> Out {
     number(Cholesky::new(&a, 0.0)?.log_det())
 }
 
+/// `x' P⁻¹ x` for a symmetric positive definite `P`.
+pub fn matrix_frac(args: &[ArrayRef<'_>]) -> Out {
+    let p = as_dense(&args[1]);
+    if p.asymmetry() > 1e-10 * p.norm_1() {
+        return Err(fault("the matrix is not symmetric"));
+    }
+    let x = dense(&args[0]).into_owned();
+    let factor = Cholesky::new(&p, 0.0)?;
+    let mut y = x.clone();
+    factor.solve(&mut y);
+    number(reduce::dot(&x, &y))
+}
+
+/// `F` with `F'F` the symmetric part, from its eigenvalues; negative ones count as zero.
+pub fn psd_factor(args: &[ArrayRef<'_>]) -> Out {
+    let (values, q) = symmetric_eigen(&symmetric_part(&args[0])?)?;
+    let n = values.len();
+    let mut f = vec![0.0; n * n];
+    for (k, v) in values.iter().enumerate() {
+        // An eigenvector's sign is chance: its largest entry is positive here.
+        let column = || (0..n).map(|i| q.data[i * n + k]);
+        let top = column().fold(0.0f64, |m, x| if x.abs() > m.abs() { x } else { m });
+        let root = v.max(0.0).sqrt().copysign(top);
+        for i in 0..n {
+            f[k * n + i] = root * q.data[i * n + k];
+        }
+    }
+    Ok(ArrayOut::Dense(f))
+}
+
 fn symmetric_part(a: &ArrayRef<'_>) -> Result<Dense, KernelFault> {
     let mut d = as_dense(a);
     let n = d.rows;

@@ -22,7 +22,6 @@ table! {
     mul(a, b);
     div(a, b);
     neg(a);
-    pow(a, b);
     square(a);
     recip(a);
     lt(a, b);
@@ -67,6 +66,18 @@ pub fn gt(dst: &mut [f64], a: &[f64], b: &[f64]) {
     (kernels().lt)(dst, b, a);
 }
 
+/// `a^b`; small whole exponents by multiplication, so that `x^3` is `x*x*x` to the last bit.
+pub fn pow(dst: &mut [f64], a: &[f64], b: &[f64]) {
+    (kernels().pow)(dst, a, b);
+    for i in 0..dst.len() {
+        if b[i].fract() == 0.0 && b[i].abs() <= 8.0 {
+            let k = b[i].abs() as usize;
+            let product = std::iter::repeat_n(a[i], k).reduce(|p, x| p * x).unwrap_or(1.0);
+            dst[i] = if b[i] < 0.0 { 1.0 / product } else { product };
+        }
+    }
+}
+
 /// `a >= b`.
 pub fn ge(dst: &mut [f64], a: &[f64], b: &[f64]) {
     (kernels().le)(dst, b, a);
@@ -92,6 +103,31 @@ lanes! {
     huber(a, d) = within(d >= 0.0, huber_of(a, d));
     entropy(a) = if a == 0.0 { 0.0 } else { -a * math::log(a) };
     kl(a, b) = within(a >= 0.0 && b > 0.0, if a == 0.0 { b } else { a * math::log(a / b) - a + b });
+    rel_entropy(a, b) = within(a >= 0.0 && b > 0.0, if a == 0.0 { 0.0 } else { a * math::log(a / b) });
+    hinge(z) = larger(1.0 - z, 0.0);
+    squared_hinge(z) = { let s = larger(1.0 - z, 0.0); s * s };
+    smoothed_hinge(z) = huber_of(larger(1.0 - z, 0.0), 1.0);
+    logistic_loss(z) = softplus_of(-z);
+    exponential_loss(z) = math::exp(-z);
+    focal_loss(z, g) = within(g >= 0.0, math::exp(-g * softplus_of(z)) * softplus_of(-z));
+    savage_loss(z) = { let s = sigmoid_of(-z); s * s };
+    ramp_loss(z) = smaller(larger(1.0 - z, 0.0), 1.0);
+    pseudo_huber(r, d) = within(d > 0.0, r * r / (1.0 + (1.0 + (r / d) * (r / d)).sqrt()));
+    log_cosh(r) = r.abs() + math::log1p(math::exp(-2.0 * r.abs())) - std::f64::consts::LN_2;
+    pinball(r, q) = within((0.0..=1.0).contains(&q), larger(q * r, (q - 1.0) * r));
+    expectile(r, q) = within((0.0..=1.0).contains(&q), if r < 0.0 { 1.0 - q } else { q } * r * r);
+    eps_insensitive(r, e) = within(e >= 0.0, larger(r.abs() - e, 0.0));
+    tukey(r, c) = within(c > 0.0, { let v = larger(1.0 - (r / c) * (r / c), 0.0); c * c / 6.0 * (1.0 - v * v * v) });
+    cauchy(r, c) = within(c > 0.0, 0.5 * c * c * math::log1p((r / c) * (r / c)));
+    gaussian_nll(r, v) = within(v > 0.0, 0.5 * (r * r / v + math::log(v)));
+    laplace_nll(r, b) = within(b > 0.0, r.abs() / b + math::log(2.0 * b));
+    poisson_nll(s, y) = within(y >= 0.0, math::exp(s) - y * s);
+    gamma_nll(s, y) = within(y >= 0.0, y * math::exp(-s) + s);
+    bernoulli_nll(s, y) = within((0.0..=1.0).contains(&y), softplus_of(s) - y * s);
+    hypot(x, y) = hypot_of(x, y);
+    asinh(x) = { let a = x.abs(); math::log1p(a + a * a / (1.0 + hypot_of(1.0, a))).copysign(x) };
+    atanh(x) = 0.5 * (math::log1p(x) - math::log1p(-x));
+    logit(p) = within((0.0..=1.0).contains(&p), math::log(p) - math::log1p(-p));
     lgamma(a) = within(a > 0.0, math::lgamma(a));
     digamma(a) = within(a > 0.0, math::digamma(a));
     trigamma(a) = within(a > 0.0, math::trigamma(a));
@@ -105,6 +141,29 @@ fn within(domain: bool, value: f64) -> f64 {
 fn huber_of(x: f64, d: f64) -> f64 {
     let a = x.abs();
     if a <= d { 0.5 * x * x } else { d * (a - 0.5 * d) }
+}
+
+fn softplus_of(x: f64) -> f64 {
+    if x.is_nan() {
+        x
+    } else {
+        x.max(0.0) + math::log1p(math::exp(-x.abs()))
+    }
+}
+
+fn sigmoid_of(x: f64) -> f64 {
+    1.0 / (1.0 + math::exp(-x))
+}
+
+/// `sqrt(x² + y²)` without overflow.
+fn hypot_of(x: f64, y: f64) -> f64 {
+    let (a, b) = (x.abs(), y.abs());
+    let (large, small) = if a < b { (b, a) } else { (a, b) };
+    if large == 0.0 || large.is_infinite() && !small.is_nan() {
+        return large;
+    }
+    let q = small / large;
+    large * (1.0 + q * q).sqrt()
 }
 
 fn truth(b: bool) -> f64 {
@@ -145,6 +204,14 @@ pub const PROD: Reduce = Reduce {
     block: |v| [v.iter().product(), 0.0],
     combine: |a, b| [a[0] * b[0], 0.0],
     finish: |p, _| p[0],
+};
+
+/// `(Π x)^(1/n)` of nonnegative values; NaN for no instance.
+pub const GEO_MEAN: Reduce = Reduce {
+    empty: [0.0; 2],
+    block: |v| [v.iter().map(|x| math::log(*x)).sum(), 0.0],
+    combine: plus,
+    finish: |p, n| math::exp(p[0] / n as f64),
 };
 
 /// Largest; `-inf` for no instance.

@@ -29,6 +29,7 @@ mod elementwise;
 mod factors;
 mod kernels;
 mod logic;
+mod losses;
 mod matrix;
 mod prox;
 mod reductions;
@@ -36,14 +37,17 @@ pub mod rules;
 mod shape;
 mod spectral;
 mod trigonometric;
+mod vectors;
 
 pub use arithmetic::*;
 pub use elementwise::*;
 pub use logic::*;
+pub use losses::*;
 pub use matrix::*;
 pub use reductions::*;
 pub use spectral::*;
 pub use trigonometric::*;
+pub use vectors::*;
 
 use crate::ir::{Atom, AtomKind, AtomRef};
 
@@ -74,8 +78,16 @@ pub static FAMILIES: &[Family] = &[
         rows: TRIGONOMETRIC,
     },
     Family {
+        title: "Losses and likelihoods",
+        rows: LOSSES,
+    },
+    Family {
         title: "Reductions",
         rows: REDUCTIONS,
+    },
+    Family {
+        title: "Vectors",
+        rows: VECTORS,
     },
     Family {
         title: "Matrices",

@@ -24,6 +24,27 @@ pub fn relu(v: f64, t: f64) -> f64 {
     }
 }
 
+/// `f(u) = max(1 - u, 0)`.
+pub fn hinge(v: f64, t: f64) -> f64 {
+    if v >= 1.0 { v } else { (v + t).min(1.0) }
+}
+
+/// `f(u) = max(1 - u, 0)²`.
+pub fn squared_hinge(v: f64, t: f64) -> f64 {
+    if v >= 1.0 { v } else { (v + 2.0 * t) / (1.0 + 2.0 * t) }
+}
+
+/// `f(u)` = 0 from 1 on, `(1 - u)²/2` between 0 and 1, `1/2 - u` below.
+pub fn smoothed_hinge(v: f64, t: f64) -> f64 {
+    if v >= 1.0 {
+        v
+    } else if v <= -t {
+        v + t
+    } else {
+        (v + t) / (1.0 + t)
+    }
+}
+
 /// `f(u) = u²`.
 pub fn square(v: f64, t: f64) -> f64 {
     v / (1.0 + 2.0 * t)

@@ -6,7 +6,8 @@ use super::elementwise::{nonzero_or_one, ties};
 use super::rules::{call, div, num, sub, times};
 use super::{ABS, EXP, MUL, SIGN, kernels, prox, shape};
 use crate::ir::atom::{
-    AtomKind, Complex, CurvatureRule, DegreeRule, Derivative, DomainOf, Eval, Graph, MonoRule, Prox, SignRule,
+    AtomKind, Complex, CurvatureRule, DegreeRule, Derivative, DomainOf, Eval, Graph, GraphCone, MonoRule, Prox,
+    SignRule,
 };
 use crate::ir::{Curvature, DomainId, Ir, Mono, NodeId, Sign, Smooth};
 
@@ -74,6 +75,32 @@ atoms! {
         graph: Graph::None("neither convex nor concave"), prox: Prox::None("not convex"),
         eval: Eval::Reduce(kernels::PROD), complex: REDUCES, simplify: &[],
         latex: r"\prod #1", examples: &[("prod([2, 3, 7])", "42")], source: "",
+    }
+
+    /// Geometric mean of nonnegative values. Its derivative is not available where a value is 0.
+    GEO_MEAN {
+        name: "geo_mean", symbol: None, kind: AtomKind::Reduction, signature: SIGNATURE, shape: shape::number,
+        domain: &[DomainOf::Nonnegative], sign: SignRule::Always(Sign::Nonneg), monotone: UP,
+        curvature: CurvatureRule::Always(Curvature::Concave), smooth: Smooth::Analytic, degree: DegreeRule::NotPolynomial,
+        derivative: Derivative::Slope(|ir, d, body, y| {
+            let n = count(ir, d);
+            let q = div(ir, y, body);
+            div(ir, q, n)
+        }),
+        graph: Graph::Cones(GraphCone::Exponential, |b, region, a, _, fold| {
+            // log xᵢ >= log t + uᵢ/t with Σ uᵢ >= 0.
+            let t = b.variable(region, Sign::Nonneg);
+            let Some(domain) = fold else { return t };
+            let u = b.variable(domain, Sign::Unknown);
+            b.exponential(domain, [u, t, a[0]]);
+            let total = b.ir().fold(SUM, domain, u);
+            b.nonneg(region, total);
+            t
+        }),
+        prox: Prox::None("concave"),
+        eval: Eval::Reduce(kernels::GEO_MEAN), complex: REDUCES, simplify: &[],
+        latex: r"\left(\prod #1\right)^{1/n}", examples: &[("geo_mean([2, 8])", "4")],
+        source: "Boyd & Vandenberghe, Convex Optimization, 2004, §3.1.5",
     }
 
     /// Largest value.

@@ -175,3 +175,26 @@ pub fn kron(shapes: &[&[usize]]) -> Rule {
         (a, b) => Err(format!("takes two matrices, found {} and {}", say(a), say(b))),
     }
 }
+
+/// A vector and a number to a number.
+pub fn vector_and_number(shapes: &[&[usize]]) -> Rule {
+    vector_kept(shapes).map(|_| vec![])
+}
+
+/// A vector and a number to a vector of its length.
+pub fn vector_kept(shapes: &[&[usize]]) -> Rule {
+    count(shapes, 2)?;
+    match (shapes[0], shapes[1]) {
+        ([n], []) => Ok(vec![*n]),
+        (a, b) => Err(format!("takes a vector and a number, found {} and {}", say(a), say(b))),
+    }
+}
+
+/// A vector to a vector of its length.
+pub fn vector_alone(shapes: &[&[usize]]) -> Rule {
+    count(shapes, 1)?;
+    match shapes[0] {
+        [n] => Ok(vec![*n]),
+        s => Err(format!("takes a vector, found {}", say(s))),
+    }
+}

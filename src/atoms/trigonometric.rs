@@ -165,4 +165,32 @@ atoms! {
         simplify: &[literals!(TANH)],
         latex: r"\tanh #1", examples: &[("tanh(0)", "0")], source: "",
     }
+
+    /// Inverse hyperbolic sine.
+    ASINH {
+        name: "asinh", symbol: None, kind: AtomKind::Scalar, signature: &["(x: Real) -> Real"], shape: shape::number,
+        domain: &[DomainOf::Reals], sign: SignRule::Of(|s| s[0]), monotone: UP, curvature: CONVEX_THEN_CONCAVE,
+        smooth: Smooth::Analytic, degree: DegreeRule::NotPolynomial,
+        derivative: Derivative::Partials(|ir, a, _| {
+            let s = square(ir, a[0]);
+            let one = num(ir, 1.0);
+            let s = add(ir, one, s);
+            let r = call(ir, SQRT, s);
+            vec![call(ir, RECIP, r)]
+        }),
+        graph: BENT, prox: NO_PROX, eval: Eval::Lane1(kernels::asinh),
+        complex: Complex::None("no complex evaluation written"), simplify: &[literals!(ASINH)],
+        latex: r"\operatorname{asinh} #1", examples: &[("asinh(0)", "0")], source: "",
+    }
+
+    /// Inverse hyperbolic tangent of a number between -1 and 1.
+    ATANH {
+        name: "atanh", symbol: None, kind: AtomKind::Scalar, signature: &["(x: Real) -> Real"], shape: shape::number,
+        domain: &[DomainOf::Between(-1.0, 1.0)], sign: SignRule::Of(|s| s[0]), monotone: UP, curvature: CONCAVE_THEN_CONVEX,
+        smooth: Smooth::Analytic, degree: DegreeRule::NotPolynomial,
+        derivative: Derivative::Partials(|ir, a, _| { let r = one_minus_square(ir, a[0]); vec![call(ir, RECIP, r)] }),
+        graph: BENT, prox: NO_PROX, eval: Eval::Lane1(kernels::atanh),
+        complex: Complex::None("no complex evaluation written"), simplify: &[literals!(ATANH)],
+        latex: r"\operatorname{atanh} #1", examples: &[("atanh(0)", "0")], source: "",
+    }
 }

@@ -4,15 +4,15 @@
 //! become squares of auxiliary variables, so no product `A'A` is ever formed.
 //! Source: Grant, Boyd, Ye, Disciplined convex programming, 2006 (composition and graph implementations).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::atoms;
 use crate::atoms::rules;
 use crate::base::value::IndexSet;
-use crate::ir::atom::{ArgFacts, Graph, MonoRule};
+use crate::ir::atom::{ArgFacts, Graph, GraphBuilder, MonoRule};
 use crate::ir::facts::Sign;
-use crate::ir::{AtomKind, DomainId, Input, InputId, InputKind, Ir, Mono, Node, NodeId, Pos};
-use crate::passes::analysis::curvature::{FactsTable, degree};
+use crate::ir::{AtomRef, DomainId, Input, InputId, InputKind, Ir, Mono, Node, NodeId, Pos};
+use crate::passes::analysis::curvature::{FactsTable, degree, extend, own_curvature};
 use crate::passes::derive::Depends;
 
 /// Why a problem has no conic form.
@@ -75,6 +75,22 @@ pub enum ConeRows {
         /// Affine scalars of the domain.
         xyz: [NodeId; 3],
     },
+    /// `x^a · y^(1-a) >= |z|`.
+    Power {
+        /// One cone for each instance.
+        domain: DomainId,
+        /// Affine scalars of the domain.
+        xyz: [NodeId; 3],
+        /// A root number without variables.
+        a: NodeId,
+    },
+    /// `t >= q`, both at the root: `t` affine, `q` of degree 2 with a positive semidefinite Hessian.
+    Quadratic {
+        /// Affine.
+        t: NodeId,
+        /// Quadratic.
+        q: NodeId,
+    },
 }
 
 /// `weight · body²` summed over a domain; `body` is affine.
@@ -106,12 +122,37 @@ pub struct Parts {
     pub squares: Vec<SquareTerm>,
     /// Quadratic forms with a data matrix.
     pub quads: Vec<QuadTerm>,
+    /// Root scalars of degree 2 that are convex as a whole, not term by term.
+    pub whole: Vec<NodeId>,
     /// What is left: root scalars to be added up.
     pub rest: Vec<NodeId>,
 }
 
-/// Takes a root scalar apart: squares, quadratic forms, and what is neither.
-pub fn parts(ir: &mut Ir, root: NodeId) -> Parts {
+impl Parts {
+    /// Brings everything of degree 2 together in one root scalar, if there is a term of that degree that is no square and no
+    /// quadratic form: that scalar and what is left.
+    pub fn low_degree(&self, ir: &mut Ir) -> Option<(NodeId, Vec<NodeId>)> {
+        let (low, high): (Vec<NodeId>, Vec<NodeId>) = self.rest.iter().partition(|n| degree(ir, **n) <= 2);
+        if low.iter().all(|n| degree(ir, *n) <= 1) {
+            return None;
+        }
+        let mut terms = low;
+        for s in &self.squares {
+            let square = rules::square(ir, s.body);
+            let term = rules::mul(ir, s.weight, square);
+            terms.push(summed(ir, s.domain, term));
+        }
+        for q in &self.quads {
+            let form = ir.apply(atoms::QUAD, &[q.x, q.p]);
+            terms.push(rules::mul(ir, q.weight, form));
+        }
+        let sum = terms.into_iter().reduce(|a, b| rules::add(ir, a, b))?;
+        Some((sum, high))
+    }
+}
+
+/// Takes a root scalar apart: squares, quadratic forms, and what is neither; scalars in `whole` are left in one piece.
+pub fn parts(ir: &mut Ir, root: NodeId, whole: &BTreeSet<NodeId>) -> Parts {
     let mut out = Parts::default();
     let mut depends = Depends::on_vars(ir);
     let one = ir.constant(1.0);
@@ -119,6 +160,7 @@ pub fn parts(ir: &mut Ir, root: NodeId) -> Parts {
     while let Some((region, w, n)) = stack.pop() {
         let affine = !depends.has(ir, n) || degree(ir, n) <= 1;
         match ir.node(n).clone() {
+            _ if whole.contains(&n) && region == DomainId::ROOT && rules::is(ir, w, 1.0) => out.whole.push(n),
             _ if affine => {
                 let v = rules::mul(ir, w, n);
                 out.rest.push(summed(ir, region, v));
@@ -211,13 +253,15 @@ fn summed(ir: &mut Ir, region: DomainId, v: NodeId) -> NodeId {
 pub struct Conic<'a> {
     /// The program; it grows.
     pub ir: &'a mut Ir,
-    facts: &'a FactsTable,
+    facts: FactsTable,
     depends: Depends,
     /// Auxiliary variables in order.
     pub aux: Vec<InputId>,
     /// Cone memberships in order.
     pub rows: Vec<ConeRows>,
     done: BTreeMap<NodeId, NodeId>,
+    /// Root scalars of degree 2 that are convex as a whole.
+    whole: BTreeSet<NodeId>,
     /// Does it need an exponential cone?
     pub exponential: bool,
     /// Does it need a second-order cone?
@@ -225,16 +269,17 @@ pub struct Conic<'a> {
 }
 
 impl<'a> Conic<'a> {
-    /// Starts with no auxiliary variable.
-    pub fn new(ir: &'a mut Ir, facts: &'a FactsTable) -> Self {
+    /// Starts with no auxiliary variable; scalars in `whole` are convex quadratics as a whole.
+    pub fn new(ir: &'a mut Ir, facts: &FactsTable, whole: &BTreeSet<NodeId>) -> Self {
         let depends = Depends::on_vars(ir);
         Conic {
             ir,
-            facts,
+            facts: facts.clone(),
             depends,
             aux: vec![],
             rows: vec![],
             done: BTreeMap::new(),
+            whole: whole.clone(),
             exponential: false,
             second_order: false,
         }
@@ -278,6 +323,16 @@ impl<'a> Conic<'a> {
         if self.affine(n) {
             return Ok(n);
         }
+        if side == Side::Above && self.whole.contains(&n) {
+            if let Some(t) = self.done.get(&n) {
+                return Ok(*t);
+            }
+            self.second_order = true;
+            let t = self.auxiliary(DomainId::ROOT, "t", Sign::Unknown);
+            self.rows.push(ConeRows::Quadratic { t, q: n });
+            self.done.insert(n, t);
+            return Ok(t);
+        }
         let no = |why: String| Err(NotConic { node: n, why });
         match self.ir.node(n).clone() {
             Node::Apply { atom, args } if atom == atoms::ADD => {
@@ -316,48 +371,57 @@ impl<'a> Conic<'a> {
                 let b = self.replace(body, side)?;
                 Ok(self.ir.fold(atom, domain, b))
             }
-            Node::Apply { atom, args } if atom.kind == AtomKind::Scalar => {
-                let graph = atom.graph;
-                let facts: Vec<ArgFacts> = args.iter().map(|a| self.arg_facts(*a)).collect();
-                let above = !matches!(graph, Graph::MinOf(_) | Graph::Sqrt | Graph::Log);
-                if let Graph::None(why) = graph {
-                    return no(format!("`{}` has no cone: {why}", atom.name));
-                }
-                if above != (side == Side::Above) {
-                    return no(format!("`{}` bends the wrong way here", atom.name));
-                }
-                let mut replaced = vec![];
-                for (k, a) in args.iter().enumerate() {
-                    replaced.push(self.argument(*a, mono(&atom.monotone, &facts, k), &facts[k], side)?);
-                }
-                if let Some(t) = self.done.get(&n) {
-                    return Ok(*t);
-                }
-                let t = self.graph(n, graph, &replaced, None)?;
-                self.done.insert(n, t);
-                Ok(t)
-            }
-            Node::Fold { atom, domain, body } => {
-                let graph = atom.graph;
-                if let Graph::None(why) = graph {
-                    return no(format!("`{}` has no cone: {why}", atom.name));
-                }
-                let above = !matches!(graph, Graph::MinFold);
-                if above != (side == Side::Above) {
-                    return no(format!("`{}` bends the wrong way here", atom.name));
-                }
-                let facts = self.arg_facts(body);
-                let b = self.argument(body, mono(&atom.monotone, &[facts], 0), &facts, side)?;
-                if let Some(t) = self.done.get(&n) {
-                    return Ok(*t);
-                }
-                let t = self.graph(n, graph, &[], Some((domain, b)))?;
-                self.done.insert(n, t);
-                Ok(t)
-            }
-            Node::Apply { atom, .. } => no(format!("`{}` of variables has no cone here", atom.name)),
+            Node::Apply { atom, args } => self.applied(n, atom, &args, None, side),
+            Node::Fold { atom, domain, body } => self.applied(n, atom, &[body], Some(domain), side),
             _ => no("it reads an array that is not affine in the variables".into()),
         }
+    }
+
+    /// The graph of an atom, of a reduction over `fold` if there is one.
+    fn applied(
+        &mut self,
+        n: NodeId,
+        atom: AtomRef,
+        args: &[NodeId],
+        fold: Option<DomainId>,
+        side: Side,
+    ) -> Result<NodeId, NotConic> {
+        let no = |why: String| Err(NotConic { node: n, why });
+        if let Graph::None(why) = atom.graph {
+            return no(format!("`{}` has no cone: {why}", atom.name));
+        }
+        extend(self.ir, &mut self.facts, n);
+        let bends = own_curvature(self.ir, &self.facts, n);
+        if !(if side == Side::Above {
+            bends.is_convex()
+        } else {
+            bends.is_concave()
+        }) {
+            return no(format!("`{}` bends the wrong way here", atom.name));
+        }
+        let facts: Vec<ArgFacts> = args.iter().map(|a| self.arg_facts(*a)).collect();
+        let mut replaced = vec![];
+        for (k, a) in args.iter().enumerate() {
+            replaced.push(self.argument(*a, mono(&atom.monotone, &facts, k), &facts[k], side)?);
+        }
+        if let Some(t) = self.done.get(&n) {
+            return Ok(*t);
+        }
+        let region = self.ir.region(n);
+        let t = match atom.graph {
+            Graph::Rewrite(f) => {
+                let e = f(self.ir, &replaced);
+                extend(self.ir, &mut self.facts, e);
+                self.replace(e, side)?
+            }
+            Graph::Cones(_, build) => build(self, region, &replaced, &facts, fold),
+            graph => {
+                let fold = fold.map(|d| (d, replaced[0]));
+                self.graph(n, graph, &replaced, fold)?
+            }
+        };
+        self.done.insert(n, t);
+        Ok(t)
     }
 
     fn arg_facts(&self, n: NodeId) -> ArgFacts {
@@ -371,6 +435,12 @@ impl<'a> Conic<'a> {
     fn argument(&mut self, a: NodeId, m: Mono, facts: &ArgFacts, side: Side) -> Result<NodeId, NotConic> {
         if self.affine(a) {
             return Ok(a);
+        }
+        // An array entry by entry.
+        if let Node::Map { domain, body } = *self.ir.node(a) {
+            let f = self.arg_facts(body);
+            let b = self.argument(body, m, &f, side)?;
+            return Ok(self.ir.map(domain, b));
         }
         match m {
             Mono::Increasing => self.replace(a, side),
@@ -411,7 +481,7 @@ impl<'a> Conic<'a> {
                 }
             }
             (Graph::MaxFold | Graph::MinFold, Some((domain, b))) => {
-                let body = if graph == Graph::MaxFold {
+                let body = if matches!(graph, Graph::MaxFold) {
                     rules::sub(self.ir, t, b)
                 } else {
                     rules::sub(self.ir, b, t)
@@ -521,6 +591,28 @@ impl<'a> Conic<'a> {
                 let body = rules::sub(self.ir, one, sum);
                 self.rows.push(ConeRows::Nonneg { domain: region, body });
             }
+            (Graph::Quad, None) => {
+                // `x'Px = ‖Fx‖²` with `F'F = P`, found from the data.
+                self.second_order = true;
+                let convex = own_curvature(self.ir, &self.facts, n).is_convex();
+                let (p, t) = if convex {
+                    (args[1], t)
+                } else {
+                    (rules::negated(self.ir, args[1]), rules::neg(self.ir, t))
+                };
+                let f = self.ir.apply(atoms::PSD_FACTOR, &[p]);
+                let fx = rules::matmul(self.ir, f, args[0]);
+                let shape = self.ir.shape(fx).to_vec();
+                let (domain, at) = rules::plain_domain(self.ir, &shape);
+                let entry = rules::entry(self.ir, fx, &at);
+                let twice = rules::mul(self.ir, two, entry);
+                let heads = vec![rules::add(self.ir, t, one), rules::sub(self.ir, t, one)];
+                self.rows.push(ConeRows::SecondOrder {
+                    domain: region,
+                    heads,
+                    tail: Some((domain, twice)),
+                });
+            }
             (Graph::Softplus, None) => {
                 self.exponential = true;
                 let (u, v) = (
@@ -549,6 +641,30 @@ impl<'a> Conic<'a> {
             }
         }
         Ok(t)
+    }
+}
+
+impl GraphBuilder for Conic<'_> {
+    fn ir(&mut self) -> &mut Ir {
+        self.ir
+    }
+    fn variable(&mut self, region: DomainId, sign: Sign) -> NodeId {
+        self.auxiliary(region, "v", sign)
+    }
+    fn nonneg(&mut self, domain: DomainId, body: NodeId) {
+        self.rows.push(ConeRows::Nonneg { domain, body });
+    }
+    fn second_order(&mut self, domain: DomainId, heads: Vec<NodeId>, tail: Option<(DomainId, NodeId)>) {
+        self.second_order = true;
+        self.rows.push(ConeRows::SecondOrder { domain, heads, tail });
+    }
+    fn exponential(&mut self, domain: DomainId, xyz: [NodeId; 3]) {
+        self.exponential = true;
+        self.rows.push(ConeRows::Exponential { domain, xyz });
+    }
+    fn power(&mut self, domain: DomainId, xyz: [NodeId; 3], a: NodeId) {
+        self.exponential = true;
+        self.rows.push(ConeRows::Power { domain, xyz, a });
     }
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: a form is compiled once; binding parameters evaluates programs, never derives or rewrites.
 
 pub mod conic;
+pub mod hessian;
 pub mod least_squares;
 pub mod program;
 pub mod rows;

@@ -7,6 +7,7 @@ use ravine_linalg::Csr;
 use ravine_linalg::clarabel_adapter::{Cone, ConicForm};
 
 use super::conic::{ConeRows, QuadTerm, SquareTerm};
+use super::hessian::{Hessian, factor};
 use super::rows::{List, Memo, NoRows, Places, Root, RowSet, RowsBuilder, RowsProgram};
 use crate::exec::Fault;
 use crate::ir::{DomainId, Node};
@@ -22,6 +23,12 @@ enum Group {
         tail: Option<(DomainId, RowSet)>,
     },
     Exponential([RowSet; 3]),
+    Power([RowSet; 3], Root),
+    Quadratic {
+        t: RowSet,
+        q: RowSet,
+        hessian: Hessian,
+    },
 }
 
 /// A conic program with structure fixed and data to be evaluated.
@@ -33,6 +40,8 @@ pub struct ConicProgram {
     linear: Vec<RowSet>,
     squares: Vec<(Places, List)>,
     quads: Vec<(Places, Root, Root)>,
+    /// Convex quadratics as a whole: value and slope at the origin are in `linear`.
+    whole: Vec<Hessian>,
 }
 
 /// Bound data, and where each group's rows begin.
@@ -54,6 +63,7 @@ impl ConicProgram {
         linear: &[crate::ir::NodeId],
         squares: &[SquareTerm],
         quads: &[QuadTerm],
+        whole: &[crate::ir::NodeId],
     ) -> Result<ConicProgram, NoRows> {
         let mut groups = vec![];
         for r in rows {
@@ -72,11 +82,26 @@ impl ConicProgram {
                     let [x, y, z] = xyz;
                     Group::Exponential([b.rows(*domain, *x)?, b.rows(*domain, *y)?, b.rows(*domain, *z)?])
                 }
+                ConeRows::Power { domain, xyz, a } => {
+                    let [x, y, z] = xyz;
+                    let xyz = [b.rows(*domain, *x)?, b.rows(*domain, *y)?, b.rows(*domain, *z)?];
+                    Group::Power(xyz, b.root(*a))
+                }
+                ConeRows::Quadratic { t, q } => Group::Quadratic {
+                    t: b.rows(DomainId::ROOT, *t)?,
+                    q: b.rows(DomainId::ROOT, *q)?,
+                    hessian: Hessian::new(&mut b, *q)?,
+                },
             });
         }
         let linear = linear
             .iter()
+            .chain(whole)
             .map(|n| b.rows(DomainId::ROOT, *n))
+            .collect::<Result<Vec<_>, _>>()?;
+        let whole = whole
+            .iter()
+            .map(|n| Hessian::new(&mut b, *n))
             .collect::<Result<Vec<_>, _>>()?;
         let mut sq = vec![];
         for t in squares {
@@ -104,6 +129,7 @@ impl ConicProgram {
             linear,
             squares: sq,
             quads: qs,
+            whole,
         })
     }
 
@@ -141,6 +167,13 @@ impl ConicProgram {
                         p.push((first + flat[i], first + flat[j], v));
                     }
                 }
+            }
+        }
+        for h in &self.whole {
+            let h = h.assemble(&self.rows, &mut memo);
+            for i in 0..n {
+                let (c, v) = h.row(i);
+                p.extend(c.iter().zip(v).filter(|e| *e.1 != 0.0).map(|(j, v)| (i, *j, *v)));
             }
         }
         let mut a = Csr::zeros(0, n);
@@ -182,14 +215,36 @@ impl ConicProgram {
                         cones.push(Cone::SecondOrder(k));
                     }
                 }
-                Group::Exponential(xyz) => {
+                Group::Quadratic { t, q, hessian } => {
+                    // With F'F the Hessian, g the slope and c the value at 0: (s+1)² - (s-1)² = 4s >= ‖√2·Fx‖², s = t - c - g'x.
+                    let slack = self
+                        .rows
+                        .jacobian(*t, &mut memo)
+                        .add(1.0, &self.rows.jacobian(*q, &mut memo), -1.0);
+                    let s = self.rows.body(*t)[0] - self.rows.body(*q)[0];
+                    let mut f = factor(&hessian.assemble(&self.rows, &mut memo))?;
+                    f.values.iter_mut().for_each(|v| *v *= std::f64::consts::SQRT_2);
+                    push_row(&mut a, &slack, 0);
+                    push_row(&mut a, &slack, 0);
+                    b.extend([s + 1.0, s - 1.0]);
+                    for r in 0..f.rows {
+                        push_row(&mut a, &f, r);
+                        b.push(0.0);
+                    }
+                    cones.push(Cone::SecondOrder(2 + f.rows));
+                }
+                Group::Exponential(xyz) | Group::Power(xyz, _) => {
+                    let cone = match g {
+                        Group::Power(_, a) => Cone::Power(self.rows.root(*a)[0]),
+                        _ => Cone::Exp,
+                    };
                     let js: Vec<Csr> = xyz.iter().map(|s| self.rows.jacobian(*s, &mut memo)).collect();
                     for r in 0..js[0].rows {
                         for (s, j) in xyz.iter().zip(&js) {
                             push_row(&mut a, j, r);
                             b.push(self.rows.body(*s)[r]);
                         }
-                        cones.push(Cone::Exp);
+                        cones.push(cone);
                     }
                 }
             }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use ravine_linalg::Csr;
 
-use crate::atoms;
+use crate::atoms::{self, rules};
 use crate::exec::{Fault, Machine, Plan};
-use crate::ir::{DomainId, InputId, Ir, Node, NodeId, Pos};
+use crate::ir::atom::Derivative;
+use crate::ir::{AtomRef, DomainId, Input, InputId, InputKind, Ir, Node, NodeId, Pos};
 use crate::passes::derive::{Depends, Leaf, NoDerivative, partials};
 
 /// Why something has no rows.
@@ -160,6 +161,29 @@ enum ArraySpec {
     Rows {
         sets: Vec<usize>,
     },
+    /// Arrays below one another; a part without variables is so many empty rows.
+    Stacked {
+        parts: Vec<(Option<usize>, usize)>,
+    },
+    /// `A ⊗ X` or `X ⊗ A` with a fixed `A`: shapes of the left and the right factor.
+    Kron {
+        x: usize,
+        fixed: usize,
+        fixed_left: bool,
+        left: [usize; 2],
+        right: [usize; 2],
+    },
+    /// Rows of a set added up at places of an array.
+    Scatter {
+        set: usize,
+        places: Places,
+        len: usize,
+    },
+    /// Any other affine atom, by the transposed rule of its row.
+    General {
+        general: usize,
+        arguments: Vec<usize>,
+    },
     Outer {
         x: usize,
         fixed: usize,
@@ -169,6 +193,44 @@ enum ArraySpec {
     },
 }
 
+/// An affine atom's matrices by its arguments: the cotangents of the arguments for each entry of the result.
+#[derive(Clone, Debug)]
+struct General {
+    machine: Machine,
+    seed: InputId,
+    len: usize,
+    /// Number of entries of each argument.
+    widths: Vec<usize>,
+    /// Evaluated for the bound parameters.
+    matrices: Vec<Csr>,
+}
+
+impl General {
+    fn eval(&mut self) -> Result<(), Fault> {
+        let mut seed = vec![0.0; self.len];
+        let mut triplets = vec![vec![]; self.widths.len()];
+        for i in 0..self.len {
+            seed[i] = 1.0;
+            self.machine.set_point(self.seed, &seed);
+            seed[i] = 0.0;
+            self.machine.eval()?;
+            for (k, (out, n)) in triplets.iter_mut().zip(&self.widths).enumerate() {
+                let row = self
+                    .machine
+                    .tensor(k, vec![crate::base::value::IndexSet::upto(*n)])
+                    .to_dense();
+                out.extend(row.iter().enumerate().filter(|e| *e.1 != 0.0).map(|(j, v)| (i, j, *v)));
+            }
+        }
+        self.matrices = triplets
+            .iter()
+            .zip(&self.widths)
+            .map(|(t, n)| Csr::from_triplets(self.len, *n, t))
+            .collect();
+        Ok(())
+    }
+}
+
 /// Collects row sets, lists and root values, then becomes a program.
 pub struct RowsBuilder<'a> {
     /// The problem's program; derivative rules add nodes to it.
@@ -176,6 +238,7 @@ pub struct RowsBuilder<'a> {
     columns: Columns,
     sets: Vec<RowSpec>,
     arrays: Vec<ArraySpec>,
+    generals: Vec<General>,
     known: BTreeMap<NodeId, usize>,
     lists: Vec<(DomainId, NodeId)>,
     roots: Vec<NodeId>,
@@ -189,6 +252,7 @@ impl<'a> RowsBuilder<'a> {
             columns,
             sets: vec![],
             arrays: vec![],
+            generals: vec![],
             known: BTreeMap::new(),
             lists: vec![],
             roots: vec![],
@@ -237,8 +301,17 @@ impl<'a> RowsBuilder<'a> {
     pub fn places(&mut self, region: DomainId, array: NodeId, at: &[Pos]) -> Result<Places, NoRows> {
         let shape = self.ir.shape(array).to_vec();
         let array = self.array(array)?;
-        let at = at
-            .iter()
+        let at = self.positions(region, at);
+        Ok(Places {
+            region,
+            array,
+            shape,
+            at,
+        })
+    }
+
+    fn positions(&mut self, region: DomainId, at: &[Pos]) -> Vec<PosSpec> {
+        at.iter()
             .map(|p| match p {
                 Pos::Affine { terms, offset } => PosSpec::Affine {
                     terms: terms.clone(),
@@ -246,12 +319,54 @@ impl<'a> RowsBuilder<'a> {
                 },
                 Pos::Node(n) => PosSpec::List(self.list(region, *n).0),
             })
-            .collect();
-        Ok(Places {
-            region,
-            array,
-            shape,
-            at,
+            .collect()
+    }
+
+    /// Any affine atom by the transposed rule of its row.
+    fn general(&mut self, node: NodeId, atom: AtomRef, args: &[NodeId], var: &[bool]) -> Result<ArraySpec, NoRows> {
+        let no = |why: String| Err(NoRows { node, why });
+        let Derivative::Rule { vjp, .. } = atom.derivative else {
+            return no(format!("`{}` of variables has no rows", atom.name));
+        };
+        let shape = self.ir.shape(node).to_vec();
+        let seed = self.ir.add_input(Input {
+            name: format!("{}'", atom.name),
+            kind: InputKind::Seed,
+            dims: shape.iter().map(|n| crate::base::value::IndexSet::upto(*n)).collect(),
+            sparse: false,
+            sign: crate::ir::Sign::Unknown,
+        });
+        let ct = self.ir.read(seed);
+        let cotangents = vjp(self.ir, args, node, ct, var);
+        let mut depends = Depends::on_vars(self.ir);
+        let (mut outputs, mut widths, mut arguments) = (vec![], vec![], vec![]);
+        for (k, a) in args.iter().enumerate().filter(|k| var[k.0]) {
+            let Some(c) = cotangents.get(k).copied().flatten() else {
+                return no(format!("`{}` has no derivative by its argument {}", atom.name, k + 1));
+            };
+            if depends.has(self.ir, c) {
+                return no(format!("`{}` is not affine in its argument {}", atom.name, k + 1));
+            }
+            widths.push(self.ir.shape(*a).iter().product());
+            arguments.push(if self.ir.shape(*a).is_empty() {
+                let set = self.rows(DomainId::ROOT, *a)?.0;
+                self.arrays.push(ArraySpec::Rows { sets: vec![set] });
+                self.arrays.len() - 1
+            } else {
+                self.array(*a)?
+            });
+            outputs.push(c);
+        }
+        self.generals.push(General {
+            machine: Machine::new(Arc::new(Plan::compile(self.ir, &outputs))),
+            seed,
+            len: shape.iter().product(),
+            widths,
+            matrices: vec![],
+        });
+        Ok(ArraySpec::General {
+            general: self.generals.len() - 1,
+            arguments,
         })
     }
 
@@ -364,11 +479,63 @@ impl<'a> RowsBuilder<'a> {
                         m,
                         n,
                     })
+                } else if atom == atoms::CONCAT {
+                    let mut parts = vec![];
+                    for (a, v) in args.iter().zip(&var) {
+                        let n = self.ir.shape(*a).iter().product();
+                        parts.push((if *v { Some(self.array(*a)?) } else { None }, n));
+                    }
+                    Ok(ArraySpec::Stacked { parts })
+                } else if atom == atoms::KRON && var[0] != var[1] {
+                    let (l, r) = (shape(self, 0), shape(self, 1));
+                    let (v, f) = if var[0] { (args[0], args[1]) } else { (args[1], args[0]) };
+                    let fixed = self.root(f).0;
+                    Ok(ArraySpec::Kron {
+                        x: self.array(v)?,
+                        fixed,
+                        fixed_left: var[1],
+                        left: [l[0], l[1]],
+                        right: [r[0], r[1]],
+                    })
+                } else if atom == atoms::SOLVE && !var[0] {
+                    // `A⁺ X`, with the pseudoinverse as the solution for the identity.
+                    let (m, r) = (shape(self, 0)[0], shape(self, 1));
+                    let one = self.ir.constant(1.0);
+                    let (d, _) = rules::plain_domain(self.ir, &[m]);
+                    let ones = self.ir.map(d, one);
+                    let identity = self.ir.apply(atoms::DIAG, &[ones]);
+                    let inverse = rules::solve(self.ir, args[0], identity);
+                    let a = self.root(inverse).0;
+                    Ok(ArraySpec::Left {
+                        a,
+                        x: self.array(args[1])?,
+                        n: m,
+                        k: if r.len() == 2 { r[1] } else { 1 },
+                    })
                 } else {
-                    no(&format!("`{}` of variables has no rows", atom.name))
+                    self.general(node, atom, &args, &var)
                 }
             }
-            _ => no("it is computed by a loop over variables"),
+            Node::Scatter {
+                domain,
+                shape,
+                at,
+                body,
+            } => {
+                let set = self.rows(domain, body)?.0;
+                let at = self.positions(domain, &at);
+                Ok(ArraySpec::Scatter {
+                    set,
+                    places: Places {
+                        region: domain,
+                        array: 0,
+                        shape: shape.to_vec(),
+                        at,
+                    },
+                    len,
+                })
+            }
+            _ => no("it is no array of variables"),
         }
     }
 
@@ -380,6 +547,8 @@ impl<'a> RowsBuilder<'a> {
             columns: self.columns,
             sets: self.sets,
             arrays: self.arrays,
+            generals: self.generals,
+            stale: true,
             root_shapes: self.roots.iter().map(|r| self.ir.shape(*r).to_vec()).collect(),
         }
     }
@@ -392,6 +561,9 @@ pub struct RowsProgram {
     columns: Columns,
     sets: Vec<RowSpec>,
     arrays: Vec<ArraySpec>,
+    generals: Vec<General>,
+    /// Are the matrices of `generals` those of other parameters?
+    stale: bool,
     root_shapes: Vec<Vec<usize>>,
 }
 
@@ -408,12 +580,20 @@ impl RowsProgram {
     pub fn bind(&mut self, params: &[(InputId, Arc<crate::base::Tensor>)]) {
         for (i, t) in params {
             self.machine.set(*i, t.clone());
+            self.generals.iter_mut().for_each(|g| g.machine.set(*i, t.clone()));
         }
+        self.stale = true;
     }
     /// Evaluates all programs at a point (flat, by column).
     pub fn eval(&mut self, x: &[f64]) -> Result<(), Fault> {
         for &(input, first, len) in &self.columns.blocks {
             self.machine.set_point(input, &x[first..first + len]);
+        }
+        if self.stale {
+            for g in &mut self.generals {
+                g.eval()?;
+            }
+            self.stale = false;
         }
         self.machine.eval()
     }
@@ -621,6 +801,57 @@ impl RowsProgram {
                     });
                 }
                 acc.unwrap_or_else(|| Csr::zeros(0, width))
+            }
+            ArraySpec::Stacked { parts } => {
+                let mut acc = Csr::zeros(0, width);
+                for (part, n) in parts {
+                    acc = match part {
+                        Some(p) => acc.stack(&self.array_jacobian(*p, memo)),
+                        None => acc.stack(&Csr::zeros(*n, width)),
+                    };
+                }
+                acc
+            }
+            ArraySpec::Kron {
+                x,
+                fixed,
+                fixed_left,
+                left,
+                right,
+            } => {
+                let j = self.array_jacobian(*x, memo);
+                let f = self.root(Root(*fixed));
+                let ([lr, lc], [rr, rc]) = (*left, *right);
+                let mut t = vec![];
+                for row in 0..lr * rr {
+                    for col in 0..lc * rc {
+                        let (l, r) = ((row / rr) * lc + col / rc, (row % rr) * rc + col % rc);
+                        let (w, of) = if *fixed_left { (f[l], r) } else { (f[r], l) };
+                        if w != 0.0 {
+                            let (c, v) = j.row(of);
+                            t.extend(c.iter().zip(v).map(|(c, v)| (row * lc * rc + col, *c, w * v)));
+                        }
+                    }
+                }
+                Csr::from_triplets(lr * rr * lc * rc, width, &t)
+            }
+            ArraySpec::Scatter { set, places, len } => {
+                let j = self.jacobian(RowSet(*set), memo);
+                let to = self.flat(places);
+                let mut t = vec![];
+                for (r, to) in to.iter().enumerate() {
+                    let (c, v) = j.row(r);
+                    t.extend(c.iter().zip(v).map(|(c, v)| (*to, *c, *v)));
+                }
+                Csr::from_triplets(*len, width, &t)
+            }
+            ArraySpec::General { general, arguments } => {
+                let g = &self.generals[*general];
+                let mut acc = Csr::zeros(g.len, width);
+                for (m, a) in g.matrices.iter().zip(arguments) {
+                    acc = acc.add(1.0, &m.mul(&self.array_jacobian(*a, memo)), 1.0);
+                }
+                acc
             }
             ArraySpec::Outer {
                 x,

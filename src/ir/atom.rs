@@ -115,9 +115,51 @@ pub enum Derivative {
     None(&'static str),
 }
 
+/// Which cones a graph needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GraphCone {
+    /// Linear rows only.
+    Linear,
+    /// Second-order cones.
+    SecondOrder,
+    /// Exponential or power cones.
+    Exponential,
+}
+
+/// What a graph is built with: variables beside the user's, and affine scalars that lie in cones at every instance.
+pub trait GraphBuilder {
+    /// The program, which grows.
+    fn ir(&mut self) -> &mut Ir;
+    /// A variable for each instance of a region, read at that instance.
+    fn variable(&mut self, region: DomainId, sign: Sign) -> NodeId;
+    /// `body >= 0`.
+    fn nonneg(&mut self, domain: DomainId, body: NodeId);
+    /// `heads[0] >= ‖(heads[1..], tail at the instances of its domain)‖`.
+    fn second_order(&mut self, domain: DomainId, heads: Vec<NodeId>, tail: Option<(DomainId, NodeId)>);
+    /// `y·exp(x/y) <= z`.
+    fn exponential(&mut self, domain: DomainId, xyz: [NodeId; 3]);
+    /// `x^a · y^(1-a) >= |z|` with `x, y >= 0`; `a` is a root number without variables, between 0 and 1.
+    fn power(&mut self, domain: DomainId, xyz: [NodeId; 3], a: NodeId);
+}
+
+/// Builds a graph from affine arguments (of a reduction: the body in its domain): the affine number `t` that the atom is
+/// replaced by, at or above the atom's value where it is convex, at or below where it is concave, and equal at best.
+/// `facts` are those of the arguments as they were written.
+pub type GraphBuild = fn(
+    b: &mut dyn GraphBuilder,
+    region: DomainId,
+    args: &[NodeId],
+    facts: &[ArgFacts],
+    fold: Option<DomainId>,
+) -> NodeId;
+
 /// A conic description of the epigraph (convex atoms) or hypograph (concave ones): `forms` turns it into rows.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Graph {
+    /// Equal to an expression of other atoms, whose graphs are taken.
+    Rewrite(fn(ir: &mut Ir, args: &[NodeId]) -> NodeId),
+    /// Variables and cones.
+    Cones(GraphCone, GraphBuild),
     /// `t >= max_k (sign_k · arg_k)`: a linear row for each listed (argument, factor).
     MaxOf(&'static [(usize, f64)]),
     /// `t <= min` likewise (concave).

@@ -129,6 +129,24 @@ const OWN: &[(&str, Form, &str, &str)] = &[
         "Every column centred, and divided by its standard deviation.",
     ),
     (
+        "diff",
+        Form::Array,
+        "(x: Vector[n]) -> Vector[m]",
+        "Differences of neighbouring entries, one fewer than there are entries.",
+    ),
+    (
+        "tv",
+        Form::Array,
+        "(x: Vector[n]) -> Real",
+        "Total variation: the sum of the sizes of the differences.",
+    ),
+    (
+        "tv",
+        Form::Array,
+        "(X: Matrix[m, n]) -> Real",
+        "Total variation: the sum of the lengths of the differences downwards and to the right.",
+    ),
+    (
         "diag",
         Form::Array,
         "(d: Vector[n]) -> Matrix[n, n]",

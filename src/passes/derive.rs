@@ -10,7 +10,7 @@ use super::analysis::curvature::degree;
 use super::inline::inline_maps;
 use super::subst::Subst;
 use crate::atoms::rules;
-use crate::atoms::{ADD, DIV, MUL, NEG, SUB, SUM, SUMSQ};
+use crate::atoms::{ADD, DIV, MUL, NEG, SELECT, SUB, SUM, SUMSQ};
 use crate::ir::atom::{DegreeRule, Derivative};
 use crate::ir::{AtomRef, DomainId, InputId, InputKind, Ir, Node, NodeId, Pos};
 
@@ -223,7 +223,7 @@ impl Reverse<'_> {
                     (clone, s.node(self.ir, body))
                 };
                 let slope = slope(self.ir, atom, domain, body, n)?;
-                let v = rules::mul(self.ir, ct, slope);
+                let v = chain(self.ir, ct, slope);
                 self.give(body, domain, v);
             }
             Node::Map { domain, body } => {
@@ -266,11 +266,26 @@ impl Reverse<'_> {
             Derivative::Zero => {}
             Derivative::None(reason) => return Err(no_derivative(n, atom, reason)),
             Derivative::Slope(_) => return Err(no_derivative(n, atom, "a reduction applied without a domain")),
+            // A branch that is not taken gets an exact zero, whatever its slope is there.
+            Derivative::Partials(_) if atom == SELECT => {
+                let zero = self.ir.constant(0.0);
+                for (k, a) in args.iter().enumerate().skip(1) {
+                    if self.depends.has(self.ir, *a) {
+                        let branches = if k == 1 {
+                            [args[0], ct, zero]
+                        } else {
+                            [args[0], zero, ct]
+                        };
+                        let v = self.ir.apply(SELECT, &branches);
+                        self.give(*a, region, v);
+                    }
+                }
+            }
             Derivative::Partials(f) => {
                 let partials = f(self.ir, args, n);
                 for (a, p) in args.iter().zip(partials) {
                     if self.depends.has(self.ir, *a) {
-                        let v = rules::mul(self.ir, ct, p);
+                        let v = chain(self.ir, ct, p);
                         self.give(*a, region, v);
                     }
                 }
@@ -292,7 +307,7 @@ impl Reverse<'_> {
                     let Some(v) = v else { continue };
                     let shape = self.ir.shape(*a).to_vec();
                     if shape.is_empty() {
-                        let v = rules::mul(self.ir, ct, v);
+                        let v = chain(self.ir, ct, v);
                         self.give(*a, region, v);
                         continue;
                     }
@@ -323,6 +338,25 @@ fn no_derivative(node: NodeId, atom: AtomRef, reason: &'static str) -> NoDerivat
         atom: atom.0.name,
         reason,
     }
+}
+
+/// `ct · slope`; where `ct` is a branch that may not be taken, the product is formed inside the choice, so that an infinite
+/// slope of the other branch does not come through as `0 · inf`.
+fn chain(ir: &mut Ir, ct: NodeId, slope: NodeId) -> NodeId {
+    if let Node::Apply { atom, args } = ir.node(ct).clone()
+        && atom == SELECT
+    {
+        let (c, a, b) = (args[0], args[1], args[2]);
+        if rules::is(ir, b, 0.0) {
+            let v = chain(ir, a, slope);
+            return ir.apply(SELECT, &[c, v, b]);
+        }
+        if rules::is(ir, a, 0.0) {
+            let v = chain(ir, b, slope);
+            return ir.apply(SELECT, &[c, a, v]);
+        }
+    }
+    rules::mul(ir, ct, slope)
 }
 
 /// Derivative of a fold by its body, in the fold's domain.
@@ -461,6 +495,16 @@ fn forward(
             Derivative::Rule { jvp, .. } => {
                 let tangents: Vec<Option<NodeId>> = args.iter().map(|a| t.get(a).copied()).collect();
                 jvp(ir, &args, &tangents, n)
+            }
+            Derivative::Partials(_) if atom == SELECT => {
+                let zero = ir.constant(0.0);
+                let tangents: Vec<Option<NodeId>> = args.iter().map(|a| t.get(a).copied()).collect();
+                (tangents[1].is_some() || tangents[2].is_some()).then(|| {
+                    ir.apply(
+                        SELECT,
+                        &[args[0], tangents[1].unwrap_or(zero), tangents[2].unwrap_or(zero)],
+                    )
+                })
             }
             Derivative::Partials(f) => {
                 let partials = f(ir, &args, n);

@@ -3,6 +3,7 @@
 //! Invariant: the only place that decides between least squares, cones and a smooth oracle; each decision leaves the
 //! sentence that proves it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ravine_linalg::{Dense, Matrix};
@@ -16,7 +17,7 @@ use crate::forms::conic::{ConeRows, Conic, NotConic, Parts, Side, SquareTerm, pa
 use crate::forms::least_squares::LeastSquares;
 use crate::forms::program::ConicProgram;
 use crate::forms::rows::{Columns, RowsBuilder};
-use crate::ir::{Constraint, InputId, Ir, Node, NodeId, Problem, Sides, Smooth as Smoothness};
+use crate::ir::{Constraint, Curvature, DomainId, InputId, Ir, Node, NodeId, Problem, Sides, Smooth as Smoothness};
 use crate::passes::analysis::curvature::{Assumptions, FactsTable, degree};
 use crate::passes::inline::inline_maps;
 
@@ -74,6 +75,8 @@ pub(super) struct Classifier<'a> {
     pub columns: &'a Columns,
     /// Do the facts rest on data?
     pub checked: bool,
+    /// Root scalars of degree 2 that were found convex as a whole.
+    pub whole: &'a BTreeSet<NodeId>,
     /// The method asked for.
     pub wanted: Option<&'a MethodCard>,
 }
@@ -93,13 +96,18 @@ impl Classifier<'_> {
         let convex = f.is_some_and(|f| f.curvature.is_convex());
         let smooth = f.is_some_and(|f| f.smooth >= Smoothness::C1);
         let quadratic = f.is_some_and(|f| f.degree <= 2);
-        let taken = parts(&mut self.problem.ir, self.root);
+        let taken = parts(&mut self.problem.ir, self.root, self.whole);
         let rest_constant = {
             let mut d = crate::passes::derive::Depends::on_vars(&self.problem.ir);
             taken.rest.iter().all(|n| !d.has(&self.problem.ir, *n))
         };
-        let squares =
-            free && !bounded && rest_constant && taken.quads.is_empty() && !taken.squares.is_empty() && convex;
+        let squares = free
+            && !bounded
+            && rest_constant
+            && taken.quads.is_empty()
+            && taken.whole.is_empty()
+            && !taken.squares.is_empty()
+            && convex;
         if squares && matches!(wanted, Wanted::Anything | Wanted::LeastSquares) {
             let b = RowsBuilder::new(&mut self.problem.ir, self.columns.clone());
             if let Ok(ls) = LeastSquares::new(b, &taken.squares) {
@@ -121,8 +129,11 @@ impl Classifier<'_> {
             return Err(self.refused("needs a sum of squares of affine functions without constraints or bounds"));
         }
         // Convex quadratics with bounds or linear terms go to the conic solver, which certifies what it finds.
-        let prefers_functions =
-            free && smooth && !(convex && quadratic && (bounded || !rest_constant || !taken.quads.is_empty()));
+        let prefers_functions = free
+            && smooth
+            && !(convex
+                && quadratic
+                && (bounded || !rest_constant || !taken.quads.is_empty() || !taken.whole.is_empty()));
         if (prefers_functions && wanted != Wanted::Cones) || (wanted == Wanted::Functions && free) {
             match self.functions(convex, bounded) {
                 Ok(c) => return Ok(c.proved(if convex { "smooth and convex" } else { "smooth" })),
@@ -142,7 +153,7 @@ impl Classifier<'_> {
             };
             return Err(self.refused(&format!("needs a smooth problem with at most bounds; {what}")));
         }
-        match conic(self.problem, self.root, &taken, self.facts, self.columns) {
+        match conic(self.problem, self.root, &taken, self.facts, self.columns, self.whole) {
             Ok((program, class, origins)) => {
                 let why = match class {
                     Class::Linear => "objective and constraints are affine",
@@ -282,6 +293,32 @@ fn origin(p: &Problem, n: NodeId) -> crate::base::Span {
     p.ir.origins(n).first().copied().unwrap_or_else(|| problem_span(p))
 }
 
+/// Root scalars of degree 2 that the rules leave open, and whose Hessians may settle them: the objective, what of it is of
+/// degree 2, and the differences of inequalities' sides. The objective is written anew where only a part of it is.
+pub(super) fn open_quadratics(problem: &mut Problem, root: &mut NodeId, facts: &FactsTable) -> Vec<NodeId> {
+    let mut open = vec![];
+    if facts.get(*root).is_some_and(|f| f.curvature == Curvature::Unknown) {
+        let taken = parts(&mut problem.ir, *root, &BTreeSet::new());
+        if let Some((low, rest)) = taken.low_degree(&mut problem.ir) {
+            *root = rest.into_iter().fold(low, |a, b| rules::add(&mut problem.ir, a, b));
+            open.push(low);
+        }
+    }
+    for c in problem.constraints.clone() {
+        for (small, large, equation, _) in comparisons(&c.sides) {
+            if equation || c.domain != DomainId::ROOT {
+                continue;
+            }
+            let settled = facts.curvature(small).is_convex() && facts.curvature(large).is_concave();
+            let difference = rules::sub(&mut problem.ir, small, large);
+            if !settled && degree(&problem.ir, difference) == 2 {
+                open.push(difference);
+            }
+        }
+    }
+    open
+}
+
 /// Which of the matrices are semidefinite for these parameters.
 pub(super) fn definite(ir: &Ir, matrices: &[NodeId], params: &[(InputId, Arc<Tensor>)]) -> Assumptions {
     let mut given = Assumptions::default();
@@ -335,9 +372,10 @@ fn conic(
     taken: &Parts,
     facts: &FactsTable,
     columns: &Columns,
+    whole: &BTreeSet<NodeId>,
 ) -> Result<Built, NotConic> {
     let constraints = problem.constraints.clone();
-    let mut c = Conic::new(&mut problem.ir, facts);
+    let mut c = Conic::new(&mut problem.ir, facts, whole);
     let convex = facts.get(root).is_none_or(|f| f.curvature.is_convex());
     if !convex {
         let node = facts.get(root).and_then(|f| f.rule.culprit).unwrap_or(root);
@@ -406,7 +444,12 @@ fn conic(
                 }
                 (small, large)
             } else {
-                (c.replace(small, Side::Above)?, c.replace(large, Side::Below)?)
+                let difference = rules::sub(c.ir, small, large);
+                if whole.contains(&difference) {
+                    (c.replace(difference, Side::Above)?, c.ir.constant(0.0))
+                } else {
+                    (c.replace(small, Side::Above)?, c.replace(large, Side::Below)?)
+                }
             };
             let body = rules::sub(c.ir, l, s);
             origins.push((rows.len(), k, sign));
@@ -427,7 +470,7 @@ fn conic(
         Class::Conic
     } else if c.second_order {
         Class::SecondOrderCone
-    } else if squares.is_empty() && quads.is_empty() {
+    } else if squares.is_empty() && quads.is_empty() && taken.whole.is_empty() {
         Class::Linear
     } else {
         Class::ConvexQuadratic
@@ -438,7 +481,7 @@ fn conic(
         all.push(c.ir, a);
     }
     let b = RowsBuilder::new(&mut problem.ir, all);
-    let program = ConicProgram::new(b, &rows, &linear, &squares, &quads).map_err(|e| NotConic {
+    let program = ConicProgram::new(b, &rows, &linear, &squares, &quads, &taken.whole).map_err(|e| NotConic {
         node: e.node,
         why: e.why,
     })?;

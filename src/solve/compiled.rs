@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::choose::{self, Choice};
-use super::classify::{Classifier, Kind, comparisons, definite};
+use super::classify::{Classifier, Kind, comparisons, definite, open_quadratics};
 use super::conclude::{Dual, Ended};
 use super::method::{Class, Method, MethodCard, Seed};
 use super::methods;
@@ -18,6 +18,7 @@ use super::stop::{Budget, Status};
 use crate::atoms::rules;
 use crate::base::{Diagnostic, Tensor};
 use crate::exec::Fault;
+use crate::forms::hessian::convex_quadratics;
 use crate::forms::rows::Columns;
 use crate::ir::{InputId, NodeId, Problem, Sense};
 use crate::passes::analysis::curvature::{Assumptions, FactsTable, analyze_with};
@@ -131,8 +132,8 @@ pub struct Compiled {
     pub facts: FactsTable,
     /// Is convexity partly known from the data that compilation saw?
     pub checked: bool,
-    /// Matrices whose definiteness was looked at, and what was found.
-    looked_at: (Vec<NodeId>, Assumptions),
+    /// Matrices and quadratics that were looked at, and what was found.
+    looked_at: (Vec<NodeId>, Vec<NodeId>, Assumptions),
     pub(super) model: Model,
     pub(super) kind: Kind,
     /// Which group of cone rows came from which constraint, and the sign that turns its multiplier into the dual.
@@ -154,7 +155,7 @@ impl Compiled {
         }
         crate::passes::canonical(&mut problem);
         let maximize = problem.objective.as_ref().is_some_and(|o| o.sense == Sense::Maximize);
-        let root = match &problem.objective {
+        let mut root = match &problem.objective {
             Some(o) if maximize => rules::neg(&mut problem.ir, o.node),
             Some(o) => o.node,
             None => problem.ir.constant(0.0),
@@ -166,14 +167,20 @@ impl Compiled {
             }
         }
         let mut facts = analyze_with(&problem.ir, &outputs, &Assumptions::default());
-        let mut checked = false;
-        let mut looked_at = (facts.needs_psd.clone(), Assumptions::default());
-        if !facts.needs_psd.is_empty() {
-            let given = definite(&problem.ir, &facts.needs_psd, params);
-            looked_at.1 = given.clone();
-            checked = !given.psd.is_empty() || !given.nsd.is_empty();
+        let matrices = facts.needs_psd.clone();
+        let mut given = Assumptions::default();
+        if !matrices.is_empty() {
+            given = definite(&problem.ir, &matrices, params);
             facts = analyze_with(&problem.ir, &outputs, &given);
         }
+        let quadratics = open_quadratics(&mut problem, &mut root, &facts);
+        given.convex = convex_quadratics(&mut problem.ir, &quadratics, &columns, params);
+        if !given.convex.is_empty() {
+            outputs.push(root);
+            outputs.extend(&quadratics);
+            facts = analyze_with(&problem.ir, &outputs, &given);
+        }
+        let checked = !(given.psd.is_empty() && given.nsd.is_empty() && given.convex.is_empty());
         let model = Model::new(&problem, columns.clone());
         let found = Classifier {
             problem: &mut problem,
@@ -181,6 +188,7 @@ impl Compiled {
             facts: &facts,
             columns: &columns,
             checked,
+            whole: &given.convex,
             wanted,
         }
         .run()?;
@@ -193,7 +201,7 @@ impl Compiled {
             columns,
             facts,
             checked,
-            looked_at,
+            looked_at: (matrices, quadratics, given),
             model,
             maximize,
         })
@@ -201,12 +209,13 @@ impl Compiled {
 
     /// Do the data still have the definiteness that the class was proved with? If not, the problem is another one.
     pub fn still_holds(&self, params: &[(InputId, Arc<Tensor>)]) -> bool {
-        let (matrices, found) = &self.looked_at;
-        if matrices.is_empty() {
-            return true;
+        let (matrices, quadratics, found) = &self.looked_at;
+        let same = |now: &Assumptions| now.psd == found.psd && now.nsd == found.nsd;
+        if !(matrices.is_empty() || same(&definite(&self.problem.ir, matrices, params))) {
+            return false;
         }
-        let now = definite(&self.problem.ir, matrices, params);
-        now.psd == found.psd && now.nsd == found.nsd
+        quadratics.is_empty()
+            || convex_quadratics(&mut self.problem.ir.clone(), quadratics, &self.columns, params) == found.convex
     }
 
     /// Values of the declared start, moved by the starts given.

@@ -8,18 +8,10 @@ use ravine_linalg::Csr;
 
 use super::{Bounds, Class, Counts, Fault, Needs, Oracle};
 use crate::exec::{Machine, Plan};
-use crate::forms::rows::{Columns, List, Memo, Places, RowsBuilder, RowsProgram};
+use crate::forms::hessian::Hessian;
+use crate::forms::rows::{Columns, Memo, RowsBuilder, RowsProgram};
 use crate::ir::{Input, InputId, InputKind, Ir, NodeId};
-use crate::passes::derive::{self, NoDerivative, Second};
-
-/// A block of the Hessian: `values` at (`row`, `col`), mirrored or not.
-#[derive(Clone, Debug)]
-struct Block {
-    row: Places,
-    col: Places,
-    value: List,
-    mirror: bool,
-}
+use crate::passes::derive::{self, NoDerivative};
 
 /// A smooth objective of flat coordinates.
 #[derive(Clone, Debug)]
@@ -32,7 +24,7 @@ pub struct Smooth {
     product: Option<Machine>,
     product_parts: Vec<(usize, usize)>,
     seeds: Vec<(InputId, usize, usize)>,
-    hessian: Option<(RowsProgram, Vec<Block>)>,
+    hessian: Option<(RowsProgram, Hessian)>,
     /// Why there is no sparse Hessian, if there is none.
     pub unstructured: Option<String>,
     pub(super) bounds: Arc<Bounds>,
@@ -87,35 +79,11 @@ impl Smooth {
             }
             product = Some(Machine::new(Arc::new(Plan::compile(ir, &outs))));
         }
-        let mut unstructured = None;
-        let mut hessian = None;
-        match derive::second_partials(ir, objective) {
-            Ok(Second::Blocks(blocks)) => {
-                let mut b = RowsBuilder::new(ir, columns.clone());
-                let mut specs = vec![];
-                for k in blocks {
-                    let row = b.places(k.region, k.row.array, &k.row.at);
-                    let col = b.places(k.region, k.col.array, &k.col.at);
-                    match (row, col) {
-                        (Ok(row), Ok(col)) => {
-                            let value = b.list(k.region, k.value);
-                            specs.push(Block {
-                                row,
-                                col,
-                                value,
-                                mirror: k.mirror,
-                            });
-                        }
-                        (Err(e), _) | (_, Err(e)) => unstructured = Some(e.why),
-                    }
-                }
-                if unstructured.is_none() {
-                    hessian = Some((b.finish(), specs));
-                }
-            }
-            Ok(Second::Unstructured(u)) => unstructured = Some(u.why),
-            Err(e) => unstructured = Some(e.reason.into()),
-        }
+        let mut b = RowsBuilder::new(ir, columns.clone());
+        let (hessian, unstructured) = match Hessian::new(&mut b, objective) {
+            Ok(h) => (Some((b.finish(), h)), None),
+            Err(e) => (None, Some(e.why)),
+        };
         let n = columns.len();
         Ok(Smooth {
             columns,
@@ -182,52 +150,13 @@ impl Smooth {
 
     /// The Hessian as a whole (both triangles).
     fn full_hessian(&mut self, x: &[f64]) -> Result<Csr, Fault> {
-        let n = self.columns.len();
         let Some((rows, blocks)) = &mut self.hessian else {
             return Err(Fault::NotOffered("Hessian".into()));
         };
         if let Err(f) = rows.eval(x) {
             return Err(self.fault("Hessian", Some(f)));
         }
-        let mut memo = Memo::default();
-        let mut direct: Vec<(usize, usize, f64)> = vec![];
-        let mut total: Option<Csr> = None;
-        for b in blocks.iter() {
-            let v = rows.values(b.value);
-            match (rows.variable(&b.row), rows.variable(&b.col)) {
-                (Some(r0), Some(c0)) => {
-                    let (r, c) = (rows.flat(&b.row), rows.flat(&b.col));
-                    for ((r, c), v) in r.iter().zip(&c).zip(v) {
-                        direct.push((r0 + r, c0 + c, *v));
-                        if b.mirror {
-                            direct.push((c0 + c, r0 + r, *v));
-                        }
-                    }
-                }
-                _ => {
-                    let r = rows.place_rows(&b.row, &mut memo);
-                    let mut c = rows.place_rows(&b.col, &mut memo);
-                    c.scale_rows(v);
-                    let part = r.transpose().mul(&c);
-                    let part = if b.mirror {
-                        part.add(1.0, &part.transpose(), 1.0)
-                    } else {
-                        part
-                    };
-                    total = Some(match total {
-                        None => part,
-                        Some(t) => t.add(1.0, &part, 1.0),
-                    });
-                }
-            }
-        }
-        // The diagonal is always stored, so that a shift never changes the pattern.
-        direct.extend((0..n).map(|i| (i, i, 0.0)));
-        let direct = Csr::from_triplets(n, n, &direct);
-        let h = match total {
-            None => direct,
-            Some(t) => t.add(1.0, &direct, 1.0),
-        };
+        let h = blocks.assemble(rows, &mut Memo::default());
         if h.values.iter().any(|v| !v.is_finite()) {
             return Err(self.fault("Hessian", None));
         }

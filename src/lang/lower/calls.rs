@@ -70,6 +70,8 @@ impl Lower<'_> {
                 };
                 return self.product(Val::Arr(a), Val::Arr(b), span);
             }
+            ("diff", [Val::Arr(a)]) if a.dims.len() == 1 => return self.differences(&a.clone(), span),
+            ("tv", [Val::Arr(a)]) if a.dims.len() <= 2 => return self.total_variation(&a.clone(), span),
             ("trace", [Val::Arr(a)]) if a.dims.len() == 2 => {
                 if a.dims[0].len() != a.dims[1].len() {
                     return Err(err(Code::ShapeMismatch, format!("`trace` of {}", describe(&a.dims)))

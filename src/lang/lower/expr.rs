@@ -194,9 +194,7 @@ impl Lower<'_> {
             ExprKind::Vector(items) => {
                 let vals = items.iter().map(|x| self.expr(x)).collect::<Lowered<Vec<_>>>()?;
                 if vals.iter().any(|v| matches!(v, Val::Arr(_))) {
-                    return Err(err(Code::NotBuiltYet, "block vectors and matrices are not built yet")
-                        .at(e.span, "an entry is an array")
-                        .into());
+                    return self.blocks(vec![vals], true, e.span);
                 }
                 let nodes = vals
                     .iter()
@@ -206,17 +204,23 @@ impl Lower<'_> {
                 Ok(Val::Arr(self.literal(nodes, vec![IndexSet::upto(items.len())])?))
             }
             ExprKind::Matrix(rows) => {
+                let vals = rows
+                    .iter()
+                    .map(|r| r.iter().map(|x| self.expr(x)).collect::<Lowered<Vec<_>>>())
+                    .collect::<Lowered<Vec<_>>>()?;
+                if vals.iter().flatten().any(|v| matches!(v, Val::Arr(_))) {
+                    return self.blocks(vals, false, e.span);
+                }
                 let cols = rows.first().map_or(0, Vec::len);
                 let mut nodes = vec![];
-                for r in rows {
+                for (r, vals) in rows.iter().zip(&vals) {
                     if r.len() != cols {
                         return Err(err(Code::ShapeMismatch, "the rows of a matrix differ in length")
                             .at(e.span, format!("the first has {cols} entries, another {}", r.len()))
                             .into());
                     }
-                    for x in r {
-                        let v = self.expr(x)?;
-                        nodes.push(self.number(&v, x.span)?);
+                    for (x, v) in r.iter().zip(vals) {
+                        nodes.push(self.number(v, x.span)?);
                     }
                 }
                 Ok(Val::Arr(self.literal(

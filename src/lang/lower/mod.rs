@@ -4,6 +4,7 @@
 //! are *pulled*: an array is a function from positions to a scalar node until something needs it whole.
 
 mod arrays;
+mod blocks;
 mod calls;
 mod elements;
 mod expr;

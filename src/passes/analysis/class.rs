@@ -5,7 +5,7 @@
 
 use super::curvature::{Assumptions, FactsTable, analyze_with, own_curvature, weaker};
 use super::squares::squares;
-use crate::ir::atom::Graph;
+use crate::ir::atom::{Graph, GraphCone};
 use crate::ir::facts::Grade;
 use crate::ir::show::short;
 use crate::ir::{Constraint, Curvature, DomainId, Ir, Node, NodeId, Problem, Sense, Sides, Smooth};
@@ -128,6 +128,11 @@ fn cone_of(g: Graph) -> Cone {
         Graph::Square | Graph::SumSquares | Graph::Quad => Cone::Quadratic,
         Graph::Norm | Graph::QuadOverLin | Graph::Sqrt | Graph::Inverse => Cone::SecondOrder,
         Graph::Exp | Graph::Log | Graph::LogSumExp | Graph::Softplus => Cone::Exponential,
+        Graph::Cones(GraphCone::Linear, _) => Cone::Polyhedral,
+        Graph::Cones(GraphCone::SecondOrder, _) => Cone::SecondOrder,
+        Graph::Cones(GraphCone::Exponential, _) => Cone::Exponential,
+        // What it is rewritten to is not looked into: the widest that there is.
+        Graph::Rewrite(_) => Cone::Exponential,
         Graph::None(_) => Cone::None,
     }
 }

@@ -80,6 +80,18 @@ pub fn analyze_with(ir: &Ir, outputs: &[NodeId], given: &Assumptions) -> FactsTa
     t
 }
 
+/// Facts of what `node` depends on and was not analyzed yet.
+pub fn extend(ir: &Ir, t: &mut FactsTable, node: NodeId) {
+    t.facts.resize(ir.len(), None);
+    let given = Assumptions::default();
+    for n in ir.reachable(&[node]) {
+        if t.facts[n.index()].is_none() {
+            let f = facts_of(ir, t, n, &given);
+            t.facts[n.index()] = Some(f);
+        }
+    }
+}
+
 /// Polynomial degree of one node in the variables (3: more than 2, or not a polynomial).
 pub fn degree(ir: &Ir, node: NodeId) -> u8 {
     analyze(ir, &[node]).degree(node)

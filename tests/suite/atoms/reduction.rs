@@ -37,6 +37,7 @@ fn reference(name: &str, v: &[f64]) -> Option<f64> {
         "sum" => v.iter().sum(),
         "mean" => v.iter().sum::<f64>() / n,
         "prod" => v.iter().product(),
+        "geo_mean" => (v.iter().map(|x| x.ln()).sum::<f64>() / n).exp(),
         "max" => v.iter().fold(-big, |m, x| m.max(*x)),
         "min" => v.iter().fold(big, |m, x| m.min(*x)),
         "norm" => v.iter().map(|x| x * x).sum::<f64>().sqrt(),
@@ -282,7 +283,7 @@ fn prox(row: &Atom, rng: &mut Rng, report: &mut Report) {
 }
 
 fn graph(row: &Atom, rng: &mut Rng, report: &mut Report) {
-    if matches!(row.graph, Graph::None(_)) {
+    if matches!(row.graph, Graph::None(_) | Graph::Rewrite(_) | Graph::Cones(..)) {
         return;
     }
     for _ in 0..50 {

@@ -149,7 +149,12 @@ fn all_variable(row: &Atom) -> Case {
     }
 }
 
-fn value(row: &Atom, x: &[f64]) -> f64 {
+/// A point of the row's domain.
+pub fn domain_point(row: &Atom, rng: &mut Rng) -> Option<Vec<f64>> {
+    all_variable(row).point(row, rng)
+}
+
+pub fn value(row: &Atom, x: &[f64]) -> f64 {
     lane(row.eval, x)
 }
 
@@ -226,7 +231,40 @@ fn reference(name: &str, x: &[f64]) -> Option<f64> {
             }
         }
         "entropy" => -a * a.ln(),
-        "kl" => a * (a.ln() - b.ln()) - a + b,
+        "rel_entropy" => a * (a.ln() - b.ln()),
+        "kl_div" => a * (a.ln() - b.ln()) - a + b,
+        "hypot" => a.hypot(b),
+        "logit" => (a / (1.0 - a)).ln(),
+        "asinh" => a.asinh(),
+        "atanh" => a.atanh(),
+        "hinge" => (1.0 - a).max(0.0),
+        "squared_hinge" => (1.0 - a).max(0.0).powi(2),
+        "smoothed_hinge" => match a {
+            _ if a >= 1.0 => 0.0,
+            _ if a >= 0.0 => (1.0 - a).powi(2) / 2.0,
+            _ => 0.5 - a,
+        },
+        "logistic_loss" => (1.0 + (-a).exp()).ln(),
+        "exponential_loss" => (-a).exp(),
+        "focal_loss" => {
+            let p = 1.0 / (1.0 + (-a).exp());
+            -(1.0 - p).powf(b) * p.ln()
+        }
+        "savage_loss" => (1.0 + a.exp()).powi(-2),
+        "ramp_loss" => (1.0 - a).clamp(0.0, 1.0),
+        "pseudo_huber" => b * b * ((1.0 + (a / b).powi(2)).sqrt() - 1.0),
+        "log_cosh" => a.cosh().ln(),
+        "pinball" => (b * a).max((b - 1.0) * a),
+        "expectile" => (b - t(a < 0.0)).abs() * a * a,
+        "eps_insensitive" => (a.abs() - b).max(0.0),
+        "tukey" if a.abs() <= b => b * b / 6.0 * (1.0 - (1.0 - (a / b).powi(2)).powi(3)),
+        "tukey" => b * b / 6.0,
+        "cauchy" => b * b / 2.0 * (1.0 + (a / b).powi(2)).ln(),
+        "gaussian_nll" => a * a / (2.0 * b) + b.ln() / 2.0,
+        "laplace_nll" => a.abs() / b + (2.0 * b).ln(),
+        "poisson_nll" => a.exp() - b * a,
+        "gamma_nll" => b / a.exp() + a,
+        "bernoulli_nll" => (1.0 + a.exp()).ln() - b * a,
         // 20 000 panels of Simpson's rule on the defining integral.
         "erf" => {
             let n = 2000;
@@ -380,6 +418,8 @@ fn facts(row: &Atom, case: &Case, rng: &mut Rng, report: &mut Report) {
             let fo = value(row, &other);
             let rise = (fo - fp) * (q[k] - p[k]).signum();
             let tol = 1e-12 * (1.0 + fp.abs() + fo.abs());
+            // At an end of the domain both may be the same infinity.
+            let rise = if fp == fo { 0.0 } else { rise };
             let ok = match mono {
                 Mono::Increasing => rise >= -tol,
                 Mono::Decreasing => rise <= tol,
@@ -605,7 +645,8 @@ fn prox(row: &Atom, rng: &mut Rng, report: &mut Report) {
 }
 
 fn graph(row: &Atom, rng: &mut Rng, report: &mut Report) {
-    if matches!(row.graph, Graph::None(_)) {
+    // Cones and rewritten rows are solved, in `graphs`.
+    if matches!(row.graph, Graph::None(_) | Graph::Rewrite(_) | Graph::Cones(..)) {
         return;
     }
     let case = all_variable(row);
@@ -619,11 +660,14 @@ fn graph(row: &Atom, rng: &mut Rng, report: &mut Report) {
         // An inverse is convex on the side where its graph is.
         let of = match row.curvature {
             CurvatureRule::Always(c) => c,
-            CurvatureRule::Of(f) => f(&[ArgFacts {
-                sign: Sign::Nonneg,
-                curvature: Curvature::Affine,
-                constant: None,
-            }]),
+            CurvatureRule::Of(f) => f(&vec![
+                ArgFacts {
+                    sign: Sign::Nonneg,
+                    curvature: Curvature::Affine,
+                    constant: None,
+                };
+                arity(row)
+            ]),
         };
         report.check("graph", !super::reduces(row.graph), || "a graph of reductions".into());
         report.check("graph", of == curved, || {
