@@ -17,7 +17,7 @@ use crate::forms::conic::{ConeRows, Conic, NotConic, Parts, Side, SquareTerm, pa
 use crate::forms::least_squares::LeastSquares;
 use crate::forms::program::ConicProgram;
 use crate::forms::rows::{Columns, RowsBuilder};
-use crate::ir::{Constraint, Curvature, DomainId, InputId, Ir, Node, NodeId, Problem, Sides, Smooth as Smoothness};
+use crate::ir::{Constraint, Curvature, DomainId, InputId, Ir, Node, NodeId, Problem, Sense, Sides, Smooth as Smoothness};
 use crate::passes::analysis::curvature::{Assumptions, FactsTable, degree};
 use crate::passes::inline::inline_maps;
 
@@ -317,6 +317,32 @@ pub(super) fn open_quadratics(problem: &mut Problem, root: &mut NodeId, facts: &
         }
     }
     open
+}
+
+/// The assumptions with what they mean for objective and constraints as they were written: these are shown to the user.
+pub(super) fn as_written(problem: &mut Problem, root: NodeId, facts: &FactsTable, given: &Assumptions) -> Assumptions {
+    let mut out = given.clone();
+    if let Some(o) = &problem.objective
+        && facts.curvature(root).is_convex()
+    {
+        match o.sense {
+            Sense::Minimize => out.convex.insert(o.node),
+            Sense::Maximize => out.concave.insert(o.node),
+        };
+    }
+    for c in problem.constraints.clone() {
+        for (small, large, ..) in comparisons(&c.sides) {
+            if !given.convex.contains(&rules::sub(&mut problem.ir, small, large)) {
+                continue;
+            }
+            if !facts.has_var(large) {
+                out.convex.insert(small);
+            } else if !facts.has_var(small) {
+                out.concave.insert(large);
+            }
+        }
+    }
+    out
 }
 
 /// Which of the matrices are semidefinite for these parameters.

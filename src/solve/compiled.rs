@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::choose::{self, Choice};
-use super::classify::{Classifier, Kind, comparisons, definite, open_quadratics};
+use super::classify::{Classifier, Kind, as_written, comparisons, definite, open_quadratics};
 use super::conclude::{Dual, Ended};
 use super::method::{Class, Method, MethodCard, Seed};
 use super::methods;
@@ -179,6 +179,8 @@ impl Compiled {
             outputs.push(root);
             outputs.extend(&quadratics);
             facts = analyze_with(&problem.ir, &outputs, &given);
+            let written = as_written(&mut problem, root, &facts, &given);
+            facts = analyze_with(&problem.ir, &outputs, &written);
         }
         let checked = !(given.psd.is_empty() && given.nsd.is_empty() && given.convex.is_empty());
         let model = Model::new(&problem, columns.clone());
