@@ -198,7 +198,9 @@ enum Tight {
 
 fn tightness(e: &Expr) -> Tight {
     match &e.kind {
-        ExprKind::Chain { rest, .. } => match rest.first().map(|l| l.op) {
+        // It begins with its sign.
+        ExprKind::Chain { first, rest } => match rest.first().map(|l| l.op) {
+            _ if matches!(first.kind, ExprKind::Unary { op: UnaryOp::Neg, .. }) => Tight::Sum,
             Some(BinaryOp::Add | BinaryOp::Sub) => Tight::Sum,
             Some(BinaryOp::And | BinaryOp::Or) | None => Tight::Loose,
             // A fraction stands by itself.
@@ -358,6 +360,7 @@ fn chain(first: &Expr, rest: &[crate::lang::syntax::Link<BinaryOp>]) -> String {
     let mut out = match (sums, logic) {
         (true, _) => expr(first),
         (_, true) => at_least(first, Tight::Sum),
+        _ if matches!(first.kind, ExprKind::Unary { op: UnaryOp::Neg, .. }) => expr(first),
         _ => at_least(first, Tight::Product),
     };
     let mut last = first;
@@ -411,8 +414,21 @@ fn call(callee: &Expr, args: &[Arg]) -> String {
     if let Some(row) = row {
         return filled(row.latex, args);
     }
+    // Functions of the language that are no rows.
+    match (callee.as_name(), args) {
+        (Some("dot"), [_, _]) => return filled(r"#1^\top #2", args),
+        (Some("ones"), _) => return r"\mathbf{1}".into(),
+        (Some("zeros"), _) => return r"\mathbf{0}".into(),
+        (Some("eye"), _) => return "I".into(),
+        (Some("length"), [_]) => return filled(r"\left| #1 \right|", args),
+        _ => {}
+    }
     let list: Vec<String> = args.iter().map(|a| expr(&a.value)).collect();
-    format!(r"{}\left({}\right)", expr(callee), list.join(", "))
+    let function = match callee.as_name() {
+        Some(n) if n.chars().count() > 1 => format!("\\operatorname{{{}}}", escaped(n)),
+        _ => expr(callee),
+    };
+    format!(r"{function}\left({}\right)", list.join(", "))
 }
 
 fn row_of(name: &str, arguments: usize) -> Option<&'static Atom> {

@@ -24,6 +24,7 @@ mod hostile;
 mod interp;
 mod interrupt;
 mod io;
+mod latex;
 mod methods;
 mod pages;
 mod parse;
