@@ -6,8 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
+use ravine::base::view::{Role, View};
 use ravine::base::{Code, Diagnostic};
-use ravine::session::{CellEnd, CompletionItem, Event, Session, Settings, rendered};
+use ravine::session::{CellEnd, CompletionItem, Detail, Event, Progress, Session, Settings, rendered};
 use serde_json::{Map, Value as Json, json};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -124,6 +125,7 @@ fn answer(session: &mut Session, job: &Job, iopub: &Iopub) -> Done {
                 iopub: (!silent).then_some(iopub),
                 count: *count,
                 held: None,
+                line: None,
                 found: vec![],
             };
             if prompt.clear {
@@ -154,8 +156,10 @@ fn answer(session: &mut Session, job: &Job, iopub: &Iopub) -> Done {
 }
 
 /// Help on the name at a byte, in its forms.
-fn help(session: &Session, code: &str, at: usize, _full: bool) -> Option<Json> {
-    assist::inspect_by(&assist::names(session), code, at)
+fn help(session: &Session, code: &str, at: usize, full: bool) -> Option<Json> {
+    let detail = if full { Detail::Full } else { Detail::Brief };
+    let view = session.help_at(code, at, detail)?;
+    Some(display::words(&rendered::view(&view)))
 }
 
 /// Where events of one cell go.
@@ -166,6 +170,8 @@ struct Outlet<'a> {
     count: u64,
     /// The last output with a structure: the cell's result, unless something comes after it.
     held: Option<Json>,
+    /// The line that tells how far a solve has come, while it may be rewritten.
+    line: Option<String>,
     /// Messages, shown together at the end, sorted.
     found: Vec<Diagnostic>,
 }
@@ -188,6 +194,7 @@ impl Outlet<'_> {
     fn take(&mut self, event: Event) {
         match event {
             Event::Diagnostic(d) => self.found.push(*d),
+            Event::Progress(p) => self.progress(&p),
             Event::Log(line) => {
                 self.release();
                 self.send(What::Stream("stdout", format!("{line}\n")));
@@ -200,6 +207,24 @@ impl Outlet<'_> {
                 self.release();
                 self.held = rendered::event(&event).as_ref().map(display::bundle);
             }
+        }
+    }
+    /// One line, shown once and then rewritten; the last word stands.
+    fn progress(&mut self, p: &Progress) {
+        self.release();
+        let kind = match self.line {
+            Some(_) => "update_display_data",
+            None => "display_data",
+        };
+        let id = self.line.get_or_insert_with(|| uuid::Uuid::new_v4().to_string());
+        let content = json!({
+            "data": display::words(&rendered::view(&View::styled(p.line(), Role::Faint))),
+            "metadata": {},
+            "transient": { "display_id": id },
+        });
+        self.message(kind, content);
+        if p.ended {
+            self.line = None;
         }
     }
     /// Ends a cell that asked for help: the front end shows it beside its cells.

@@ -51,6 +51,42 @@ async fn names_with_types_and_documentation() {
 }
 
 #[tokio::test]
+async fn two_levels_of_detail_and_the_pager() {
+    let kernel = Kernel::start();
+    let mut c = Client::connect(&kernel).await;
+    let mut lengths = vec![];
+    for level in [0, 1] {
+        let help = c
+            .question(
+                "inspect",
+                json!({ "code": "logsumexp(x)", "cursor_pos": 3, "detail_level": level }),
+            )
+            .await;
+        let plain = help["data"]["text/plain"].as_str().unwrap().to_string();
+        assert!(
+            plain.contains("logsumexp") && help["data"]["text/html"].is_string(),
+            "{help}"
+        );
+        lengths.push(plain.len());
+    }
+    assert!(lengths[0] < lengths[1], "{lengths:?}");
+    for (code, length) in [("logsumexp?", lengths[0]), ("logsumexp??", lengths[1])] {
+        let cell = c.run(code).await.ok();
+        assert_eq!(cell.kinds(), ["execute_input"]);
+        let page = &cell.reply["payload"][0];
+        assert_eq!((&page["source"], &page["start"]), (&json!("page"), &json!(0)));
+        assert_eq!(page["data"]["text/plain"].as_str().unwrap().len(), length);
+    }
+    let cell = c.run("nowhere?").await.ok();
+    assert!(
+        cell.reply["payload"][0]["data"]["text/plain"]
+            .as_str()
+            .unwrap()
+            .contains("nowhere")
+    );
+}
+
+#[tokio::test]
 async fn a_busy_session_still_answers() {
     let kernel = Kernel::start();
     let mut c = Client::connect(&kernel).await;

@@ -97,3 +97,52 @@ async fn a_front_end_that_vanishes_leaves_the_kernel_to_others() {
     c.command("interrupt_request", json!({})).await;
     c.run("print 1").await.ok();
 }
+
+#[tokio::test]
+async fn progress_is_one_line_rewritten() {
+    let kernel = Kernel::start();
+    let mut c = Client::connect(&kernel).await;
+    let long = c.ask("execute_request", json!({ "code": LONG })).await;
+    let mut lines = vec![];
+    while lines.len() < 4 {
+        let m = c.next_output().await;
+        if m.kind.ends_with("display_data") {
+            lines.push(m);
+        }
+    }
+    c.command("interrupt_request", json!({})).await;
+    assert_eq!(c.answer().await.content["ename"], "Interrupted");
+    let mut last = vec![];
+    loop {
+        let m = c.next_output().await;
+        if m.parent_id() == long && m.state() == "idle" {
+            break;
+        }
+        last.push(m);
+    }
+    assert_eq!(lines[0].kind, "display_data");
+    let id = &lines[0].content["transient"]["display_id"];
+    assert!(id.is_string());
+    for m in &lines[1..] {
+        assert_eq!(
+            (m.kind.as_str(), &m.content["transient"]["display_id"]),
+            ("update_display_data", id)
+        );
+        assert!(
+            m.content["data"]["text/plain"].as_str().unwrap().contains("step"),
+            "{m:?}"
+        );
+    }
+    // The last word on it, and then what it came to.
+    let kinds: Vec<&str> = last
+        .iter()
+        .map(|m| m.kind.as_str())
+        .filter(|k| *k != "status")
+        .collect();
+    assert_eq!(
+        kinds[kinds.len() - 3..],
+        ["update_display_data", "display_data", "error"]
+    );
+    let report = &last.iter().rev().find(|m| m.kind == "display_data").unwrap().content["data"];
+    assert_eq!(report["application/vnd.ravine.report.v1+json"]["status"], "interrupted");
+}
