@@ -52,7 +52,9 @@ async fn an_interrupt_ends_the_cell_and_not_the_session() {
                 break;
             }
         }
-        assert_eq!(c.run("print a").await.ok().stream("stdout"), "a = 7\n");
+        // A solve whose step is long may be on its way still; then a line before this one says so.
+        let shown = c.run("print a").await.ok().stream("stdout");
+        assert!(shown.ends_with("a = 7\n"), "{shown}");
     }
 }
 
@@ -102,7 +104,9 @@ async fn a_front_end_that_vanishes_leaves_the_kernel_to_others() {
 async fn progress_is_one_line_rewritten() {
     let kernel = Kernel::start();
     let mut c = Client::connect(&kernel).await;
-    let long = c.ask("execute_request", json!({ "code": LONG })).await;
+    // Steps of some milliseconds, and many of them.
+    let code = LONG.replace("200000", "20000");
+    let long = c.ask("execute_request", json!({ "code": code })).await;
     let mut lines = vec![];
     while lines.len() < 4 {
         let m = c.next_output().await;
