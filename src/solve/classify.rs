@@ -17,7 +17,9 @@ use crate::forms::conic::{ConeRows, Conic, NotConic, Parts, Side, SquareTerm, pa
 use crate::forms::least_squares::LeastSquares;
 use crate::forms::program::ConicProgram;
 use crate::forms::rows::{Columns, RowsBuilder};
-use crate::ir::{Constraint, Curvature, DomainId, InputId, Ir, Node, NodeId, Problem, Sense, Sides, Smooth as Smoothness};
+use crate::ir::{
+    Constraint, Curvature, DomainId, InputId, Ir, Node, NodeId, Problem, Sense, Sides, Smooth as Smoothness,
+};
 use crate::passes::analysis::curvature::{Assumptions, FactsTable, degree};
 use crate::passes::inline::inline_maps;
 
