@@ -206,7 +206,7 @@ fn rough(v: f64) -> String {
         return number(v);
     }
     if (1e-3..1e4).contains(&v.abs()) {
-        let unit = 10f64.powi(v.abs().log10().floor() as i32 - 1);
+        let unit = 10f64.powi(ravine_linalg::math::log10(v.abs()).floor() as i32 - 1);
         return number((v / unit).round() * unit);
     }
     format!("{v:.1e}")

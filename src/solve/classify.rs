@@ -131,11 +131,9 @@ impl Classifier<'_> {
             return Err(self.refused("needs a sum of squares of affine functions without constraints or bounds"));
         }
         // Convex quadratics with bounds or linear terms go to the conic solver, which certifies what it finds.
-        let prefers_functions = free
-            && smooth
-            && !(convex
-                && quadratic
-                && (bounded || !rest_constant || !taken.quads.is_empty() || !taken.whole.is_empty()));
+        let to_certify = bounded || !rest_constant || !taken.quads.is_empty() || !taken.whole.is_empty();
+        let certified = convex && quadratic && to_certify;
+        let prefers_functions = free && smooth && !certified;
         if (prefers_functions && wanted != Wanted::Cones) || (wanted == Wanted::Functions && free) {
             match self.functions(convex, bounded) {
                 Ok(c) => return Ok(c.proved(if convex { "smooth and convex" } else { "smooth" })),

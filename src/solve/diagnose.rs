@@ -448,8 +448,10 @@ fn remedies(s: &Subject<'_>, as_is: Number, columns: &[f64], whole: bool) -> Res
         out.push(Remedy {
             name,
             condition: c,
-            descent: (seen / 2.0 * (1.0 / REDUCTION).ln()).max(1.0).ceil(),
-            gradients: (seen.sqrt() / 2.0 * (2.0 / REDUCTION).ln()).max(1.0).ceil(),
+            descent: (seen / 2.0 * ravine_linalg::math::log(1.0 / REDUCTION)).max(1.0).ceil(),
+            gradients: (seen.sqrt() / 2.0 * ravine_linalg::math::log(2.0 / REDUCTION))
+                .max(1.0)
+                .ceil(),
             measured,
         });
         Ok(())

@@ -2,8 +2,8 @@
 //!
 //! Invariant: a status can only be weakened here; no solver's word is taken for a number.
 
-use ravine_linalg::Matrix;
 use ravine_linalg::clarabel_adapter::{Cone, ConicForm};
+use ravine_linalg::{Matrix, math};
 
 use super::model::Rows;
 use super::stop::Status;
@@ -116,14 +116,14 @@ pub fn outside(cones: &[Cone], v: &[f64], dual: bool) -> f64 {
             Cone::Exp => along([-1.0, 1.0, 1.0], part, |[x, y, z]| {
                 if dual {
                     // Its dual: -x exp(y/x) <= e z with x < 0, and the face x = 0, y, z >= 0.
-                    z >= 0.0 && ((x < 0.0 && (-x).ln() + y / x <= 1.0 + z.ln()) || (x == 0.0 && y >= 0.0))
+                    z >= 0.0 && ((x < 0.0 && math::log(-x) + y / x <= 1.0 + math::log(z)) || (x == 0.0 && y >= 0.0))
                 } else {
-                    z >= 0.0 && ((y > 0.0 && y.ln() + x / y <= z.ln()) || (y == 0.0 && x <= 0.0))
+                    z >= 0.0 && ((y > 0.0 && math::log(y) + x / y <= math::log(z)) || (y == 0.0 && x <= 0.0))
                 }
             }),
             Cone::Power(a) => along([1.0, 1.0, 0.0], part, |[x, y, z]| {
                 let (p, q) = if dual { (*a, 1.0 - a) } else { (1.0, 1.0) };
-                x >= 0.0 && y >= 0.0 && (x / p).powf(*a) * (y / q).powf(1.0 - a) >= z.abs()
+                x >= 0.0 && y >= 0.0 && math::pow(x / p, *a) * math::pow(y / q, 1.0 - a) >= z.abs()
             }),
         };
         worst = largest([worst, own].into_iter());

@@ -178,15 +178,15 @@ fn the_layout() {
 #[test]
 fn wide_lines_are_broken_where_the_language_goes_on() {
     let term = "alpha*beta + gamma*delta";
-    let sum = vec![term; 9].join(" + ");
-    let call = format!("f({})", vec!["first_argument + second"; 8].join(", "));
+    let sum = [term; 9].join(" + ");
+    let call = format!("f({})", ["first_argument + second"; 8].join(", "));
     for text in [
         format!("let a = {sum}"),
         format!("let a = {call}"),
         format!("let a = [{call}, {call}; {sum}, {sum}]"),
         format!("fn f(x: Real) -> Real {{ let a = {term}; let b = {sum}; a + b }}"),
         format!("problem p {{ var x: Real; minimize {sum}; subject to; c: {sum} >= 1 }}"),
-        format!("print {}", vec![call.as_str(); 3].join(", ")),
+        format!("print {}", [call.as_str(); 3].join(", ")),
     ] {
         let new = laid(&text).expect("can be read");
         assert!(fault(&text).is_none(), "{:?}", fault(&text));

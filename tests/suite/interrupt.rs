@@ -98,7 +98,7 @@ fn a_long_step_is_left_to_itself() {
         if !s.detached().is_empty() {
             assert_eq!(end, CellEnd::Interrupted);
             let latency = asked.expect("it was interrupted").elapsed();
-            println!("the cell ended {latency:?} after the interrupt");
+            eprintln!("the cell ended {latency:?} after the interrupt");
             codes_seen = codes(&events);
             break;
         }

@@ -96,11 +96,7 @@ fn a_problem_and_its_ranges() {
             .collect()
     };
     assert_eq!(row("objective  ").len(), 0, "the fact is words");
-    let objective = shown
-        .lines()
-        .filter(|l| l.starts_with("objective"))
-        .last()
-        .unwrap_or_default();
+    let objective = shown.lines().rfind(|l| l.starts_with("objective")).unwrap_or_default();
     assert!(objective.contains("0.02") && objective.ends_with('3'), "{shown}");
     assert_eq!(row("matrix"), [1.0, 50.0], "{shown}");
     assert_eq!(row("right-hand sides"), [0.5, 4000.0], "{shown}");

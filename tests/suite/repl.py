@@ -96,7 +96,7 @@ t.expect(r"lbfgs\(\).*L-BFGS")
 t.send("\x03")
 t.prompt()
 # Ctrl-C ends the solve and not the session.
-t.line("problem valley { var y: Vector[2000] from -1; minimize sum(i in 1..1999) (100*(y[i+1] - y[i]^2)^2 + (1 - y[i])^2) }")
+t.line("problem valley { var y: Vector[50000] from -1; minimize sum(i in 1..49999) (100*(y[i+1] - y[i]^2)^2 + (1 - y[i])^2) }")
 t.prompt()
 t.line("v = solve valley to 1e-300 with lbfgs(memory: 3)")
 t.expect(r"valley: step")

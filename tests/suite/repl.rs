@@ -71,6 +71,6 @@ fn a_person_at_a_terminal() {
         eprintln!("ignored: no python3");
         return;
     };
-    println!("{}", text(&out.stdout));
+    eprintln!("{}", text(&out.stdout));
     assert!(out.status.success(), "{}{}", text(&out.stdout), text(&out.stderr));
 }

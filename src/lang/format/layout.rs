@@ -44,11 +44,11 @@ pub fn layout(tokens: &[Token<'_>], structure: &Structure) -> String {
                 }
                 if structure.starts.contains(t) && n > 0 {
                     joined.push(*t);
-                } else if let Some(p) = tokens[*t].partner.filter(|_| structure.opens.contains(t)) {
-                    if l.tokens.binary_search(&p).is_ok() {
-                        blocks.push(*t);
-                        inside = p;
-                    }
+                } else if let Some(p) = tokens[*t].partner.filter(|_| structure.opens.contains(t))
+                    && l.tokens.binary_search(&p).is_ok()
+                {
+                    blocks.push(*t);
+                    inside = p;
                 }
             }
             match (joined.is_empty(), blocks.is_empty()) {
