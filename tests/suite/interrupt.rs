@@ -49,7 +49,7 @@ fn codes(events: &[Event]) -> Vec<&'static str> {
 }
 
 /// A problem whose steps are short and never end: the tolerance cannot be reached in the time.
-const SLOW: &str = "param n: Int = 2000
+const SLOW: &str = "param n: Int = 50000
 problem valley {
   var x: Vector[n] from -1
   minimize sum(i in 1..n-1) (100*(x[i+1] - x[i]^2)^2 + (1 - x[i])^2)
