@@ -103,6 +103,10 @@ codes! {
     R0704 NoMethodForClass Error "no method is built for this class of problem yet";
     R0705 UnknownProblem Error "there is nothing to solve by that name";
     R0706 BadStart Error "a start does not fit its variable";
+    R0710 BadStep Error "a step holds what cannot stand there";
+    R0711 BadPipeline Error "the parts of a pipeline do not fit together";
+    R0712 OracleMissing Error "an optimizer asks for what the problem cannot answer";
+    R0713 StateShape Error "a state would change its shape";
     R0801 NotFinite Error "an evaluation left a function's domain or is not a finite number";
     R0802 SingularSystem Warning "a linear system is singular to working precision";
     R0803 IllConditioned Warning "an answer has few correct digits";

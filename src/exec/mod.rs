@@ -191,6 +191,50 @@ impl Machine {
             }
         }
     }
+    /// Exchanges the entries of a variable with a caller's array: nothing is copied.
+    pub fn exchange(&mut self, input: InputId, entries: &mut Vec<f64>) {
+        if let Some(Some(s)) = self.by_input.get(input.index()) {
+            match &mut self.slots[s.0 as usize] {
+                Slot::Dense(d) => std::mem::swap(d, entries),
+                slot => *slot = Slot::Dense(std::mem::take(entries)),
+            }
+        }
+    }
+    /// May the entries of output `k` be taken away, because every evaluation writes all of them?
+    pub fn gives(&self, k: usize) -> bool {
+        let out = self.plan.outputs[k];
+        let own = self.plan.outputs.iter().filter(|o| **o == out).count() == 1;
+        own && self.plan.steps.iter().any(|p| {
+            p.dynamic
+                && match &p.step {
+                    Step::Loop(l) => l.outs.iter().any(|o| o.slot == out),
+                    Step::Scalar { out: o, .. } | Step::Pick { out: o, .. } => *o == out,
+                    _ => false,
+                }
+        })
+    }
+    /// Exchanges the entries of an output that [`Machine::gives`] them with a caller's array.
+    pub fn take_output(&mut self, k: usize, entries: &mut Vec<f64>) {
+        if let Slot::Dense(d) = &mut self.slots[self.plan.outputs[k].0 as usize] {
+            std::mem::swap(d, entries);
+        }
+    }
+    /// Copies output `k`, however it is stored; answers whether it has as many entries as the array.
+    pub fn copy_output(&self, k: usize, entries: &mut [f64]) -> bool {
+        let slot = self.plan.outputs[k];
+        match self.slots[slot.0 as usize].entries() {
+            Some(e) if e.len() == entries.len() => entries.copy_from_slice(e),
+            Some(_) => return false,
+            None => {
+                let m = self.array_ref(&self.plan, slot).to_dense();
+                if m.data.len() != entries.len() {
+                    return false;
+                }
+                entries.copy_from_slice(&m.data);
+            }
+        }
+        true
+    }
     /// Evaluates all outputs.
     pub fn eval(&mut self) -> Result<(), Fault> {
         self.evaluations += 1;

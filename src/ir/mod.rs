@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod facts;
 pub mod node;
 pub mod problem;
+pub mod script;
 pub mod show;
 pub mod text;
 pub mod verify;

@@ -5,10 +5,12 @@
 
 use crate::base::Span;
 
+mod optimizer;
 mod show;
 mod uses;
 mod walk;
 
+pub use optimizer::{CountUnit, OptimizerDecl, Pipeline, PipelineDecl, Role, Stage, StepKind, StepStmt};
 pub use show::{show, show_type};
 
 /// How deeply brackets, prefixes, powers and `if`s may be nested; more is R0102.
@@ -61,6 +63,14 @@ pub enum StmtKind {
     Fn(FnDecl),
     /// `problem ridge(mu: Real) { … }`.
     Problem(ProblemDecl),
+    /// `optimizer NAME(params) { … }`, `transform NAME(params) { … }`.
+    Optimizer(Box<OptimizerDecl>),
+    /// `pipeline NAME(params) = …`.
+    Pipeline(Box<PipelineDecl>),
+    /// `source adam`: the definition that runs.
+    Source(Ident),
+    /// `help adam`.
+    Help(Ident),
     /// `minimize fit: …`, at the top level or in a problem.
     Objective(Objective),
     /// `subject to` with the constraints that follow it.
@@ -350,7 +360,7 @@ pub struct Solve {
     /// The seed of this solve.
     pub seed: Option<Expr>,
     /// The method asked for.
-    pub method: Option<MethodCall>,
+    pub method: Option<Pipeline>,
     /// Was `cold` said: no start from the last answer?
     pub cold: bool,
     /// The word `solve`.
@@ -558,7 +568,7 @@ pub enum ExprKind {
     },
     /// `(p, m)`.
     Tuple(Vec<Expr>),
-    /// `t -> body`: parsed, reported as R0190.
+    /// `t -> body`: a function of the step.
     Lambda {
         /// Its parameter.
         param: Ident,

@@ -88,6 +88,7 @@ impl Session {
             found.extend(more);
             return (id, program, found);
         }
+        self.bring_library(&program);
         let (checked, more) = check::check(&program, &self.checker, &self.catalogue);
         found.extend(more);
         // Nothing would run of a text that does not check, so it declares nothing either.
@@ -124,6 +125,7 @@ impl Session {
         mut found: Diagnostics,
         sink: &mut dyn FnMut(Event),
     ) -> Option<Entered> {
+        self.bring_library(&program);
         let declares = declared(&program.statements);
         let kept = results(&program.statements);
         let mut gone: BTreeSet<String> = self.graph.owned(&cell).into_iter().collect();

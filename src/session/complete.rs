@@ -387,6 +387,12 @@ pub(super) fn described(what: &What) -> (&'static str, String) {
                 format!("({}) -> {}", params.join(", "), f.result.describe()),
             )
         }
+        What::Method(m) => {
+            let params = m.params.iter().map(|p| format!("{}: {}", p.name, p.ty.describe()));
+            let params: Vec<String> = params.collect();
+            let kind = m.sort.word().trim_start_matches("an ").trim_start_matches("a ");
+            (kind, format!("({})", params.join(", ")))
+        }
         What::Problem(p) => {
             let params = p.params.iter().map(|p| format!("{}: {}", p.name, p.ty.describe()));
             let params: Vec<String> = params.collect();

@@ -14,6 +14,7 @@ mod graph;
 mod help;
 mod inspect;
 mod look;
+mod optimizers;
 mod outcome;
 pub mod rendered;
 mod sets;
@@ -46,7 +47,9 @@ use crate::ir::{Catalogue, DomainId, InputId, Ir, NodeId};
 use crate::lang::check;
 use crate::lang::lower::{Entity, Names, ParamValue, SolutionData};
 use crate::lang::parse::parse;
-use crate::lang::syntax::{Expr, ExprKind, FnDecl, ParamDecl, ProblemDecl, Program, Stmt, StmtKind, show as shown};
+use crate::lang::syntax::{
+    Expr, ExprKind, FnDecl, OptimizerDecl, ParamDecl, PipelineDecl, ProblemDecl, Program, Stmt, StmtKind, show as shown,
+};
 use crate::report::{FileHash, Report, ResultEntry, SolveEntry};
 
 /// What a session is started with.
@@ -132,6 +135,8 @@ pub(crate) enum Def {
     Let(Rc<Expr>),
     Fn(Rc<FnDecl>),
     Problem(Rc<ProblemDecl>),
+    Optimizer(Rc<OptimizerDecl>),
+    Pipeline(Rc<PipelineDecl>),
     Solution(Arc<SolutionData>),
     Text(String),
     Table(Arc<Table>),
@@ -187,7 +192,7 @@ impl Names for Session {
             Def::Text(t) => Entity::Text(t.clone()),
             Def::Table(t) => Entity::Table(t.clone()),
             Def::Solution(s) => Entity::Solution(s.clone()),
-            Def::Problem(_) => return None,
+            Def::Problem(_) | Def::Optimizer(_) | Def::Pipeline(_) => return None,
         })
     }
 
@@ -404,6 +409,18 @@ impl Session {
             }
             StmtKind::Fn(d) => self.define(&d.name.text, Def::Fn(Rc::new(d.clone()))),
             StmtKind::Problem(d) => self.define(&d.name.text, Def::Problem(Rc::new(d.clone()))),
+            StmtKind::Optimizer(d) => self.define(&d.name.text, Def::Optimizer(Rc::new((**d).clone()))),
+            StmtKind::Pipeline(d) => self.define(&d.name.text, Def::Pipeline(Rc::new((**d).clone()))),
+            StmtKind::Source(n) | StmtKind::Help(n) => {
+                let source = matches!(s.kind, StmtKind::Source(_));
+                let view = self.about(n, source)?;
+                sink(Event::Shown(view.clone()));
+                self.report.results.push(ResultEntry::View {
+                    command: if source { "source" } else { "help" }.into(),
+                    subject: n.text.clone(),
+                    view,
+                });
+            }
             // Parts of the unnamed problem: kept by their cell.
             StmtKind::Var(_) | StmtKind::SubjectTo(_) | StmtKind::Objective(_) => {}
             StmtKind::MinimizeFrom(m) => return self.minimize_from(m, s.span, sink),

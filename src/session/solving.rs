@@ -14,7 +14,8 @@ use crate::ir::InputId;
 use crate::ir::atom::Trust;
 use crate::lang::lower::{self, LoweredProblem, SolutionData};
 use crate::lang::syntax::{
-    Arg, Expr, MethodCall, MinimizeFrom, ProblemRef, Solve, Start, Stmt, StmtKind, TypeExpr, VarDecl, show as shown,
+    Arg, Expr, FormalParam, MethodCall, MinimizeFrom, ProblemRef, Solve, Start, Stmt, StmtKind, TypeExpr, VarDecl,
+    show as shown,
 };
 
 use crate::exec::Fault;
@@ -22,8 +23,9 @@ use crate::report::ResultEntry;
 use crate::solve::compiled::Compiled;
 use crate::solve::errors::Given;
 use crate::solve::methods;
-use crate::solve::{Method, MethodCard, choose};
+use crate::solve::{Budget, Method, MethodCard, choose};
 
+use super::optimizers::StagesRun;
 use super::outcome::About;
 use super::worker::{Good, Job, Outcome};
 use super::{Def, Event, Progress, Session};
@@ -41,7 +43,7 @@ pub(super) struct Cached {
     last: Option<Vec<f64>>,
 }
 
-type Found<T> = Result<T, Diagnostics>;
+pub(super) type Found<T> = Result<T, Diagnostics>;
 
 /// A problem's statements, and the values of its parameters.
 pub(super) struct Body {
@@ -51,7 +53,7 @@ pub(super) struct Body {
 }
 
 #[allow(clippy::boxed_local, reason = "the shape that `map_err` is given")]
-fn one(d: Box<Diagnostic>) -> Diagnostics {
+pub(super) fn one(d: Box<Diagnostic>) -> Diagnostics {
     vec![*d]
 }
 
@@ -229,11 +231,7 @@ impl Session {
         started: f64,
         sink: &mut dyn FnMut(Event),
     ) -> Found<()> {
-        let method = match &c.method {
-            Some(m) => Some(self.method(m)?),
-            None => None,
-        };
-        let form = self.form_of(at, method.as_deref().map(Method::card))?;
+        let stages = self.stages(c.method.as_ref(), at)?;
         let start = self.starts(c.from.as_ref(), at)?;
         let tolerance = match &c.to {
             Some(e) => self.positive(e, "a tolerance")?,
@@ -250,61 +248,93 @@ impl Session {
         let params = self.param_inputs(&self.compiled[at].lowered.params);
         let previous = if c.cold { None } else { self.compiled[at].last.clone() };
         let solving = (self.settings.now)();
-        // The worker owns the compiled problem while it solves; what is shown of it stays here.
-        let (key, compiled) = self.compiled[at].forms.remove(form);
-        let about = About::of(&compiled, |k| self.row_sets(at, k));
-        let card = method.as_ref().map(|m| m.card());
-        let card = card.or_else(|| choose::choose(compiled.class).map(|c| c.card));
-        let title = card.map_or_else(String::new, |c| c.title.to_string());
-        let job = Job {
-            compiled,
-            params,
-            tolerance,
-            seconds,
-            seed,
-            start: start.into_iter().collect(),
-            previous,
-            method,
-            now: self.settings.now,
-        };
         let now = self.settings.now;
-        let mut told = false;
-        let progress = |good: &Option<Good>, ended: bool| {
-            let good = good.as_ref();
-            Event::Progress(Box::new(Progress {
-                problem: about.name.clone(),
-                steps: good.map(|g| g.0),
-                objective: good.map(|g| if about.maximize { -g.1.objective } else { g.1.objective }),
-                stationarity: good.map(|g| g.1.stationarity),
-                feasibility: good.map(|g| g.1.feasibility),
-                seconds: now() - solving,
-                ended,
-            }))
-        };
-        let mut latest = None;
-        let outcome = job.wait(&self.interrupt, &mut |good| {
-            told = true;
-            sink(progress(&good, false));
-            latest = good;
-        });
-        let (answer, left) = match outcome {
-            Outcome::Ended(compiled, answer) => {
-                self.compiled[at].forms.push((key, *compiled));
-                (*answer, None)
+        let deadline = seconds.map(|s| now() + s);
+        let mut run = StagesRun::default();
+        let many = stages.len() > 1;
+        let mut left = None;
+        let mut about = None;
+        for (k, stage) in stages.into_iter().enumerate() {
+            self.unconstrained(at, &stage)?;
+            let form = self.form_of(at, stage.method.as_deref().map(Method::card))?;
+            self.fits(at, form, &stage)?;
+            // The worker owns the compiled problem while it solves; what is shown of it stays here.
+            let (key, compiled) = self.compiled[at].forms.remove(form);
+            let about = about.insert(About::of(&compiled, |k| self.row_sets(at, k)));
+            let card = stage.method.as_ref().map(|m| m.card());
+            let card = card.or_else(|| choose::choose(compiled.class).map(|c| c.card));
+            let title = card.map_or_else(String::new, |c| c.title.to_string());
+            let remaining = deadline.map(|d| (d - now()).max(0.0));
+            let job = Job {
+                compiled,
+                params: params.clone(),
+                tolerance,
+                budget: Budget {
+                    seconds: match (remaining, stage.budget.seconds) {
+                        (Some(a), Some(b)) => Some(a.min(b)),
+                        (a, b) => a.or(b),
+                    },
+                    ..stage.budget
+                },
+                stops: stage.stops,
+                measure_every: stage.measure_every,
+                judge: stage.judge,
+                seed,
+                start: if k == 0 {
+                    start.iter().map(|(n, v)| (n.clone(), v.clone())).collect()
+                } else {
+                    Default::default()
+                },
+                previous: if k == 0 { previous.clone() } else { run.point() },
+                method: stage.method,
+                now,
+            };
+            let mut told = false;
+            let progress = |good: &Option<Good>, ended: bool| {
+                let good = good.as_ref();
+                Event::Progress(Box::new(Progress {
+                    problem: about.name.clone(),
+                    steps: good.map(|g| g.0),
+                    objective: good.map(|g| if about.maximize { -g.1.objective } else { g.1.objective }),
+                    stationarity: good.map(|g| g.1.stationarity),
+                    feasibility: good.map(|g| g.1.feasibility),
+                    seconds: now() - solving,
+                    ended,
+                }))
+            };
+            let mut latest = None;
+            let outcome = job.wait(&self.interrupt, &mut |good| {
+                told = true;
+                sink(progress(&good, false));
+                latest = good;
+            });
+            let answer = match outcome {
+                Outcome::Ended(compiled, answer) => {
+                    self.compiled[at].forms.push((key, *compiled));
+                    *answer
+                }
+                Outcome::Detached(good, detached) => {
+                    latest = good.clone().or(latest);
+                    left = Some(detached);
+                    Ok(about.interrupted(good, title))
+                }
+            };
+            if told {
+                sink(progress(&latest, true));
             }
-            Outcome::Detached(good, left) => {
-                latest = good.clone().or(latest);
-                (Ok(about.interrupted(good, title)), Some(left))
+            let form = self.compiled[at].forms.len().saturating_sub(1);
+            let answer = match answer {
+                Ok(a) => a,
+                Err(f) => return Err(vec![self.solve_fault(at, form, &f, span)]),
+            };
+            let done = run.push(form, answer, many);
+            if done || left.is_some() || self.interrupt.load(std::sync::atomic::Ordering::Relaxed) {
+                break;
             }
-        };
-        if told {
-            sink(progress(&latest, true));
         }
-        let form = self.compiled[at].forms.len().saturating_sub(1);
         let ended = now();
-        let answer = match answer {
-            Ok(a) => a,
-            Err(f) => return Err(vec![self.solve_fault(at, form, &f, span)]),
+        let (Some((form, answer)), Some(about)) = (run.finish(), about) else {
+            return Ok(());
         };
         if !answer.x.is_empty() && answer.status.is_success() {
             self.compiled[at].last = Some(answer.x.clone());
@@ -344,7 +374,7 @@ impl Session {
         Ok(())
     }
 
-    fn positive(&self, e: &Expr, what: &str) -> Found<f64> {
+    pub(super) fn positive(&self, e: &Expr, what: &str) -> Found<f64> {
         let v = self.number(e).map_err(one)?;
         if v > 0.0 && v.is_finite() {
             return Ok(v);
@@ -359,7 +389,7 @@ impl Session {
     }
 
     /// The method of a `with` clause.
-    fn method(&self, m: &MethodCall) -> Found<Arc<dyn Method>> {
+    pub(super) fn builtin(&self, m: &MethodCall) -> Found<Arc<dyn Method>> {
         let mut options = vec![];
         for a in &m.args {
             let Some(name) = &a.name else {
@@ -562,19 +592,25 @@ fn size_expr(n: usize, like: &Expr) -> Expr {
 
 /// A problem's arguments by parameter name.
 fn arguments(p: &crate::lang::syntax::ProblemDecl, args: &[Arg], span: Span) -> Found<Vec<(String, Rc<Expr>)>> {
+    let bound = bound_args(&p.name.text, &p.params, args, span)?;
+    Ok(bound.into_iter().map(|(n, e)| (n, Rc::new(e))).collect())
+}
+
+/// Arguments by parameter name, defaults included.
+pub(super) fn bound_args(name: &str, params: &[FormalParam], args: &[Arg], span: Span) -> Found<Vec<(String, Expr)>> {
     let mut out = vec![];
-    for (k, f) in p.params.iter().enumerate() {
+    for (k, f) in params.iter().enumerate() {
         let given = args
             .iter()
             .find(|a| a.name.as_ref().is_some_and(|n| n.text == f.name.text))
             .or_else(|| args.get(k).filter(|a| a.name.is_none()));
         match given.map(|a| &a.value).or(f.default.as_ref()) {
-            Some(e) => out.push((f.name.text.clone(), Rc::new(e.clone()))),
+            Some(e) => out.push((f.name.text.clone(), e.clone())),
             None => {
                 return Err(vec![
                     Diagnostic::new(
                         Code::WrongArity,
-                        format!("`{}` needs a value for `{}`", p.name.text, f.name.text),
+                        format!("`{name}` needs a value for `{}`", f.name.text),
                     )
                     .at(span, "used here")
                     .at(f.name.span, "declared here"),
@@ -582,16 +618,11 @@ fn arguments(p: &crate::lang::syntax::ProblemDecl, args: &[Arg], span: Span) -> 
             }
         }
     }
-    if args.len() > p.params.len() {
+    if args.len() > params.len() {
         return Err(vec![
             Diagnostic::new(
                 Code::WrongArity,
-                format!(
-                    "`{}` takes {} arguments, {} given",
-                    p.name.text,
-                    p.params.len(),
-                    args.len()
-                ),
+                format!("`{name}` takes {} arguments, {} given", params.len(), args.len()),
             )
             .at(span, "used here"),
         ]);

@@ -14,7 +14,7 @@ use crate::exec::Fault;
 use crate::ir::InputId;
 use crate::solve::compiled::{Answer, Ask, Compiled};
 use crate::solve::state::Measures;
-use crate::solve::{Method, Watch};
+use crate::solve::{Budget, Method, Stop, Watch};
 
 /// How often the session looks up while it waits.
 const TICK: Duration = Duration::from_millis(5);
@@ -32,7 +32,10 @@ pub(super) struct Job {
     pub compiled: Compiled,
     pub params: Vec<(InputId, Arc<Tensor>)>,
     pub tolerance: f64,
-    pub seconds: Option<f64>,
+    pub budget: Budget,
+    pub stops: Vec<Stop>,
+    pub measure_every: u64,
+    pub judge: bool,
     pub seed: u64,
     pub start: BTreeMap<String, Vec<f64>>,
     pub previous: Option<Vec<f64>>,
@@ -68,7 +71,10 @@ impl Job {
         let ask = Ask {
             params: &self.params,
             tolerance: self.tolerance,
-            seconds: self.seconds,
+            budget: self.budget,
+            stops: self.stops,
+            measure_every: self.measure_every,
+            judge: self.judge,
             seed: self.seed,
             start: self.start,
             previous: self.previous,

@@ -11,10 +11,11 @@ use super::conclude::{Dual, Ended};
 use super::method::{Class, Method, MethodCard, Seed};
 use super::methods;
 use super::model::Model;
-use super::oracle::{Bounds, Form, FormOracle, Oracle};
+use super::oracle::{Bounds, Counts, Form, FormOracle, Oracle};
 use super::run::{Options, Run, Watch};
 use super::state::Point;
-use super::stop::{Budget, Status};
+use super::stop::{Budget, Status, Stop};
+use super::trace::Trace;
 use crate::atoms::rules;
 use crate::base::{Diagnostic, Tensor};
 use crate::exec::Fault;
@@ -29,8 +30,14 @@ pub struct Ask<'a> {
     pub params: &'a [(InputId, Arc<Tensor>)],
     /// The one tolerance.
     pub tolerance: f64,
-    /// Seconds allowed.
-    pub seconds: Option<f64>,
+    /// What the run may use up.
+    pub budget: Budget,
+    /// Rules that end the run.
+    pub stops: Vec<Stop>,
+    /// Methods that do not measure their point are measured every so many steps.
+    pub measure_every: u64,
+    /// Does the run of such a method end at the tolerance?
+    pub judge: bool,
     /// Seed of random draws.
     pub seed: u64,
     /// Starts by variable.
@@ -86,6 +93,10 @@ pub struct Answer {
     pub reproducible: bool,
     /// What was not finite.
     pub fault: Option<Fault>,
+    /// Measures by step.
+    pub trace: Option<Trace>,
+    /// Evaluations of the steps, and those that stops and trace asked for beyond them.
+    pub counts: (Counts, Counts),
     /// Rank of a least-squares matrix below its number of columns, and that number.
     pub deficient: Option<(usize, usize)>,
 }
@@ -113,6 +124,8 @@ impl Default for Answer {
             log: vec![],
             reproducible: true,
             fault: None,
+            trace: None,
+            counts: (Counts::default(), Counts::default()),
             deficient: None,
         }
     }
@@ -437,10 +450,10 @@ fn run(
 ) -> Option<Ended> {
     let options = Options {
         tolerance: ask.tolerance,
-        budget: Budget {
-            seconds: ask.seconds,
-            ..Budget::default()
-        },
+        budget: ask.budget,
+        stops: ask.stops.clone(),
+        measure_every: ask.measure_every,
+        judge: ask.judge,
         seed: Seed(ask.seed),
         ..Options::default()
     };
@@ -448,10 +461,11 @@ fn run(
         Ok(mut run) => {
             run.set_watch(ask.watch.clone());
             while run.advance(oracle, u64::MAX, ask.now).is_none() {}
-            Some(Ended {
-                state: run.state().clone(),
-                finished: run.finished(),
-            })
+            let state = run.state().clone();
+            let finished = run.finished();
+            a.trace = Some(finished.trace.clone());
+            a.counts = (finished.counts, finished.extra);
+            Some(Ended { state, finished })
         }
         Err(refusal) => {
             a.status = Status::EvaluationError;

@@ -295,6 +295,8 @@ pub enum Fault {
     NotOffered(String),
     /// A factorization or solve failed.
     Numerical(String),
+    /// The iterates run away: nothing after the last good point is a number.
+    Diverged(String),
     /// The interrupt flag was seen inside the step; the step is to be thought not taken.
     Interrupted,
     /// More memory than allowed would be needed.
@@ -325,7 +327,7 @@ impl std::fmt::Display for Fault {
                 }
             }
             Fault::NotOffered(what) => write!(f, "the problem offers no {what}"),
-            Fault::Numerical(what) => f.write_str(what),
+            Fault::Numerical(what) | Fault::Diverged(what) => f.write_str(what),
             Fault::Interrupted => f.write_str("interrupted"),
             Fault::Memory(what) => f.write_str(what),
         }
@@ -471,6 +473,18 @@ pub trait Method: Send + Sync {
             }
         }
         outcome
+    }
+    /// Measures the state's point, for methods whose steps do not; what it evaluates is counted apart.
+    fn measure(&self, _problem: &mut dyn Oracle, _state: &mut State) -> Result<(), Fault> {
+        Ok(())
+    }
+    /// Are the measures left to [`Method::measure`]?
+    fn unmeasured(&self) -> bool {
+        false
+    }
+    /// The point that is handed out, where it is not the state's own.
+    fn answer<'s>(&self, state: &'s State) -> &'s [f64] {
+        &state.x
     }
     /// How finely it steps.
     fn granularity(&self) -> Granularity {

@@ -8,6 +8,7 @@ mod classify;
 pub mod compiled;
 mod conclude;
 pub mod diagnose;
+pub mod draws;
 pub mod errors;
 pub mod examine;
 pub mod method;

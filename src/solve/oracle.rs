@@ -170,6 +170,24 @@ pub trait Oracle {
     }
     /// `∇²f(x) v` into `out`.
     fn hvp(&mut self, x: &[f64], v: &[f64], out: &mut [f64]) -> Result<(), Fault>;
+    /// The nearest point that satisfies the bounds.
+    fn project(&mut self, x: &mut [f64]) -> Result<(), Fault> {
+        if let Some(b) = self.bounds() {
+            for (i, v) in x.iter_mut().enumerate() {
+                *v = b.clamp(i, *v);
+            }
+        }
+        Ok(())
+    }
+    /// Number of terms, if the objective is a sum or mean over one set that can be sampled.
+    fn terms(&self) -> Option<usize> {
+        None
+    }
+    /// An unbiased estimate of the objective and, into `g`, of its gradient, from the given terms (positions from 0, with
+    /// repetitions). Counts one gradient.
+    fn value_gradient_on(&mut self, _x: &[f64], _terms: &[f64], _g: &mut [f64]) -> Result<f64, Fault> {
+        Err(Fault::NotOffered("mini-batches".into()))
+    }
     /// Lower triangle of `∇²f(x)`, diagonal included, by rows; `out` keeps its storage where it already has the
     /// pattern. The pattern does not depend on `x`.
     fn hessian(&mut self, x: &[f64], out: &mut Csr) -> Result<(), Fault>;

@@ -28,6 +28,12 @@ pub struct Options {
     pub seed: Seed,
     /// Most rows kept of the trace.
     pub trace_rows: usize,
+    /// Methods that do not measure their point are measured every so many steps, beside every stopping rule; 0 for at
+    /// the end only.
+    pub measure_every: u64,
+    /// Does the run end when the stationarity that is measured falls to the tolerance? Only for methods that do not
+    /// judge themselves.
+    pub judge: bool,
 }
 
 impl Default for Options {
@@ -38,6 +44,8 @@ impl Default for Options {
             stops: vec![],
             seed: Seed(0),
             trace_rows: 4096,
+            measure_every: 0,
+            judge: false,
         }
     }
 }
@@ -57,8 +65,10 @@ pub struct Finished {
     pub reason: Reason,
     /// Committed steps.
     pub iterations: u64,
-    /// Evaluations made.
+    /// Evaluations that the steps made.
     pub counts: Counts,
+    /// Evaluations that stopping rules and the trace asked for beyond the steps.
+    pub extra: Counts,
     /// Multipliers by the form's rows, or of the bounds.
     pub multipliers: Vec<f64>,
     /// Measures by step.
@@ -79,6 +89,8 @@ pub struct Saved {
     state: State,
     step: u64,
     counts: Counts,
+    extra: Counts,
+    measured: bool,
     #[serde(with = "bits::number")]
     seconds: f64,
     first: Measures,
@@ -136,6 +148,9 @@ pub struct Run {
     next: State,
     step: u64,
     counts: Counts,
+    extra: Counts,
+    /// Are the measures of `now` those of its point?
+    measured: bool,
     seconds: f64,
     first: Measures,
     first_records: Vec<f64>,
@@ -164,11 +179,13 @@ impl Run {
             next: now.clone(),
             first: now.measures,
             first_records: now.records.clone(),
+            measured: !method.unmeasured(),
             method,
             options,
             now,
             step: 0,
             counts,
+            extra: Counts::default(),
             seconds: 0.0,
             trace,
             ended: None,
@@ -204,6 +221,10 @@ impl Run {
     pub fn counts(&self) -> Counts {
         self.counts
     }
+    /// Evaluations beyond the steps.
+    pub fn extra(&self) -> Counts {
+        self.extra
+    }
     /// Why it ended, once it has.
     pub fn ended(&self) -> Option<&Reason> {
         self.ended.as_ref()
@@ -238,10 +259,13 @@ impl Run {
     pub fn advance(&mut self, problem: &mut dyn Oracle, n: u64, clock: &dyn Fn() -> f64) -> Option<&Reason> {
         let began = clock();
         let seconds_before = self.seconds;
-        let counts_before = self.counts;
-        let oracle_before = problem.counts();
         let mut left = n;
         while left > 0 && self.ended.is_none() {
+            if self.to_be_measured() {
+                self.measure(problem);
+            }
+            let counts_before = self.counts;
+            let oracle_before = problem.counts();
             if self.watch.interrupt.load(Ordering::Relaxed) {
                 self.ended = Some(Reason::new(Status::Interrupted, "stopped by the user"));
                 break;
@@ -249,6 +273,9 @@ impl Run {
             self.seconds = seconds_before + (clock() - began);
             self.ended =
                 exhausted(&self.options.budget, self.step, self.counts.total(), self.seconds).or_else(|| stopped(self));
+            if self.ended.is_none() && self.options.judge && self.measured {
+                self.ended = converged(&self.now.measures, self.options.tolerance);
+            }
             if self.ended.is_some() {
                 break;
             }
@@ -263,6 +290,7 @@ impl Run {
                 trace,
                 cache,
                 watch,
+                measured,
                 ..
             } = self;
             let limit = options.budget.seconds;
@@ -278,8 +306,14 @@ impl Run {
             let mut taken = 0;
             // Stopping rules are looked at after every step, so a burst goes on only while there are none.
             let one_by_one = !options.stops.is_empty();
-            let outcome = method.burst(problem, now, next, &mut cx, left, &mut |state, _events, made| {
+            let unmeasured = method.unmeasured();
+            let burst = match options.measure_every {
+                0 => left,
+                k => left.min(k - *step % k),
+            };
+            let outcome = method.burst(problem, now, next, &mut cx, burst, &mut |state, _events, made| {
                 taken += 1;
+                *measured = !unmeasured;
                 *step += 1;
                 *counts = counts_before.plus(&made.since(&oracle_before));
                 trace.push(*step, counts.total(), state);
@@ -302,20 +336,50 @@ impl Run {
                     };
                     self.ended = Some(status);
                 }
+                Outcome::Refuse(Fault::Diverged(why)) => self.ended = Some(Reason::new(Status::Diverged, why)),
                 Outcome::Refuse(fault) => self.ended = Some(Reason::new(Status::EvaluationError, fault.to_string())),
             }
+        }
+        if self.ended.is_some() && !self.measured {
+            self.measure(problem);
         }
         self.seconds = seconds_before + (clock() - began);
         self.ended.as_ref()
     }
 
+    /// Must the point be measured before the next step?
+    fn to_be_measured(&self) -> bool {
+        let every = self.options.measure_every;
+        let asked = every > 0 && self.step.is_multiple_of(every);
+        !self.measured && (asked || !self.options.stops.is_empty())
+    }
+
+    /// Measures the point, apart from what the steps ask for.
+    fn measure(&mut self, problem: &mut dyn Oracle) {
+        let before = problem.counts();
+        // What cannot be measured stays unknown; the next step says what is wrong.
+        let _ = self.method.measure(problem, &mut self.now);
+        self.extra = self.extra.plus(&problem.counts().since(&before));
+        self.measured = true;
+        if self.step == 0 {
+            self.first = self.now.measures;
+        }
+        self.trace.amend(&self.now);
+    }
+
     /// Advances until `stop` holds (`true`) or the run ends (`false`).
     pub fn until(&mut self, problem: &mut dyn Oracle, stop: &Stop, clock: &dyn Fn() -> f64) -> bool {
         loop {
+            if !self.measured {
+                self.measure(problem);
+            }
             if self.holds(stop) {
                 return true;
             }
             if self.advance(problem, 1, clock).is_some() {
+                if !self.measured {
+                    self.measure(problem);
+                }
                 return self.holds(stop);
             }
         }
@@ -335,7 +399,7 @@ impl Run {
         Finished {
             point: Point {
                 layout: self.layout,
-                values: self.now.x,
+                values: self.method.answer(&self.now).to_vec(),
             },
             objective: self.now.measures.objective,
             measures: self.now.measures,
@@ -344,6 +408,7 @@ impl Run {
             reason,
             iterations: self.step,
             counts: self.counts,
+            extra: self.extra,
             multipliers: self.now.multipliers,
             trace: self.trace,
             whole: self.method.granularity() == Granularity::Whole,
@@ -359,6 +424,8 @@ impl Run {
             state: self.now.clone(),
             step: self.step,
             counts: self.counts,
+            extra: self.extra,
+            measured: self.measured,
             seconds: self.seconds,
             first: self.first,
             first_records: self.first_records.iter().map(|v| v.to_bits()).collect(),
@@ -405,6 +472,8 @@ impl Run {
             now: saved.state,
             step: saved.step,
             counts: saved.counts,
+            extra: saved.extra,
+            measured: saved.measured,
             seconds: saved.seconds,
             first: saved.first,
             first_records: saved.first_records.into_iter().map(f64::from_bits).collect(),
@@ -425,6 +494,12 @@ impl Run {
             .unwrap_or(f64::NAN);
         stop.holds(&self.now.measures, value, at_start)
     }
+}
+
+/// Is the first-order condition met to the tolerance?
+fn converged(m: &Measures, tolerance: f64) -> Option<Reason> {
+    (m.stationarity <= tolerance * m.gradient_scale)
+        .then(|| Reason::new(Status::Stationary, "the gradient is within the tolerance"))
 }
 
 fn exhausted(budget: &Budget, step: u64, evaluations: u64, seconds: f64) -> Option<Reason> {

@@ -89,6 +89,21 @@ impl Trace {
             cells.truncate(kept * w);
         }
     }
+    /// Writes the measures of the newest row again, which were not known when it was pushed.
+    pub fn amend(&mut self, state: &State) {
+        let w = self.columns.len();
+        let at = self.cells.len().saturating_sub(w);
+        let row = if self.last.is_empty() {
+            &mut self.cells[at..]
+        } else {
+            &mut self.last[..]
+        };
+        let m = &state.measures;
+        let measures = [m.objective, m.stationarity, m.feasibility, m.gap, m.change];
+        if row.len() == w {
+            row[2..7].copy_from_slice(&measures);
+        }
+    }
     /// The rows as lines of a log.
     pub fn lines(&self) -> Vec<String> {
         (0..self.len())

@@ -183,7 +183,10 @@ fn solve(c: &mut Compiled, params: &[(InputId, Arc<Tensor>)], tolerance: f64) ->
     c.solve(&Ask {
         params,
         tolerance,
-        seconds: None,
+        budget: Default::default(),
+        stops: vec![],
+        measure_every: 0,
+        judge: false,
         seed: 0,
         start: BTreeMap::new(),
         previous: None,

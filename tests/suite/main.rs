@@ -26,6 +26,7 @@ mod interrupt;
 mod io;
 mod latex;
 mod methods;
+mod optimizers;
 mod pages;
 mod parse;
 mod passes;

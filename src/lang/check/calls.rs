@@ -18,10 +18,7 @@ use crate::lang::syntax::{Arg, Expr, ExprKind, Ident, Subscript, show};
 
 /// Functions of the language that are not built.
 const NOT_BUILT: &[&str] = &[
-    "grad",
     "jacobian",
-    "hessian",
-    "hvp",
     "randn",
     "rand",
     "logspace",
@@ -29,17 +26,14 @@ const NOT_BUILT: &[&str] = &[
     "operator",
     "fft",
     "toeplitz",
-    "cosine",
-    "warmup",
-    "exponential",
     "piecewise",
     "minibatch",
     "spectrum",
     "pattern",
-    "source",
-    "normal",
-    "uniform",
 ];
+
+/// Functions that a step may call and nothing else yet.
+const STEP_ONLY: &[&str] = &["grad", "hessian", "hvp", "normal", "uniform"];
 
 /// What the dimensions of a form were bound to.
 #[derive(Default)]
@@ -68,7 +62,13 @@ impl Checker<'_> {
                 self.arguments(args);
                 return Ty::error();
             }
+            Some((declared, What::Formal(t) | What::Let(t, _))) if t.kind == Kind::Schedule => {
+                return self.call_schedule(e, name, declared, &t, args);
+            }
             _ => {}
+        }
+        if let Some(ty) = self.step_call(e, callee, name, args) {
+            return ty;
         }
         if name == "read" {
             let d = Diagnostic::new(Code::WrongType, "`read` stands only after the `=` of a declaration")
@@ -98,6 +98,14 @@ impl Checker<'_> {
         self.arguments(args);
         if self.defining.iter().any(|(n, _)| n == name) {
             return self.unknown(name, callee.span);
+        }
+        if STEP_ONLY.contains(&name) {
+            let d = Diagnostic::new(
+                Code::NotBuiltYet,
+                format!("`{name}` outside of an optimizer's step is not built yet"),
+            )
+            .at(callee.span, "");
+            return self.wrong(d);
         }
         if NOT_BUILT.contains(&name) {
             let d = Diagnostic::new(Code::NotBuiltYet, format!("`{name}` is not built yet")).at(callee.span, "");
@@ -260,7 +268,7 @@ impl Checker<'_> {
             )
         };
         let (Kind::Array { elem, dims, .. }, Kind::Array { elem: e, dims: d, .. }) = (&formal.ty.kind, &ty.kind) else {
-            return if formal.ty.kind == ty.kind {
+            return if formal.ty.kind == ty.kind || super::declare::schedule_fits(&formal.ty, ty) {
                 Ok(())
             } else {
                 Err(wrong(ty.describe()))
@@ -479,6 +487,9 @@ impl Checker<'_> {
     /// `s.name`.
     pub(super) fn field(&mut self, base: &Expr, name: &Ident) -> Ty {
         let ty = self.expr(base);
+        if let Some(block) = self.block_of(&ty, name) {
+            return block;
+        }
         if let Kind::Table(t) = &ty.kind {
             // Which columns there are is known with the file.
             return Ty::column(t);

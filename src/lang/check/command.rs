@@ -311,12 +311,8 @@ impl Checker<'_> {
         if let Some(e) = &c.seed {
             self.integer(e, "a seed");
         }
-        if let Some(m) = &c.method {
-            for a in &m.args {
-                let ty = self.expr(&a.value);
-                self.no_variables(&a.value, &ty);
-            }
-            self.method_known(m);
+        if let Some(p) = &c.method {
+            self.pipeline(p);
         }
         if let Some(n) = &c.bind {
             let what = problem.map_or(What::Error, What::Solution);

@@ -48,6 +48,9 @@ impl Checker<'_> {
                 }
                 StmtKind::Fn(d) => self.fn_decl(d),
                 StmtKind::Problem(d) => self.problem_decl(d),
+                StmtKind::Optimizer(d) => self.optimizer_decl(d),
+                StmtKind::Pipeline(d) => self.pipeline_decl(d),
+                StmtKind::Source(n) | StmtKind::Help(n) => self.about(n),
                 StmtKind::Objective(o) => {
                     objectives += 1;
                     if objectives == 1 {
@@ -110,6 +113,7 @@ impl Checker<'_> {
             "Vector" => (Elem::Real, Some(1)),
             "Matrix" => (Elem::Real, Some(2)),
             "Symmetric" | "Diagonal" => (Elem::Real, Some(1)),
+            "Schedule" if t.dims.is_empty() => return Ty::of(Kind::Schedule),
             "Table" => {
                 let d = Diagnostic::new(Code::WrongType, "a table is a `param` that is read from a file")
                     .at(t.span, "")
@@ -119,7 +123,7 @@ impl Checker<'_> {
             other => {
                 let d = if matches!(
                     other,
-                    "Operator" | "Schedule" | "Problem" | "Solution" | "Optimizer" | "Pipeline" | "Plot"
+                    "Operator" | "Problem" | "Solution" | "Optimizer" | "Pipeline" | "Plot"
                 ) {
                     Diagnostic::new(Code::NotBuiltYet, format!("the type `{other}` is not built yet"))
                         .at(t.name.span, "")
@@ -365,7 +369,7 @@ impl Checker<'_> {
             _ => {
                 let v = self.expr(value);
                 let v = self.no_variables(value, &v);
-                if v.is_error() || ty.is_error() {
+                if v.is_error() || ty.is_error() || schedule_fits(ty, &v) {
                     return;
                 }
                 let wrong = |c: &mut Self| {
@@ -528,7 +532,7 @@ impl Checker<'_> {
                 dim: dim.clone(),
                 labels: None,
             },
-            Kind::Array { .. } => What::Let(ty.clone(), poly),
+            Kind::Array { .. } | Kind::Schedule => What::Let(ty.clone(), poly),
             _ => {
                 let m = errors::wrong_type("a value", &ty.words(), d.value.span);
                 self.report(m);
@@ -574,10 +578,12 @@ impl Checker<'_> {
         let result = match declared {
             Some(t) => {
                 if !t.is_error() && !body.is_error() {
-                    let fits = body.elem().is_some()
-                        && t.dims().len() == body.dims().len()
-                        && t.dims().iter().zip(body.dims()).all(|(a, b)| a.same(b) != Same::No)
-                        && !(t.elem() == Some(Elem::Int) && body.elem() == Some(Elem::Real));
+                    let fits = schedule_fits(&t, &body)
+                        || body.elem().is_some()
+                            && t.kind != Kind::Schedule
+                            && t.dims().len() == body.dims().len()
+                            && t.dims().iter().zip(body.dims()).all(|(a, b)| a.same(b) != Same::No)
+                            && !(t.elem() == Some(Elem::Int) && body.elem() == Some(Elem::Real));
                     if !fits {
                         let at = d.result.as_ref().map_or(d.name.span, |r| r.span);
                         let m = errors::wrong_type(
@@ -606,6 +612,12 @@ impl Checker<'_> {
         };
         self.declare(&d.name, what);
     }
+}
+
+/// Does a value stand for a schedule that is wanted? A number is the constant one.
+pub(super) fn schedule_fits(want: &Ty, have: &Ty) -> bool {
+    let number = have.dims().is_empty() && matches!(have.elem(), Some(Elem::Real | Elem::Int));
+    want.kind == Kind::Schedule && (have.kind == Kind::Schedule || number)
 }
 
 /// Is it `read(…)`?

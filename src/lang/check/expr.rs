@@ -32,6 +32,7 @@ impl Checker<'_> {
             },
             ExprKind::Compare { first, rest } => self.compare(first, rest),
             ExprKind::Range { lo, hi } => self.range(lo, hi),
+            ExprKind::Index { base, subscripts } if self.is_history(base) => self.history_entry(e, base, subscripts),
             ExprKind::Index { base, subscripts } => self.index(e, base, subscripts),
             ExprKind::Call { callee, args } => self.call(e, callee, args),
             ExprKind::Field { base, name } => self.field(base, name),
@@ -79,8 +80,27 @@ impl Checker<'_> {
                 let d = errors::wrong_type("a value", "`all except …`, which is an argument of `read`", e.span);
                 self.wrong(d)
             }
+            ExprKind::Lambda { param, body } => self.lambda(param, body),
             ExprKind::Tuple(items) => self.tuple(items),
-            ExprKind::Lambda { .. } | ExprKind::Error => Ty::error(),
+            ExprKind::Error => Ty::error(),
+        }
+    }
+
+    /// `t -> e`: a schedule.
+    fn lambda(&mut self, param: &Ident, body: &Expr) -> Ty {
+        let mark = self.scope.mark();
+        let place = std::mem::replace(&mut self.place, super::Place::Function);
+        self.declare(param, What::Formal(Ty::scalar(Elem::Int)));
+        let ty = self.number(body);
+        self.place = place;
+        self.scope.release(mark);
+        if !ty.dims().is_empty() {
+            let d = errors::wrong_type("a number as the value of a schedule", &ty.words(), body.span);
+            return self.wrong(d);
+        }
+        Ty {
+            kind: Kind::Schedule,
+            varies: ty.varies,
         }
     }
 
@@ -112,6 +132,7 @@ impl Checker<'_> {
             What::Index(d) => Ty::of(d.element()),
             What::Error => Ty::error(),
             What::Fn(_) => Ty::of(Kind::Function),
+            What::Method(_) => Ty::of(Kind::Method),
             What::Problem(_) => Ty::of(Kind::Problem),
             What::Solution(p) => Ty::of(Kind::Solution(p.name.clone())),
         }

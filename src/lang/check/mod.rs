@@ -9,6 +9,7 @@ mod declare;
 mod expr;
 mod index;
 mod operators;
+mod optimizer;
 mod problem;
 mod scope;
 mod sets;
@@ -17,7 +18,7 @@ mod types;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
-pub use scope::{Entry, Env, FnInfo, FormalInfo, ProblemInfo, What};
+pub use scope::{Entry, Env, FnInfo, FormalInfo, MethodInfo, ProblemInfo, Sort, What};
 pub use types::{Dim, Elem, Kind, Poly, Same, Ty};
 
 use crate::base::diagnostic::did_you_mean;
@@ -61,6 +62,7 @@ pub fn check(program: &Program, env: &Env, catalogue: &Catalogue) -> (Checked, D
         used: BTreeSet::new(),
         defining: vec![],
         filtered: 0,
+        step: None,
         place: Place::Top,
     };
     for s in program.statements.iter().rev() {
@@ -105,6 +107,8 @@ struct Checker<'a> {
     defining: Vec<(String, Span)>,
     /// Conditions around this place: an index may not take all values.
     filtered: usize,
+    /// The optimizer whose block this is.
+    step: Option<optimizer::StepScope>,
     place: Place,
 }
 

@@ -41,6 +41,8 @@ pub enum What {
     Index(Dim),
     /// A function.
     Fn(Rc<FnInfo>),
+    /// An optimizer, a transform or a pipeline.
+    Method(Rc<MethodInfo>),
     /// A problem.
     Problem(Rc<ProblemInfo>),
     /// A solution of a problem.
@@ -62,6 +64,7 @@ impl What {
             What::Formal(_) => "a parameter of this definition",
             What::Index(_) => "an index",
             What::Fn(_) => "a function",
+            What::Method(m) => m.sort.word(),
             What::Problem(_) => "a problem",
             What::Solution(_) => "a solution",
             What::Error => "a name",
@@ -98,6 +101,43 @@ pub struct FnInfo {
     pub generics: Vec<String>,
     /// The result, in the generic sizes.
     pub result: Ty,
+}
+
+/// What a method of the language does in a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// Moves the point: one in each stage.
+    Optimizer,
+    /// Changes `u`: the gradient before the optimizer, the update behind it.
+    Direction,
+    /// Changes the point or the answer, behind the optimizer.
+    Point,
+    /// Whole stages.
+    Pipeline,
+}
+
+impl Sort {
+    /// The word for messages.
+    pub fn word(self) -> &'static str {
+        match self {
+            Sort::Optimizer => "an optimizer",
+            Sort::Direction | Sort::Point => "a transform",
+            Sort::Pipeline => "a pipeline",
+        }
+    }
+}
+
+/// An optimizer, a transform or a pipeline.
+#[derive(Clone, Debug)]
+pub struct MethodInfo {
+    /// What it does in a stage.
+    pub sort: Sort,
+    /// Parameters in order.
+    pub params: Vec<FormalInfo>,
+    /// Sizes that the arguments bind.
+    pub generics: Vec<String>,
+    /// Names of its records.
+    pub records: Vec<String>,
 }
 
 /// What programs may ask of a problem and its solutions.

@@ -359,6 +359,14 @@ pub enum Kind {
     Problem,
     /// A function.
     Function,
+    /// A function of the step, with numbers as values.
+    Schedule,
+    /// A history of values of this kind, newest first.
+    History(Box<Ty>),
+    /// A mini-batch.
+    Batch,
+    /// An optimizer, a transform or a pipeline.
+    Method,
 }
 
 /// The type of an expression, and whether it depends on decision variables.
@@ -468,6 +476,10 @@ impl Ty {
             Kind::Solution(_) => "a solution".into(),
             Kind::Problem => "a problem".into(),
             Kind::Function => "a function".into(),
+            Kind::Schedule => "a schedule".into(),
+            Kind::History(t) => format!("a history of {}", t.describe()),
+            Kind::Batch => "a batch".into(),
+            Kind::Method => "a method".into(),
         }
     }
 }

@@ -24,14 +24,27 @@ impl Lower<'_> {
         if let Src::Node(n) = a.src {
             return Ok(Some(n));
         }
-        let (d, ix) = self.ir.add_domain(DomainId::ROOT, index_names(&a.dims));
-        let at: Vec<Pos> = ix.iter().map(|i| Pos::index(*i)).collect();
+        let (d, at) = match self.shared_domain(&a.dims) {
+            Some(found) => found,
+            None => {
+                let (d, ix) = self.ir.add_domain(DomainId::ROOT, index_names(&a.dims));
+                (d, ix.iter().map(|i| Pos::index(*i)).collect())
+            }
+        };
         let body = self.in_region(d, |l| l.entry(a, &at))?;
         let r = self.ir.region(body);
         if r != DomainId::ROOT && !self.ir.encloses(d, r) {
             return Ok(None);
         }
         Ok(Some(self.ir.map(d, body)))
+    }
+
+    /// The domain that all loops over these dimensions share, if there is one.
+    fn shared_domain(&self, dims: &[IndexSet]) -> Option<(DomainId, Vec<Pos>)> {
+        match (&self.shared, dims) {
+            (Some((set, d, i)), [own]) if own == set => Some((*d, vec![Pos::index(*i)])),
+            _ => None,
+        }
     }
 
     /// The array as a root node.
@@ -326,6 +339,12 @@ impl Lower<'_> {
         dims: &[IndexSet],
         body: impl FnOnce(&mut Self, &[Pos]) -> Lowered<NodeId>,
     ) -> Lowered<NodeId> {
+        if self.region == DomainId::ROOT
+            && let Some((d, at)) = self.shared_domain(dims)
+        {
+            let b = self.in_region(d, |l| body(l, &at))?;
+            return Ok(self.ir.fold(atom, d, b));
+        }
         let (d, ix) = self.ir.add_domain(self.region, index_names(dims));
         let at: Vec<Pos> = ix.iter().map(|i| Pos::index(*i)).collect();
         let b = self.in_region(d, |l| body(l, &at))?;

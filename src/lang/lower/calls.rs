@@ -23,6 +23,9 @@ impl Lower<'_> {
                 .at(span, "called here")
                 .into());
         };
+        if let Some(Local::Val(v)) = self.scope.get(name) {
+            return self.call_schedule(v, args, span);
+        }
         if let Some(Entity::Fn(f)) = self.names.lookup(name) {
             return self.call_fn(&f, args, span);
         }
@@ -152,6 +155,16 @@ impl Lower<'_> {
             d = d.help_edit(format!("did you mean `{n}`?"), callee.span, n);
         }
         Err(d.into())
+    }
+
+    /// A schedule at a step; a number is the constant one.
+    pub(super) fn call_schedule(&mut self, schedule: Val, args: &[Arg], span: Span) -> Lowered<Val> {
+        let at = self.expr(&self.one("a schedule", args, span)?.value)?;
+        let Val::Closure(c) = schedule else {
+            return Ok(schedule);
+        };
+        let scope = c.scope.with(&c.param, Local::Val(at));
+        self.with_scope(scope, |l| l.expr(&c.body))
     }
 
     fn one<'a>(&self, name: &str, args: &'a [Arg], span: Span) -> Lowered<&'a Arg> {

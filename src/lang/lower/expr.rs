@@ -23,6 +23,16 @@ impl Lower<'_> {
                 .at(e.span, "reached again here")
                 .into());
         }
+        if !self.answered.is_empty()
+            && matches!(
+                e.kind,
+                ExprKind::Call { .. } | ExprKind::Index { .. } | ExprKind::Field { .. }
+            )
+            && let Some(v) = self.answered.get(&e.span)
+        {
+            self.depth = self.depth.saturating_sub(1);
+            return Ok(v.clone());
+        }
         let old = self.ir.set_origin(Some(e.span));
         let r = self.expr_inner(e);
         self.ir.set_origin(old);
@@ -243,10 +253,11 @@ impl Lower<'_> {
                 .at(e.span, "a tuple")
                 .help("`x[(p, m)]` reads an entry, `(p, m) in arcs` is a condition")
                 .into()),
-            ExprKind::Lambda { .. } => Err(err(Code::NotBuiltYet, "functions without a name are not built yet")
-                .at(e.span, "here")
-                .help("declare it with `fn`")
-                .into()),
+            ExprKind::Lambda { param, body } => Ok(Val::Closure(Rc::new(super::Closure {
+                param: param.text.clone(),
+                body: (**body).clone(),
+                scope: self.scope.clone(),
+            }))),
             ExprKind::Error => Err(err(Code::Internal, "an unreadable expression was lowered")
                 .at(e.span, "here")
                 .into()),
@@ -329,6 +340,10 @@ impl Lower<'_> {
                 .into()),
             Val::Text(_) => Err(err(Code::WrongType, "a number is expected, found a text")
                 .at(span, "a text")
+                .into()),
+            Val::Closure(_) => Err(err(Code::WrongType, "a number is expected, found a schedule")
+                .at(span, "a function of the step")
+                .help("call it with the number of the step: `lr(t)`")
                 .into()),
             Val::Solution(_) => Err(err(Code::WrongType, "a number is expected, found a solution")
                 .at(span, "a solution")

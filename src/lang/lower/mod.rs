@@ -10,6 +10,7 @@ mod elements;
 mod expr;
 mod index;
 mod narrow;
+mod optimizer;
 mod problem;
 mod sets;
 
@@ -25,6 +26,7 @@ use crate::ir::facts::Sign;
 use crate::ir::{DomainId, IndexId, Input, InputId, InputKind, Ir, NodeId, Pos};
 use crate::lang::syntax::{Entry, Expr, FnDecl};
 
+pub use optimizer::{PartCall, PointBlock, lower_script};
 pub use problem::{LoweredProblem, RowLabels, lower_problem};
 pub use sets::{DeclaredSet, inside, listed, lower_parts, lower_set};
 
@@ -120,6 +122,15 @@ pub enum Val {
     Table(Arc<Table>),
     /// A solution.
     Solution(Arc<SolutionData>),
+    /// A function of the step.
+    Closure(Rc<Closure>),
+}
+
+/// `t -> e` with the names it was written among.
+pub struct Closure {
+    param: String,
+    body: Expr,
+    scope: Scope,
 }
 
 /// A function from positions to a scalar node.
@@ -223,6 +234,10 @@ pub struct Lower<'n> {
     /// Conditions of `if`s around, and which branch is being lowered.
     guards: Vec<(NodeId, bool)>,
     depth: usize,
+    /// Values of calls that were made before their expression is lowered, by place.
+    answered: std::collections::HashMap<Span, Val>,
+    /// One domain for all loops over a set, so that they become one pass.
+    shared: Option<(IndexSet, DomainId, IndexId)>,
 }
 
 /// An expression lowered for evaluation.
@@ -312,6 +327,8 @@ impl<'n> Lower<'n> {
             lookups: vec![],
             guards: vec![],
             depth: 0,
+            answered: std::collections::HashMap::new(),
+            shared: None,
         }
     }
 
@@ -332,6 +349,12 @@ impl<'n> Lower<'n> {
             }
             Val::Set(s) => Evaluable::Set(s),
             Val::Text(t) => Evaluable::Text(t),
+            Val::Closure(_) => {
+                return Err(err(Code::WrongType, "a schedule is not a number")
+                    .at(span, "a function of the step")
+                    .help("call it with the number of a step")
+                    .into());
+            }
             Val::Table(t) => Evaluable::Table(t),
             Val::Solution(_) => {
                 return Err(err(Code::WrongType, "a whole solution is not a number")

@@ -86,7 +86,7 @@ pub(super) fn label_like(text: &str) -> bool {
     false
 }
 
-/// Statements that begin with words that are names elsewhere: `min x: T`, `objective value: …`, `source adam`.
+/// Statements that begin with words that are names elsewhere: `min x: T`, `objective value: …`.
 pub(super) fn stray_statement(text: &str) -> Option<&'static str> {
     let first = first_word(text);
     let rest = text.get(first.len()..)?.trim_start();
@@ -97,9 +97,19 @@ pub(super) fn stray_statement(text: &str) -> Option<&'static str> {
     match first {
         "min" | "max" if rest[next.len()..].trim_start().starts_with(':') => Some("saddle"),
         "objective" => Some("saddle"),
-        "source" if rest[next.len()..].trim().is_empty() => Some("source"),
         _ => None,
     }
+}
+
+/// `source NAME`, `help NAME`: commands whose words are names as well.
+pub(super) fn lone_command(text: &str) -> bool {
+    let first = first_word(text);
+    let rest = text[first.len()..].trim();
+    matches!(first, "source" | "help")
+        && text.len() > first.len()
+        && !rest.is_empty()
+        && first_word(rest) == rest
+        && !matches!(rest, "in" | "and" | "or" | "complements" | "div")
 }
 
 /// The variable of `min x: T` and its place in the text.

@@ -4,12 +4,12 @@
 
 use pest::iterators::Pair;
 
-use super::classify::{first_word, token_at};
+use super::classify::token_at;
 use super::feature::Feature;
 use super::grammar::Rule;
 use super::stmt::Parser;
 use crate::lang::errors::syntax as errors;
-use crate::lang::syntax::{Arg, Aspect, MethodCall, ProblemRef, Solve, Start, StmtKind, TimeUnit};
+use crate::lang::syntax::{Arg, Aspect, Expr, ProblemRef, Solve, Start, StmtKind, TimeUnit};
 
 impl<'a> Parser<'a> {
     pub(super) fn call_args(&mut self, p: Pair<'a, Rule>) -> Vec<Arg> {
@@ -93,37 +93,15 @@ impl<'a> Parser<'a> {
                     let e = Some(self.fold.expr(x));
                     *(if to { &mut s.to } else { &mut s.seed }) = e;
                 }
-                Rule::within_clause => {
-                    let mut inner = q.into_inner().skip(1);
-                    let e = self.fold.expr(inner.next()?);
-                    let unit = match inner.next()?.as_str() {
-                        "minute" | "minutes" => TimeUnit::Minutes,
-                        "hour" | "hours" => TimeUnit::Hours,
-                        _ => TimeUnit::Seconds,
-                    };
-                    s.within = Some((e, unit));
-                }
+                Rule::within_clause => s.within = self.within(q),
                 Rule::kw_cold => s.cold = true,
                 Rule::with_clause => {
-                    let (mut name, mut args, mut end) = (None, vec![], at);
-                    for x in q.into_inner() {
-                        end = self.fold.span(&x);
-                        match x.as_rule() {
-                            Rule::name => name = Some(self.fold.ident(&x)),
-                            Rule::call_args => args = self.call_args(x),
-                            _ => {}
-                        }
-                    }
-                    let name = name?;
-                    let span = name.span.to(end);
-                    s.method = Some(MethodCall { name, args, span });
+                    let stages = q.into_inner().find(|x| x.as_rule() == Rule::stages)?;
+                    s.method = self.stages(stages);
                 }
                 Rule::rest => {
-                    let text = q.as_str();
-                    let what_if = ["fixing", "without", "relaxed"].contains(&first_word(text));
-                    let feature = Feature::Statement(if what_if { "what if" } else { "pipeline" });
-                    let word = self.at(at.start as usize, at.start as usize + token_at(text).len());
-                    self.fold.not_built(feature, word);
+                    let word = self.at(at.start as usize, at.start as usize + token_at(q.as_str()).len());
+                    self.fold.not_built(Feature::Statement("what if"), word);
                     return Some(StmtKind::NotBuilt {
                         keyword: "solve".to_string(),
                         declares: s.bind,
@@ -133,6 +111,18 @@ impl<'a> Parser<'a> {
             }
         }
         Some(StmtKind::Solve(Box::new(s)))
+    }
+
+    /// `within 5 seconds`.
+    pub(super) fn within(&mut self, p: Pair<'a, Rule>) -> Option<(Expr, TimeUnit)> {
+        let mut inner = p.into_inner().skip(1);
+        let e = self.fold.expr(inner.next()?);
+        let unit = match inner.next()?.as_str() {
+            "minute" | "minutes" => TimeUnit::Minutes,
+            "hour" | "hours" => TimeUnit::Hours,
+            _ => TimeUnit::Seconds,
+        };
+        Some((e, unit))
     }
 
     pub(super) fn assign(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {

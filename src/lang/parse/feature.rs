@@ -5,8 +5,6 @@
 /// Parts of the language that an expression may ask for and that are not built yet.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Feature {
-    /// `t -> e`.
-    Lambda,
     /// `complements`.
     Complements,
     /// `in PSD`, `in simplex`, `in argmin(…)`.
@@ -21,10 +19,6 @@ impl Feature {
     /// What it is (with its verb), and what it will do.
     pub(super) fn words(self) -> (&'static str, &'static str) {
         match self {
-            Feature::Lambda => (
-                "functions without a name are",
-                "be schedules and arguments; `fn` declares a function today",
-            ),
             Feature::Complements => (
                 "complementarity constraints are",
                 "say that one of two inequalities is tight",
@@ -38,17 +32,9 @@ impl Feature {
                 "be reductions over samples with their duals",
             ),
             Feature::Statement(word) => match word {
-                "optimizer" => (
-                    "`optimizer` is",
-                    "define an optimizer in the language: a state and a step",
-                ),
-                "transform" => (
-                    "`transform` is",
-                    "change the gradient on its way in and the update on its way out",
-                ),
-                "pipeline" => (
-                    "pipelines are",
-                    "compose transforms with `|>` and stages with `then`, `for`, `until`; `with` and one method work today",
+                "race" => (
+                    "pipelines with blocks are",
+                    "run methods against one another (`race`) or from many starts (`multistart`)",
                 ),
                 "compare" => (
                     "`compare` is",
@@ -66,7 +52,6 @@ impl Feature {
                 "extern" => ("`extern` is", "declare native functions"),
                 "assume" => ("`assume` is", "assert a fact about the problem that cannot be proved"),
                 "for" => ("loops are", "repeat statements"),
-                "source" => ("`source` is", "print the definition of a method"),
                 "saddle" => (
                     "saddle points are",
                     "minimize over some variables and maximize over others",

@@ -394,7 +394,6 @@ impl<'a> Folder<'a> {
         }
         let body = Box::new(self.climb(items, level::OPEN, at));
         let span = at.to(body.span);
-        self.not_built(Feature::Lambda, at);
         let name = head.into_inner().next();
         let param = match name {
             Some(n) => self.ident(&n),

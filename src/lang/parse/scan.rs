@@ -302,7 +302,25 @@ impl<'a> Scanner<'a> {
             }
         }
         self.end_token(p, Prev::Operand);
+        self.frame().block_may_open = self.heads_block();
         p
+    }
+
+    /// Is the current statement one whose condition or range a block follows: `while c {`, `for k in 1..3 {`?
+    fn heads_block(&self) -> bool {
+        let Some(s) = self
+            .frames
+            .last()
+            .filter(|_| self.frames.len() > 1)
+            .and_then(|f| f.current.as_ref())
+        else {
+            return false;
+        };
+        let text = &self.text[s.blocks.last().map_or(s.start, |b| b.close + 1)..];
+        let text = text.trim_start().trim_start_matches("else ").trim_start();
+        ["if ", "if(", "while ", "while(", "for ", "each "]
+            .iter()
+            .any(|h| text.starts_with(h))
     }
 
     fn word(&mut self, at: usize) -> usize {
@@ -364,7 +382,8 @@ impl<'a> Scanner<'a> {
             }
         };
         self.end_token(end, kind);
-        self.frame().block_may_open = plain || word == "with" || word == "else";
+        let value = matches!(word, "true" | "false" | "inf") && self.heads_block();
+        self.frame().block_may_open = plain || value || word == "with" || word == "else";
         end
     }
 
@@ -426,7 +445,8 @@ impl<'a> Scanner<'a> {
     fn open(&mut self, at: usize, b: u8) -> usize {
         let head = |s: &RawStmt| {
             let text = &self.text[s.start..];
-            s.blocks.is_empty() && (text.starts_with("problem ") || text.starts_with("fn "))
+            let heads = ["problem ", "fn ", "optimizer ", "transform "];
+            s.blocks.is_empty() && heads.iter().any(|h| text.starts_with(h))
         };
         if b == b'{' && self.frames.last().and_then(|f| f.current.as_ref()).is_some_and(head) && self.frame().newline {
             // The brace of a body on a line of its own.

@@ -7,8 +7,8 @@ use pest::error::{ErrorVariant, InputLocation};
 use pest::iterators::Pair;
 
 use super::classify::{
-    depth_or_relation, first_word, is_assignment, keyword_like, label_like, last_word, named_like, saddle_variable,
-    stray_statement, token_at,
+    depth_or_relation, first_word, is_assignment, keyword_like, label_like, last_word, lone_command, named_like,
+    saddle_variable, stray_statement, token_at,
 };
 use super::feature::Feature;
 use super::fold::{Folder, compare_op};
@@ -35,7 +35,7 @@ pub enum Place {
 pub struct Parser<'a> {
     pub(super) fold: Folder<'a>,
     source: SourceId,
-    masked: &'a str,
+    pub(super) masked: &'a str,
 }
 
 /// The constraints after a `subject to`, while they are collected.
@@ -74,6 +74,7 @@ impl<'a> Parser<'a> {
             let begins = STATEMENT_WORDS.contains(&first) && !named_like(text, first)
                 || first == "for"
                 || is_assignment(text)
+                || lone_command(text)
                 || stray_statement(text).is_some();
             if begins {
                 close(&mut section, &mut out);
@@ -149,14 +150,14 @@ impl<'a> Parser<'a> {
         let first = first_word(text);
         let docs = r.docs.take();
         let span = self.at(r.start, r.end);
-        let kind = self.kind(&mut r, text, first, place);
+        let kind = self.kind(&mut r, text, first, place, docs.as_deref());
         let kind = kind.unwrap_or_else(|| StmtKind::Error {
             declares: self.declared_name(r.start, r.end),
         });
         Stmt { kind, span, docs }
     }
 
-    fn kind(&mut self, r: &mut RawStmt, text: &str, first: &str, place: Place) -> Option<StmtKind> {
+    fn kind(&mut self, r: &mut RawStmt, text: &str, first: &str, place: Place, docs: Option<&str>) -> Option<StmtKind> {
         let word_at = self.at(r.start, r.start + first.len());
         if let Some(keyword) = stray_statement(text) {
             self.fold.not_built(Feature::Statement(keyword), word_at);
@@ -192,7 +193,7 @@ impl<'a> Parser<'a> {
             }
         }
         match command {
-            "optimizer" | "transform" | "pipeline" | "compare" | "sweep" | "plot" | "extern" | "assume" | "for" => {
+            "compare" | "sweep" | "plot" | "extern" | "assume" | "for" => {
                 let keyword = NOT_BUILT.iter().copied().find(|k| *k == command)?;
                 let at = text
                     .find(command)
@@ -215,6 +216,9 @@ impl<'a> Parser<'a> {
             "var" => self.read(r, Rule::var_decl).and_then(|p| self.var_decl(p)),
             "fn" => self.fn_decl(r),
             "problem" => self.problem(r),
+            "optimizer" | "transform" => self.optimizer(r, docs),
+            "pipeline" => self.pipeline(r, docs),
+            "source" | "help" if lone_command(text) => self.about(r, first),
             "minimize" | "maximize" => self.read(r, Rule::objective).and_then(|p| self.objective(p, place)),
             "print" => self.read(r, Rule::print).map(|p| {
                 StmtKind::Print(
@@ -247,7 +251,7 @@ impl<'a> Parser<'a> {
             _ if command == "solve" => {
                 if let Some(b) = r.blocks.first() {
                     let at = self.at(b.open, b.open + 1);
-                    self.fold.not_built(Feature::Statement("pipeline"), at);
+                    self.fold.not_built(Feature::Statement("race"), at);
                     return Some(StmtKind::NotBuilt {
                         keyword: "solve".to_string(),
                         declares: self.declared_name(r.start, r.end),
@@ -306,11 +310,11 @@ impl<'a> Parser<'a> {
     }
 
     /// Runs one rule over a statement; reports and answers nothing if it does not match.
-    fn read(&mut self, r: &RawStmt, rule: Rule) -> Option<Pair<'a, Rule>> {
+    pub(super) fn read(&mut self, r: &RawStmt, rule: Rule) -> Option<Pair<'a, Rule>> {
         self.read_range(r.start, r.end, rule)
     }
 
-    fn read_range(&mut self, start: usize, end: usize, rule: Rule) -> Option<Pair<'a, Rule>> {
+    pub(super) fn read_range(&mut self, start: usize, end: usize, rule: Rule) -> Option<Pair<'a, Rule>> {
         let masked: &'a str = self.masked;
         let text = masked.get(start..end)?;
         self.fold.base = start;
@@ -380,7 +384,7 @@ impl<'a> Parser<'a> {
         self.fold.report(d);
     }
 
-    fn one_expr(&mut self, p: Pair<'a, Rule>) -> Option<Expr> {
+    pub(super) fn one_expr(&mut self, p: Pair<'a, Rule>) -> Option<Expr> {
         let e = p.into_inner().find(|q| q.as_rule() == Rule::expr)?;
         Some(self.fold.expr(e))
     }
@@ -446,7 +450,7 @@ impl<'a> Parser<'a> {
         }))
     }
 
-    fn let_decl(&mut self, p: Pair<'a, Rule>) -> Option<LetDecl> {
+    pub(super) fn let_decl(&mut self, p: Pair<'a, Rule>) -> Option<LetDecl> {
         let span = self.fold.span(&p);
         let (mut name, mut ty, mut value) = (None, None, None);
         for q in p.into_inner() {
@@ -503,7 +507,7 @@ impl<'a> Parser<'a> {
         }))
     }
 
-    fn formals(&mut self, p: Pair<'a, Rule>) -> Vec<FormalParam> {
+    pub(super) fn formals(&mut self, p: Pair<'a, Rule>) -> Vec<FormalParam> {
         let mut out = vec![];
         for f in p.into_inner() {
             let (mut name, mut ty, mut checks, mut default) = (None, None, vec![], None);
@@ -601,7 +605,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Reports what stands between the `}` of a block and the end of its statement.
-    fn nothing_after(&mut self, close: usize, end: usize) -> Option<()> {
+    pub(super) fn nothing_after(&mut self, close: usize, end: usize) -> Option<()> {
         let tail = self.masked.get(close + 1..end).unwrap_or("");
         if tail.trim().is_empty() {
             return Some(());
@@ -779,17 +783,7 @@ impl<'a> Parser<'a> {
 }
 
 /// Words that begin statements of parts that are not built.
-const NOT_BUILT: &[&str] = &[
-    "optimizer",
-    "transform",
-    "pipeline",
-    "compare",
-    "sweep",
-    "plot",
-    "extern",
-    "assume",
-    "for",
-];
+const NOT_BUILT: &[&str] = &["compare", "sweep", "plot", "extern", "assume", "for"];
 
 /// Ends a `subject to` and keeps it.
 fn close(section: &mut Option<Section>, out: &mut Vec<Stmt>) {

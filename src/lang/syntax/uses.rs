@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Arg, Binders, Check, Constraint, Expr, ExprKind, FormalParam, Ident, ProblemRef, Start, Stmt, StmtKind, TypeExpr,
+    Arg, Binders, Check, Constraint, Expr, ExprKind, FormalParam, Ident, Pipeline, ProblemRef, Start, StepKind, Stmt,
+    StmtKind, TypeExpr,
 };
 
 impl StmtKind {
@@ -18,6 +19,8 @@ impl StmtKind {
             StmtKind::Var(d) => Some(&d.name),
             StmtKind::Fn(d) => Some(&d.name),
             StmtKind::Problem(d) => Some(&d.name),
+            StmtKind::Optimizer(d) => Some(&d.name),
+            StmtKind::Pipeline(d) => Some(&d.name),
             StmtKind::Solve(s) => s.bind.as_ref(),
             _ => None,
         }
@@ -120,7 +123,32 @@ impl Uses {
                 c.to.iter().for_each(|e| self.expr(e));
                 c.within.iter().for_each(|(e, _)| self.expr(e));
                 c.seed.iter().for_each(|e| self.expr(e));
-                c.method.iter().for_each(|m| self.args(&m.args));
+                c.method.iter().for_each(|p| self.pipeline(p));
+            }
+            StmtKind::Optimizer(d) => {
+                self.formals(&d.params);
+                self.bound.extend(d.t.iter().map(|t| t.text.clone()));
+                self.bound.extend(["x", "u", "answer", "fmin"].map(str::to_string));
+                for s in d.states.iter().chain(&d.step) {
+                    s.for_each_expr(&mut |e| self.expr(e));
+                    s.for_each_stmt(&mut |s| {
+                        let name = match &s.kind {
+                            StepKind::State { name, .. } | StepKind::For { name, .. } | StepKind::Each { name, .. } => {
+                                name
+                            }
+                            StepKind::Let(d) => &d.name,
+                            _ => return,
+                        };
+                        self.bound.insert(name.text.clone());
+                    });
+                }
+            }
+            StmtKind::Pipeline(d) => {
+                self.formals(&d.params);
+                self.pipeline(&d.body);
+            }
+            StmtKind::Source(n) | StmtKind::Help(n) => {
+                self.used.insert(n.text.clone());
             }
             StmtKind::Assign { name, value } => {
                 self.used.insert(name.text.clone());
@@ -149,6 +177,19 @@ impl Uses {
         if let Some(t) = t {
             self.used.insert(t.name.text.clone());
             self.args(&t.args);
+        }
+    }
+
+    fn pipeline(&mut self, p: &Pipeline) {
+        for s in &p.stages {
+            for m in &s.parts {
+                self.used.insert(m.name.text.clone());
+                self.args(&m.args);
+            }
+            s.count.iter().for_each(|(e, _)| self.expr(e));
+            // Quantities of an `until` are no names of the program, but its limits are.
+            s.until.iter().for_each(|e| self.expr(e));
+            s.within.iter().for_each(|(e, _)| self.expr(e));
         }
     }
 

@@ -79,6 +79,92 @@ impl Expr {
         }
     }
 
+    /// As [`Expr::for_each_child`], for changing them.
+    pub fn for_each_child_mut(&mut self, f: &mut dyn FnMut(&mut Expr)) {
+        match &mut self.kind {
+            ExprKind::Number { .. }
+            | ExprKind::Text(_)
+            | ExprKind::Bool(_)
+            | ExprKind::Name(_)
+            | ExprKind::AllExcept(_)
+            | ExprKind::Error => {}
+            ExprKind::Unary { operand, .. } => f(operand),
+            ExprKind::Power { base, exponent, .. } => {
+                f(base);
+                f(exponent);
+            }
+            ExprKind::Chain { first, rest } => {
+                f(first);
+                rest.iter_mut().for_each(|l| f(&mut l.operand));
+            }
+            ExprKind::Compare { first, rest } => {
+                f(first);
+                rest.iter_mut().for_each(|l| f(&mut l.operand));
+            }
+            ExprKind::Range { lo, hi } | ExprKind::Interval { lo, hi } => {
+                f(lo);
+                f(hi);
+            }
+            ExprKind::Index { base, subscripts } => {
+                f(base);
+                for s in subscripts {
+                    match s {
+                        Subscript::All(_) => {}
+                        Subscript::Range(e) | Subscript::At(e) => f(e),
+                    }
+                }
+            }
+            ExprKind::Call { callee, args } => {
+                f(callee);
+                args.iter_mut().for_each(|a| f(&mut a.value));
+            }
+            ExprKind::Field { base, .. } => f(base),
+            ExprKind::Transpose(e) => f(e),
+            ExprKind::If {
+                condition,
+                then,
+                otherwise,
+            } => {
+                f(condition);
+                f(then);
+                f(otherwise);
+            }
+            ExprKind::Comprehension {
+                binders, args, body, ..
+            } => {
+                binders.for_each_child_mut(f);
+                args.iter_mut().for_each(|a| f(&mut a.value));
+                f(body);
+            }
+            ExprKind::ArrayComprehension { binders, body } => {
+                binders.for_each_child_mut(f);
+                f(body);
+            }
+            ExprKind::Vector(items) | ExprKind::Set(items) | ExprKind::Tuple(items) => items.iter_mut().for_each(f),
+            ExprKind::Matrix(rows) => rows.iter_mut().flatten().for_each(f),
+            ExprKind::Subset(binders) => binders.for_each_child_mut(f),
+            ExprKind::Labelled(entries) => {
+                for e in entries {
+                    e.key.iter_mut().for_each(&mut *f);
+                    f(&mut e.value);
+                }
+            }
+            ExprKind::Lambda { body, .. } => f(body),
+        }
+    }
+
+    /// The names in `by` replaced by what they stand for.
+    pub fn substituted(&self, by: &[(String, Expr)]) -> Expr {
+        if let ExprKind::Name(n) = &self.kind
+            && let Some((_, e)) = by.iter().find(|(m, _)| m == n)
+        {
+            return e.clone();
+        }
+        let mut out = self.clone();
+        out.for_each_child_mut(&mut |c| *c = c.substituted(by));
+        out
+    }
+
     /// The length of the longest path down the tree; stops counting above `limit`.
     pub fn height(&self, limit: usize) -> usize {
         if limit == 0 {
@@ -95,6 +181,13 @@ impl super::Binders {
     pub fn for_each_child<'e>(&'e self, f: &mut dyn FnMut(&'e Expr)) {
         self.items.iter().for_each(|b| f(&b.set));
         if let Some(c) = &self.condition {
+            f(c);
+        }
+    }
+    /// As [`super::Binders::for_each_child`], for changing them.
+    pub fn for_each_child_mut(&mut self, f: &mut dyn FnMut(&mut Expr)) {
+        self.items.iter_mut().for_each(|b| f(&mut b.set));
+        if let Some(c) = &mut self.condition {
             f(c);
         }
     }

@@ -12,6 +12,7 @@ pub mod line_search;
 pub mod newton_tr;
 pub mod projected;
 pub mod reference;
+pub mod scripted;
 pub mod sparse_factor;
 pub mod subproblem;
 

@@ -1,0 +1,337 @@
+//! The step of a method as a program: pieces of IR between what it asks of a problem, and the order they run in.
+//!
+//! Invariant: a register is written once in a step (those of branches and loops once in each turn), so that a piece of
+//! IR may read any register written before it.
+
+use std::sync::Arc;
+
+use super::{InputId, Ir, NodeId};
+use crate::base::{Span, Tensor};
+
+/// A place for a number or an array while a step runs.
+pub type Reg = usize;
+
+/// A register and the input of the IR that reads it.
+#[derive(Clone, Debug)]
+pub struct Register {
+    /// Entries; 1 for numbers.
+    pub len: usize,
+    /// Its input.
+    pub input: InputId,
+}
+
+/// What a state holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateKind {
+    /// A number.
+    Number,
+    /// An array of so many entries.
+    Array(usize),
+    /// So many arrays of so many entries.
+    History(usize, usize),
+}
+
+/// A named value that is kept from step to step.
+#[derive(Clone, Debug)]
+pub struct StateSpec {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub kind: StateKind,
+    /// Where its value stands at the start of a step; not used by histories.
+    pub reg: Reg,
+}
+
+/// What is asked of the problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// The objective at a point.
+    Value,
+    /// Its gradient.
+    Gradient,
+    /// A product of its Hessian.
+    Product,
+    /// Its Hessian as a dense matrix.
+    Hessian,
+    /// The proximal point of its simple part.
+    Prox,
+    /// The nearest point that satisfies the constraints.
+    Project,
+}
+
+impl Ask {
+    /// As programs ask for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Ask::Value => "value",
+            Ask::Gradient => "grad",
+            Ask::Product => "hvp",
+            Ask::Hessian => "hessian",
+            Ask::Prox => "prox",
+            Ask::Project => "project",
+        }
+    }
+}
+
+/// Distributions that are drawn from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Law {
+    /// Standard normal.
+    Normal,
+    /// −1 or 1.
+    Rademacher,
+    /// Between 0 and 1.
+    Uniform,
+    /// An order of `1..n`.
+    Permutation,
+    /// A mini-batch: zero-based positions, one entry for each, drawn with replacement.
+    Batch,
+}
+
+/// One operation of a step.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// Evaluates a piece.
+    Eval(usize),
+    /// Asks the problem; `args` are the point and what else it takes.
+    Ask {
+        /// What for.
+        what: Ask,
+        /// Registers it is asked with.
+        args: Vec<Reg>,
+        /// Indices of a mini-batch.
+        batch: Option<Reg>,
+        /// Where the answer goes.
+        out: Reg,
+        /// Where it is asked.
+        span: Span,
+    },
+    /// Random numbers.
+    Draw {
+        /// Which.
+        law: Law,
+        /// How many distinct draws of this step come before it.
+        number: u64,
+        /// For batches, how many; the register holds the number.
+        count: Option<Reg>,
+        /// Where they go.
+        out: Reg,
+        /// Where it is drawn.
+        span: Span,
+    },
+    /// Copies a register.
+    Copy {
+        /// From.
+        from: Reg,
+        /// To.
+        to: Reg,
+    },
+    /// Part of an array.
+    Slice {
+        /// From.
+        from: Reg,
+        /// First entry.
+        offset: usize,
+        /// To, all of it.
+        to: Reg,
+    },
+    /// Overwrites part of an array.
+    Splice {
+        /// From, all of it.
+        from: Reg,
+        /// First entry that is overwritten.
+        offset: usize,
+        /// To.
+        to: Reg,
+    },
+    /// Reads a history, 1 for the newest.
+    Recall {
+        /// Which state.
+        state: usize,
+        /// Register with the number.
+        which: Reg,
+        /// To.
+        to: Reg,
+        /// Where it is read.
+        span: Span,
+    },
+    /// Number of values in a history.
+    Recalled {
+        /// Which state.
+        state: usize,
+        /// To.
+        to: Reg,
+    },
+    /// Adds to a history at the end of the step.
+    Push {
+        /// Which state.
+        state: usize,
+        /// From.
+        from: Reg,
+    },
+    /// A branch.
+    If {
+        /// Register with the truth value.
+        condition: Reg,
+        /// Where it holds.
+        then: Vec<Op>,
+        /// Elsewhere.
+        otherwise: Vec<Op>,
+    },
+    /// A loop.
+    While {
+        /// Computes the truth value.
+        before: Vec<Op>,
+        /// Register with the truth value.
+        condition: Reg,
+        /// What is repeated.
+        body: Vec<Op>,
+        /// The line.
+        span: Span,
+    },
+    /// A counted loop.
+    For {
+        /// Register of the first number.
+        lo: Reg,
+        /// Register of the last number.
+        hi: Reg,
+        /// Register of the counter.
+        counter: Reg,
+        /// What is repeated.
+        body: Vec<Op>,
+        /// The line.
+        span: Span,
+    },
+}
+
+/// A piece of IR between two other operations.
+#[derive(Clone, Debug, Default)]
+pub struct Piece {
+    /// What it computes, and where to.
+    pub outputs: Vec<(NodeId, Reg)>,
+}
+
+/// A value that has to be a usable step length.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    /// Its register.
+    pub reg: Reg,
+    /// What it is, in the program's words.
+    pub what: String,
+    /// Where it is used.
+    pub span: Span,
+}
+
+/// How a state or the point gets its value at the end of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// The register at the start of the next step.
+    pub to: Reg,
+    /// Where the new value stands.
+    pub from: Reg,
+}
+
+/// A compiled optimizer with its transforms, for a point of a certain size.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// Its name, with the transforms.
+    pub name: String,
+    /// Coordinates of the point.
+    pub dim: usize,
+    /// All pieces.
+    pub ir: Ir,
+    /// Values of parameters of the session that pieces read.
+    pub params: Vec<(InputId, Arc<Tensor>)>,
+    /// Registers.
+    pub regs: Vec<Register>,
+    /// Pieces.
+    pub pieces: Vec<Piece>,
+    /// Register of the point.
+    pub x: Reg,
+    /// Register of the step's number.
+    pub t: Reg,
+    /// Register of the known lower bound of the objective, if the step asks for it.
+    pub fmin: Option<Reg>,
+    /// Register of the size of the move, written at the end of the step.
+    pub change: Reg,
+    /// States.
+    pub states: Vec<StateSpec>,
+    /// Computes the states from the point.
+    pub init: Vec<Op>,
+    /// Where `init` leaves each state that is no history.
+    pub first: Vec<Commit>,
+    /// The step.
+    pub step: Vec<Op>,
+    /// How point and states are taken over.
+    pub commits: Vec<Commit>,
+    /// Columns of the trace and their registers.
+    pub records: Vec<(String, Reg)>,
+    /// Step lengths that are checked.
+    pub guards: Vec<Guard>,
+    /// Truth values that end the run.
+    pub stops: Vec<(Reg, Span)>,
+    /// Truth values that start the states anew.
+    pub restarts: Vec<Reg>,
+    /// The point that is handed out, where it is not the point itself: a state.
+    pub answer: Option<usize>,
+    /// What it asks for, each with a place.
+    pub asks: Vec<(Ask, Span)>,
+    /// Place of a mini-batch, if it draws one.
+    pub samples: Option<Span>,
+    /// Place where the known lower bound is used.
+    pub fmin_at: Option<Span>,
+    /// The update of the point.
+    pub moved_at: Option<Span>,
+    /// Leaves a point that satisfies simple constraints?
+    pub projects: bool,
+}
+
+impl Script {
+    /// A script for no coordinate at all: no problem is small enough for it.
+    pub fn empty() -> Script {
+        let mut ir = Ir::new();
+        let mut register = |name: &str, len: usize| {
+            let dims = if len == 1 {
+                vec![]
+            } else {
+                vec![crate::base::value::IndexSet::upto(len)]
+            };
+            let input = ir.add_input(super::Input {
+                name: name.into(),
+                kind: super::InputKind::Var,
+                dims,
+                sparse: false,
+                sign: super::Sign::Unknown,
+            });
+            Register { len, input }
+        };
+        let regs = vec![register("x", 0), register("t", 1), register("change", 1)];
+        Script {
+            name: String::new(),
+            dim: 0,
+            ir,
+            params: vec![],
+            regs,
+            pieces: vec![],
+            x: 0,
+            t: 1,
+            fmin: None,
+            change: 2,
+            states: vec![],
+            init: vec![],
+            first: vec![],
+            step: vec![],
+            commits: vec![],
+            records: vec![],
+            guards: vec![],
+            stops: vec![],
+            restarts: vec![],
+            answer: None,
+            asks: vec![],
+            samples: None,
+            fmin_at: None,
+            moved_at: None,
+            projects: false,
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! An optimizer with its transforms as a script: pieces of IR between what the step asks for.
+//!
+//! Invariant: a value is computed in the piece in which it was named, and becomes a register when a later piece reads it;
+//! so a step that asks once for a gradient is one piece, and one pass over the coordinates.
+
+mod builder;
+mod finish;
+mod lines;
+
+use std::rc::Rc;
+
+use super::{Arr, Local, Lower, Lowered, Names, Scope, Src, Val, describe, err};
+use crate::base::value::IndexSet;
+use crate::base::{Code, Diagnostic, Span};
+use crate::ir::script::Script;
+use crate::lang::syntax::{CompareOp, Expr, OptimizerDecl, Role, StepKind};
+use builder::Builder;
+
+/// One part of a stage with the values of its parameters.
+pub struct PartCall<'a> {
+    /// The definition.
+    pub decl: &'a OptimizerDecl,
+    /// Arguments by parameter.
+    pub args: Vec<(String, Expr)>,
+    /// Where it is called.
+    pub span: Span,
+}
+
+/// A variable's place in the point.
+#[derive(Clone, Debug)]
+pub struct PointBlock {
+    /// Its name.
+    pub name: String,
+    /// Its index sets.
+    pub dims: Vec<IndexSet>,
+    /// First coordinate.
+    pub offset: usize,
+    /// Coordinates.
+    pub len: usize,
+}
+
+/// Compiles the parts of one step: transforms of the gradient, one optimizer, transforms of update and point.
+pub fn lower_script(
+    names: &dyn Names,
+    parts: &[PartCall<'_>],
+    blocks: &[PointBlock],
+) -> Result<Script, Vec<Diagnostic>> {
+    script(names, parts, blocks).map_err(|d| vec![*d])
+}
+
+fn script(names: &dyn Names, parts: &[PartCall<'_>], blocks: &[PointBlock]) -> Lowered<Script> {
+    let Some(main) = parts.iter().position(|p| p.decl.role == Role::Optimizer) else {
+        return Err(err(Code::BadPipeline, "a step has one optimizer, this one has none").into());
+    };
+    let mut b = Builder::new(names, blocks);
+    for (k, p) in parts.iter().enumerate() {
+        let bound = bind(&mut b.l, p)?;
+        b.part(k, p, bound);
+    }
+    // States first, from the point alone.
+    for (k, p) in parts.iter().enumerate() {
+        b.enter(k);
+        b.states(&p.decl.states)?;
+    }
+    b.begin_step();
+    b.before = (0..main).map(|k| (k, parts[k].decl)).collect();
+    b.enter(main);
+    b.lines(&parts[main].decl.step)?;
+    b.leave(main);
+    let after = &parts[main + 1..];
+    for (k, p) in after.iter().enumerate().map(|(k, p)| (main + 1 + k, p)) {
+        let direction = changes_update(p.decl);
+        b.transform(k, p.decl, direction)?;
+    }
+    let name = parts
+        .iter()
+        .map(|p| p.decl.name.text.as_str())
+        .collect::<Vec<_>>()
+        .join(" |> ");
+    let moved = parts[main].decl.step.iter().find_map(|s| match &s.kind {
+        StepKind::Update { name, .. } if name.text == "x" => Some(s.span),
+        _ => None,
+    });
+    b.finish(name, moved)
+}
+
+/// Does a transform change `u`?
+fn changes_update(d: &OptimizerDecl) -> bool {
+    let mut found = false;
+    for s in &d.step {
+        s.for_each_stmt(&mut |s| {
+            found |= matches!(&s.kind, StepKind::Update { name, .. } if name.text == "u");
+        });
+    }
+    found
+}
+
+/// Values of a part's parameters, in the session's names.
+fn bind(l: &mut Lower<'_>, p: &PartCall<'_>) -> Lowered<Scope> {
+    let mut scope = Scope::default();
+    for f in &p.decl.params {
+        let given = p.args.iter().find(|(n, _)| *n == f.name.text).map(|(_, e)| e);
+        let value = match (given, &f.default) {
+            (Some(e), _) => l.with_scope(Scope::default(), |l| l.expr(e))?,
+            (None, Some(e)) => l.with_scope(scope.clone(), |l| l.expr(e))?,
+            (None, None) => {
+                return Err(err(
+                    Code::WrongArity,
+                    format!("`{}` needs a value for `{}`", p.decl.name.text, f.name.text),
+                )
+                .at(p.span, "used here")
+                .at(f.name.span, "declared here")
+                .into());
+            }
+        };
+        let at = given.map_or(f.name.span, |e| e.span);
+        if f.ty.dims.len() != value.dims().len() {
+            return Err(err(
+                Code::BadOption,
+                format!(
+                    "`{}` of `{}` is declared with {} dimensions, found {}",
+                    f.name.text,
+                    p.decl.name.text,
+                    f.ty.dims.len(),
+                    describe(value.dims())
+                ),
+            )
+            .at(at, "this value")
+            .into());
+        }
+        for (d, set) in f.ty.dims.iter().zip(value.dims()) {
+            if let Some(n) = d.as_name()
+                && scope.get(n).is_none()
+                && l.names.lookup(n).is_none()
+            {
+                let local = if set.is_plain() {
+                    Local::Size(set.len())
+                } else {
+                    Local::Dims(set.clone())
+                };
+                scope = scope.with(n, local);
+            }
+        }
+        for c in &f.checks {
+            let Val::Num(n, _) = value else { continue };
+            let Some(v) = l.ir.as_const(n) else { continue };
+            let ok = match (c.op, l.with_scope(scope.clone(), |l| l.expr(&c.value))) {
+                (CompareOp::In, _) | (_, Err(_)) => {
+                    let m = l.with_scope(scope.clone(), |l| l.member(value.clone(), &c.value, c.span))?;
+                    match m {
+                        Val::Num(k, _) => l.ir.as_const(k).is_none_or(|v| v != 0.0),
+                        _ => true,
+                    }
+                }
+                (op, Ok(Val::Num(k, _))) => l.ir.as_const(k).is_none_or(|b| match op {
+                    CompareOp::Le => v <= b,
+                    CompareOp::Ge => v >= b,
+                    CompareOp::Lt => v < b,
+                    CompareOp::Gt => v > b,
+                    CompareOp::Eq => v == b,
+                    _ => v != b,
+                }),
+                _ => true,
+            };
+            if !ok {
+                return Err(err(
+                    Code::BadOption,
+                    format!(
+                        "`{}` of `{}` is {v}, which fails its check",
+                        f.name.text, p.decl.name.text
+                    ),
+                )
+                .at(at, "this value")
+                .at(c.span, format!("`{} {} …`", f.name.text, c.op.symbol()))
+                .into());
+            }
+        }
+        scope = scope.with(&f.name.text, Local::Val(value));
+    }
+    Ok(scope)
+}
+
+/// An array whose entries are remembered by position, so that naming a value twice does not lower it twice.
+fn remembered(v: Val) -> Val {
+    let Val::Arr(a) = v else { return v };
+    let Src::Pull(f) = &a.src else { return Val::Arr(a) };
+    let f = f.clone();
+    let memo = std::cell::RefCell::new(std::collections::HashMap::new());
+    let pull = Rc::new(move |l: &mut Lower<'_>, at: &[crate::ir::Pos]| {
+        let known = memo.borrow().get(at).copied();
+        if let Some(n) = known {
+            return Ok(n);
+        }
+        let n = f(l, at)?;
+        memo.borrow_mut().insert(at.to_vec(), n);
+        Ok(n)
+    });
+    Val::Arr(Arr {
+        src: Src::Pull(pull),
+        ..a
+    })
+}

@@ -1,0 +1,583 @@
+//! Registers, pieces and names while a script is built.
+//!
+//! Invariant: a name's value is lowered with the names in force where it was written.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::super::{Arr, Entity, Local, Lower, Lowered, Names, Scope, Src, Val, err};
+use super::{PartCall, PointBlock};
+use crate::base::value::{Elem, IndexSet};
+use crate::base::{Code, Span};
+use crate::ir::script::{Ask, Commit, Guard, Op, Piece, Reg, Register, StateKind, StateSpec};
+use crate::ir::{DomainId, Input, InputKind, Node, NodeId, Pos, Sign};
+use crate::lang::syntax::{Expr, ExprKind, OptimizerDecl};
+
+/// A named value and the piece that computes it.
+#[derive(Clone)]
+pub struct Var {
+    pub val: Val,
+    pub piece: Option<usize>,
+}
+
+/// A state of a part.
+#[derive(Clone)]
+pub struct State {
+    pub part: usize,
+    /// Its name in the part; `L@2` for the state of a block.
+    pub key: String,
+    /// Index in the script's states.
+    pub at: usize,
+    /// Its value at the start of the step; nothing for histories.
+    pub start: Option<Val>,
+    pub dims: Vec<IndexSet>,
+}
+
+pub struct Builder<'n> {
+    pub l: Lower<'n>,
+    pub blocks: &'n [PointBlock],
+    pub regs: Vec<Register>,
+    pub pieces: Vec<Piece>,
+    /// Lists of operations under construction, innermost last.
+    pub ops: Vec<Vec<Op>>,
+    piece: Option<usize>,
+    /// Scopes of the parts: their parameters.
+    scopes: Vec<(Scope, String, Vec<String>, Option<String>)>,
+    pub part: usize,
+    /// Names of the part: states, `x`, `u`, `let`s.
+    pub vars: IndexMap<String, Var>,
+    /// Names of the parts that are not being lowered.
+    kept: Vec<IndexMap<String, Var>>,
+    /// `x` and `answer`, which all parts share.
+    pub x: Var,
+    pub x_start: Val,
+    pub t: Val,
+    pub x_reg: Reg,
+    pub t_reg: Reg,
+    pub fmin: Option<Reg>,
+    pub fmin_at: Option<Span>,
+    pub states: Vec<State>,
+    pub specs: Vec<StateSpec>,
+    pub init: Vec<Op>,
+    pub first: Vec<Commit>,
+    pub asks: Vec<(Ask, Span)>,
+    pub samples: Option<Span>,
+    pub guards: Vec<Guard>,
+    pub records: Vec<(String, Var)>,
+    pub stops: Vec<(Var, Span)>,
+    pub restarts: Vec<Var>,
+    pub answer: Option<usize>,
+    pub draws: u64,
+    pub projects: bool,
+    /// Transforms of the gradient.
+    pub before: Vec<(usize, &'n OptimizerDecl)>,
+    /// The block of an `each` and its name.
+    pub each: Vec<(String, usize)>,
+    /// Sizes that the block of an `each` binds.
+    pub sizes: Vec<(String, usize)>,
+    pub point: IndexSet,
+}
+
+impl<'n> Builder<'n> {
+    pub fn new(names: &'n dyn Names, blocks: &'n [PointBlock]) -> Self {
+        let dim = blocks.iter().map(|b| b.len).sum();
+        let mut l = Lower::new(names);
+        let point = IndexSet::upto(dim);
+        let (d, i) = l.ir.add_domain(DomainId::ROOT, [("i".to_string(), point.clone())]);
+        l.shared = Some((point.clone(), d, i[0]));
+        let none = Var {
+            val: Val::Set(point.clone()),
+            piece: None,
+        };
+        let mut b = Builder {
+            l,
+            blocks,
+            regs: vec![],
+            pieces: vec![],
+            ops: vec![vec![]],
+            piece: None,
+            scopes: vec![],
+            part: 0,
+            vars: IndexMap::new(),
+            kept: vec![],
+            x: none.clone(),
+            x_start: none.val.clone(),
+            t: none.val.clone(),
+            x_reg: 0,
+            t_reg: 0,
+            fmin: None,
+            fmin_at: None,
+            states: vec![],
+            specs: vec![],
+            init: vec![],
+            first: vec![],
+            asks: vec![],
+            samples: None,
+            guards: vec![],
+            records: vec![],
+            stops: vec![],
+            restarts: vec![],
+            answer: None,
+            draws: 0,
+            projects: false,
+            before: vec![],
+            each: vec![],
+            sizes: vec![],
+            point: point.clone(),
+        };
+        b.x_reg = b.register("x", vec![point]);
+        b.x_start = b.read(b.x_reg, &[b.point.clone()]);
+        b.x.val = b.x_start.clone();
+        b.t_reg = b.register("t", vec![]);
+        b.t = match b.read(b.t_reg, &[]) {
+            Val::Num(n, _) => Val::Num(n, Elem::Int),
+            v => v,
+        };
+        b
+    }
+
+    /// Adds a part with its parameters.
+    pub fn part(&mut self, k: usize, p: &PartCall<'_>, scope: Scope) {
+        let schedules = p
+            .decl
+            .params
+            .iter()
+            .filter(|f| f.ty.name.text == "Schedule")
+            .map(|f| f.name.text.clone())
+            .collect();
+        debug_assert_eq!(k, self.scopes.len());
+        let t = p.decl.t.as_ref().map(|t| t.text.clone());
+        self.scopes.push((scope, p.decl.name.text.clone(), schedules, t));
+        self.kept.push(IndexMap::new());
+    }
+
+    /// Takes up the names of a part.
+    pub fn enter(&mut self, k: usize) {
+        self.part = k;
+        self.vars = std::mem::take(&mut self.kept[k]);
+        self.vars.insert("x".into(), self.x.clone());
+    }
+
+    /// Lays the names of a part aside.
+    pub fn leave(&mut self, k: usize) {
+        if let Some(x) = self.vars.get("x") {
+            self.x = x.clone();
+        }
+        self.kept[k] = std::mem::take(&mut self.vars);
+    }
+
+    /// The names of a part, whether it is being lowered or not.
+    pub fn names_of(&self, part: usize) -> &IndexMap<String, Var> {
+        if part == self.part && !self.vars.is_empty() {
+            &self.vars
+        } else {
+            &self.kept[part]
+        }
+    }
+
+    /// Number of parts.
+    pub fn parts(&self) -> usize {
+        self.scopes.len()
+    }
+
+    pub fn part_name(&self, part: usize) -> &str {
+        &self.scopes[part].1
+    }
+
+    // ---- registers and pieces --------------------------------------------------------------------------------------
+
+    pub fn register(&mut self, name: &str, dims: Vec<IndexSet>) -> Reg {
+        let len = dims.iter().map(IndexSet::len).product();
+        let input = self.l.ir.add_input(Input {
+            name: name.into(),
+            kind: InputKind::Var,
+            dims,
+            sparse: false,
+            sign: Sign::Unknown,
+        });
+        self.regs.push(Register { len, input });
+        self.regs.len() - 1
+    }
+
+    /// The value in a register.
+    pub fn read(&mut self, r: Reg, dims: &[IndexSet]) -> Val {
+        let n = self.l.ir.read(self.regs[r].input);
+        if dims.is_empty() {
+            Val::Num(n, Elem::Real)
+        } else {
+            Val::Arr(self.l.node_arr(n, dims.to_vec()))
+        }
+    }
+
+    /// The register that a value stands in, if it is nothing else.
+    pub fn alias(&self, v: &Val) -> Option<Reg> {
+        let n = match v {
+            Val::Num(n, _) => *n,
+            Val::Arr(Arr { src: Src::Node(n), .. }) => *n,
+            _ => return None,
+        };
+        match self.l.ir.node(n) {
+            Node::Input(i) => self.regs.iter().position(|r| r.input == *i),
+            _ => None,
+        }
+    }
+
+    pub fn push(&mut self, op: Op) {
+        self.piece = None;
+        if let Some(list) = self.ops.last_mut() {
+            list.push(op);
+        }
+    }
+
+    /// Opens a list of operations.
+    pub fn open(&mut self) {
+        self.piece = None;
+        self.ops.push(vec![]);
+    }
+
+    /// Ends a list of operations.
+    pub fn close(&mut self) -> Vec<Op> {
+        self.piece = None;
+        self.ops.pop().unwrap_or_default()
+    }
+
+    /// The piece that is open here.
+    pub fn current(&mut self) -> usize {
+        if let Some(p) = self.piece {
+            return p;
+        }
+        self.pieces.push(Piece::default());
+        let p = self.pieces.len() - 1;
+        if let Some(list) = self.ops.last_mut() {
+            list.push(Op::Eval(p));
+        }
+        self.piece = Some(p);
+        p
+    }
+
+    fn node_of(&mut self, v: &Val, span: Span) -> Lowered<Option<(NodeId, Vec<IndexSet>)>> {
+        Ok(match v {
+            Val::Num(n, _) => Some((*n, vec![])),
+            Val::Arr(a) => {
+                let n = self.l.in_region(DomainId::ROOT, |l| l.whole(a, span))?;
+                Some((n, a.dims.clone()))
+            }
+            _ => None,
+        })
+    }
+
+    /// The value as later pieces see it.
+    pub fn settled(&mut self, v: &Var, span: Span) -> Lowered<Val> {
+        let Some(piece) = v.piece.filter(|p| Some(*p) != self.piece) else {
+            return Ok(v.val.clone());
+        };
+        let Some((n, dims)) = self.node_of(&v.val, span)? else {
+            return Ok(v.val.clone());
+        };
+        if matches!(self.l.ir.node(n), Node::Const(_) | Node::Input(_)) {
+            return Ok(v.val.clone());
+        }
+        let known = self.pieces[piece].outputs.iter().find(|(m, _)| *m == n).map(|o| o.1);
+        let r = match known {
+            Some(r) => r,
+            None => {
+                let r = self.register("value", dims.clone());
+                self.pieces[piece].outputs.push((n, r));
+                r
+            }
+        };
+        let mut out = self.read(r, &dims);
+        match (&mut out, &v.val) {
+            (Val::Arr(a), Val::Arr(b)) => {
+                a.covector = b.covector;
+                a.elem = b.elem;
+            }
+            (Val::Num(_, e), Val::Num(_, k)) => *e = *k,
+            _ => {}
+        }
+        Ok(out)
+    }
+
+    /// A register with the value, for an operation that comes next.
+    pub fn reg_of(&mut self, v: &Var, span: Span) -> Lowered<Reg> {
+        let v = Var {
+            val: self.settled(v, span)?,
+            piece: None,
+        };
+        if let Some(r) = self.alias(&v.val) {
+            return Ok(r);
+        }
+        let Some((n, dims)) = self.node_of(&v.val, span)? else {
+            return Err(err(Code::WrongType, "a number or an array is expected")
+                .at(span, "here")
+                .into());
+        };
+        if let Some(r) = self.alias(&Val::Num(n, Elem::Real)) {
+            return Ok(r);
+        }
+        let p = self.current();
+        if let Some(o) = self.pieces[p].outputs.iter().find(|(m, _)| *m == n) {
+            return Ok(o.1);
+        }
+        let r = self.register("value", dims);
+        self.pieces[p].outputs.push((n, r));
+        Ok(r)
+    }
+
+    /// Writes a value into a register that branches and loops share.
+    pub fn write(&mut self, v: &Var, to: Reg, span: Span) -> Lowered<()> {
+        let here = v.piece.is_none() || v.piece == self.piece;
+        let val = self.settled(v, span)?;
+        if let Some(r) = self.alias(&val) {
+            if r != to {
+                self.push(Op::Copy { from: r, to });
+            }
+            return Ok(());
+        }
+        if here && let Some((n, _)) = self.node_of(&val, span)? {
+            let p = self.current();
+            let known = self.pieces[p].outputs.iter().any(|(m, _)| *m == n);
+            if !known {
+                self.pieces[p].outputs.push((n, to));
+                return Ok(());
+            }
+        }
+        let r = self.reg_of(v, span)?;
+        self.push(Op::Copy { from: r, to });
+        Ok(())
+    }
+
+    // ---- expressions -----------------------------------------------------------------------------------------------
+
+    /// Lowers an expression: first what it asks for, then the rest in the piece that is open then.
+    pub fn expr(&mut self, e: &Expr) -> Lowered<Var> {
+        self.ask_all(e)?;
+        let v = self.plain(e)?;
+        self.l.answered.clear();
+        Ok(v)
+    }
+
+    /// Lowers an expression whose questions are answered.
+    pub fn plain(&mut self, e: &Expr) -> Lowered<Var> {
+        let mut names = vec![];
+        collect(e, &mut names);
+        let mut scope = self.scopes[self.part].0.clone();
+        if let Some(t) = self.scopes[self.part].3.clone() {
+            scope = scope.with(&t, Local::Val(self.t.clone()));
+        }
+        if names.iter().any(|(n, _)| n == "fmin") && !self.vars.contains_key("fmin") && scope.get("fmin").is_none() {
+            let at = names.iter().find(|(n, _)| n == "fmin").map(|n| n.1);
+            let r = match self.fmin {
+                Some(r) => r,
+                None => {
+                    let r = self.register("fmin", vec![]);
+                    self.fmin = Some(r);
+                    self.fmin_at = at;
+                    r
+                }
+            };
+            let v = self.read(r, &[]);
+            scope = scope.with("fmin", Local::Val(v));
+        }
+        for (name, _) in &names {
+            if let Some(var) = self.vars.get(name).cloned() {
+                let val = self.settled(&var, e.span)?;
+                if let Some(v) = self.vars.get_mut(name)
+                    && v.piece != self.piece
+                {
+                    *v = Var {
+                        val: val.clone(),
+                        piece: None,
+                    };
+                }
+                scope = scope.with(name, Local::Val(val));
+            }
+        }
+        for (s, n) in &self.sizes {
+            scope = scope.with(s, Local::Size(*n));
+        }
+        let val = self.l.with_scope(scope, |l| l.expr(e))?;
+        let piece = self.current();
+        Ok(Var {
+            val: super::remembered(val),
+            piece: Some(piece),
+        })
+    }
+
+    /// Asks for everything that an expression asks for, innermost first.
+    fn ask_all(&mut self, e: &Expr) -> Lowered<()> {
+        if matches!(
+            e.kind,
+            ExprKind::Comprehension { .. } | ExprKind::ArrayComprehension { .. } | ExprKind::Lambda { .. }
+        ) {
+            return Ok(());
+        }
+        let mut children: Vec<&Expr> = vec![];
+        e.for_each_child(&mut |c| children.push(c));
+        for c in children {
+            self.ask_all(c)?;
+        }
+        match &e.kind {
+            ExprKind::Call { callee, args } => {
+                let Some(name) = callee.as_name() else { return Ok(()) };
+                if self.vars.contains_key(name) {
+                    return Ok(());
+                }
+                let v = match name {
+                    "value" | "grad" | "hvp" | "hessian" | "prox" | "project" => Some(self.ask(name, e, args)?),
+                    "normal" | "rademacher" | "uniform" | "permutation" | "sample" => Some(self.draw(name, e, args)?),
+                    "old" => self.old(args),
+                    "zeros" | "ones" if args.len() == 1 => self.filled(name, &args[0].value)?,
+                    "length" => self.history_length(args)?,
+                    _ if self.scopes[self.part].2.iter().any(|s| s == name) => {
+                        let v = self.plain(e)?;
+                        let what = format!("`{}`", crate::lang::syntax::show(e));
+                        self.guard(&v, what, e.span)?;
+                        Some(v.val)
+                    }
+                    _ => None,
+                };
+                if let Some(v) = v {
+                    self.l.answered.insert(e.span, v);
+                }
+            }
+            ExprKind::Index { base, subscripts } => {
+                let history = base.as_name().and_then(|n| self.history(n));
+                if let (Some(state), [crate::lang::syntax::Subscript::At(k)]) = (history, subscripts.as_slice()) {
+                    let v = self.recall(state, k, e.span)?;
+                    self.l.answered.insert(e.span, v);
+                }
+            }
+            ExprKind::Field { base, name } => {
+                let known = self.each.iter().rev().find(|(n, _)| *n == name.text).map(|(_, k)| *k);
+                let block = known.or_else(|| self.blocks.iter().position(|b| b.name == name.text));
+                let Some(k) = block else {
+                    let names: Vec<String> = self.blocks.iter().map(|b| format!("`{}`", b.name)).collect();
+                    return Err(err(
+                        Code::UnknownName,
+                        format!("the problem has no variable `{}`", name.text),
+                    )
+                    .at(name.span, "asked for here")
+                    .note(format!("its variables are {}", names.join(", ")))
+                    .into());
+                };
+                let v = self.plain(base)?;
+                let v = self.block_of(v.val, k, e.span)?;
+                self.l.answered.insert(e.span, v);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The part of a point that belongs to a block.
+    pub fn block_of(&mut self, v: Val, k: usize, span: Span) -> Lowered<Val> {
+        let Val::Arr(a) = v else {
+            return Err(err(Code::WrongType, "only a point has blocks").at(span, "here").into());
+        };
+        if a.dims != [self.point.clone()] {
+            return Err(err(Code::WrongType, "only a point has blocks").at(span, "here").into());
+        }
+        let b = &self.blocks[k];
+        let (dims, offset) = (b.dims.clone(), b.offset);
+        let lens: Vec<usize> = dims.iter().map(IndexSet::len).collect();
+        let pull = Rc::new(move |l: &mut Lower<'_>, at: &[Pos]| {
+            let (mut terms, mut first, mut stride): (std::collections::BTreeMap<_, i64>, i64, i64) =
+                (Default::default(), offset as i64, 1);
+            for (p, n) in at.iter().zip(&lens).rev() {
+                match p {
+                    Pos::Affine { terms: t, offset } => {
+                        first += stride * offset;
+                        for (i, c) in t {
+                            *terms.entry(*i).or_insert(0) += stride * c;
+                        }
+                    }
+                    Pos::Node(_) => {
+                        return Err(err(
+                            Code::NotBuiltYet,
+                            "entries of a block at computed places are not built yet",
+                        )
+                        .at(span, "here")
+                        .into());
+                    }
+                }
+                stride *= *n as i64;
+            }
+            let terms = terms.into_iter().filter(|(_, c)| *c != 0).collect();
+            l.entry(&a, &[Pos::Affine { terms, offset: first }])
+        });
+        if dims.is_empty() {
+            let n = pull(&mut self.l, &[])?;
+            return Ok(Val::Num(n, Elem::Real));
+        }
+        Ok(Val::Arr(Arr {
+            dims,
+            src: Src::Pull(pull),
+            covector: false,
+            elem: Elem::Real,
+        }))
+    }
+
+    fn filled(&mut self, name: &str, like: &Expr) -> Lowered<Option<Val>> {
+        let Ok(v) = self.plain(like) else { return Ok(None) };
+        let Val::Arr(a) = v.val else { return Ok(None) };
+        let value = f64::from(u8::from(name == "ones"));
+        let pull = Rc::new(move |l: &mut Lower<'_>, _: &[Pos]| Ok(l.ir.constant(value)));
+        Ok(Some(Val::Arr(Arr {
+            dims: a.dims,
+            src: Src::Pull(pull),
+            covector: false,
+            elem: Elem::Real,
+        })))
+    }
+
+    fn guard(&mut self, v: &Var, what: String, span: Span) -> Lowered<()> {
+        if let Val::Num(n, _) = v.val {
+            if let Some(c) = self.l.ir.as_const(n) {
+                if c.is_finite() && c >= 0.0 {
+                    return Ok(());
+                }
+                return Err(err(
+                    Code::BadOption,
+                    format!("{what} is {c}, and a schedule gives a number of at least 0"),
+                )
+                .at(span, "used here")
+                .into());
+            }
+            let reg = self.reg_of(v, span)?;
+            if !self.guards.iter().any(|g| g.reg == reg) {
+                self.guards.push(Guard { reg, what, span });
+            }
+        }
+        Ok(())
+    }
+
+    pub fn history(&self, name: &str) -> Option<usize> {
+        let state = self.states.iter().find(|s| s.part == self.part && s.key == name)?;
+        matches!(self.specs[state.at].kind, StateKind::History(..)).then_some(state.at)
+    }
+
+    /// Values of the session that the pieces read.
+    pub fn params(&self) -> Vec<(crate::ir::InputId, Arc<crate::base::Tensor>)> {
+        self.l
+            .params
+            .iter()
+            .filter_map(|(n, i)| match self.l.names.lookup(n) {
+                Some(Entity::Param(p)) => Some((*i, p.tensor)),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+/// Names that an expression reads.
+fn collect(e: &Expr, out: &mut Vec<(String, Span)>) {
+    if let ExprKind::Name(n) = &e.kind
+        && !out.iter().any(|(m, _)| m == n)
+    {
+        out.push((n.clone(), e.span));
+    }
+    e.for_each_child(&mut |c| collect(c, out));
+}

@@ -1,0 +1,170 @@
+//! The end of a step: how point and states are taken over, and what is looked at.
+//!
+//! Invariant: a new value never overwrites what another new value still reads.
+
+use super::super::{Lowered, Val};
+use super::builder::{Builder, Var};
+use crate::atoms;
+use crate::base::Span;
+use crate::base::value::Elem;
+use crate::ir::script::{Commit, Op, Reg, Script, StateKind};
+
+impl Builder<'_> {
+    /// The script.
+    pub fn finish(mut self, name: String, moved: Option<Span>) -> Lowered<Script> {
+        let span = moved.unwrap_or(Span::new(crate::base::SourceId(0), 0, 0));
+        // Where the answer is another point than `x`, it is the state of that name.
+        for part in 0.. {
+            if part >= self.parts() {
+                break;
+            }
+            if let Some(v) = self.names_of(part).get("answer").cloned() {
+                let dims = vec![self.point.clone()];
+                let reg = self.register("answer", dims.clone());
+                self.first.push(Commit {
+                    to: reg,
+                    from: self.x_reg,
+                });
+                self.specs.push(crate::ir::script::StateSpec {
+                    name: "answer".into(),
+                    kind: StateKind::Array(self.regs[reg].len),
+                    reg,
+                });
+                self.answer = Some(self.specs.len() - 1);
+                let start = self.read(reg, &dims);
+                self.states.retain(|s| s.key != "answer");
+                self.states.push(super::builder::State {
+                    part,
+                    key: "answer".into(),
+                    at: self.specs.len() - 1,
+                    start: Some(start),
+                    dims,
+                });
+                let _ = v;
+                break;
+            }
+        }
+        let x = self.x.clone();
+        let change = self.register("change", vec![]);
+        let x_val = self.settled(&x, span)?;
+        let moved_by = self
+            .l
+            .elementwise(atoms::SUB, vec![x_val, self.x_start.clone()], Elem::Real, span)?;
+        let n = match &moved_by {
+            Val::Arr(a) => self.l.reduce(atoms::NORM, a)?,
+            Val::Num(n, _) => *n,
+            _ => self.l.ir.constant(0.0),
+        };
+        let piece = Some(self.current());
+        let change_var = Var {
+            val: Val::Num(n, Elem::Real),
+            piece,
+        };
+        self.write(&change_var, change, span)?;
+        // New values, each in a register.
+        let mut wanted: Vec<(Reg, Reg)> = vec![];
+        let from = self.reg_of(&x, span)?;
+        wanted.push((self.x_reg, from));
+        for s in self.states.clone() {
+            if matches!(self.specs[s.at].kind, StateKind::History(..)) {
+                continue;
+            }
+            let Some(v) = self.names_of(s.part).get(&s.key).cloned() else {
+                continue;
+            };
+            let from = self.reg_of(&v, span)?;
+            wanted.push((self.specs[s.at].reg, from));
+        }
+        let mut stops = vec![];
+        for (v, at) in std::mem::take(&mut self.stops) {
+            stops.push((self.reg_of(&v, at)?, at));
+        }
+        let mut restarts = vec![];
+        for v in std::mem::take(&mut self.restarts) {
+            restarts.push(self.reg_of(&v, span)?);
+        }
+        let records: Vec<(String, Reg)> = std::mem::take(&mut self.records)
+            .into_iter()
+            .filter_map(|(n, v)| self.alias(&v.val).map(|r| (n, r)))
+            .collect();
+        let commits = self.take_over(wanted);
+        let mut step = self.close();
+        let kept = |r: &Vec<crate::ir::script::Piece>, op: &Op| !matches!(op, Op::Eval(p) if r[*p].outputs.is_empty());
+        prune(&mut step, &self.pieces, &kept);
+        let mut init = std::mem::take(&mut self.init);
+        prune(&mut init, &self.pieces, &kept);
+        Ok(Script {
+            name,
+            dim: self.point.len(),
+            params: self.params(),
+            regs: self.regs,
+            pieces: self.pieces,
+            x: self.x_reg,
+            t: self.t_reg,
+            fmin: self.fmin,
+            change,
+            states: self.specs,
+            init,
+            first: self.first,
+            step,
+            commits,
+            records,
+            guards: self.guards,
+            stops,
+            restarts,
+            answer: self.answer,
+            asks: self.asks,
+            samples: self.samples,
+            fmin_at: self.fmin_at,
+            moved_at: moved,
+            projects: self.projects,
+            ir: self.l.ir,
+        })
+    }
+
+    /// The swaps that take new values over; copies where one value is wanted twice.
+    fn take_over(&mut self, wanted: Vec<(Reg, Reg)>) -> Vec<Commit> {
+        let own: Vec<Reg> = wanted.iter().map(|w| w.0).collect();
+        let mut given: Vec<Reg> = vec![];
+        let mut commits = vec![];
+        for (to, from) in wanted {
+            if to == from {
+                continue;
+            }
+            // The start of another state, or a value that already went elsewhere, is copied first.
+            if own.contains(&from) || given.contains(&from) {
+                let dims = self.l.ir.input(self.regs[from].input).dims.clone();
+                let copy = self.register("copy", dims);
+                self.push(Op::Copy { from, to: copy });
+                commits.push(Commit { to, from: copy });
+            } else {
+                given.push(from);
+                commits.push(Commit { to, from });
+            }
+        }
+        commits
+    }
+}
+
+/// Leaves out pieces that compute nothing.
+fn prune(
+    ops: &mut Vec<Op>,
+    pieces: &Vec<crate::ir::script::Piece>,
+    kept: &dyn Fn(&Vec<crate::ir::script::Piece>, &Op) -> bool,
+) {
+    ops.retain(|o| kept(pieces, o));
+    for o in ops {
+        match o {
+            Op::If { then, otherwise, .. } => {
+                prune(then, pieces, kept);
+                prune(otherwise, pieces, kept);
+            }
+            Op::While { before, body, .. } => {
+                prune(before, pieces, kept);
+                prune(body, pieces, kept);
+            }
+            Op::For { body, .. } => prune(body, pieces, kept),
+            _ => {}
+        }
+    }
+}

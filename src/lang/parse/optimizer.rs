@@ -1,0 +1,444 @@
+//! Optimizers, transforms and pipelines: their heads, blocks and lines.
+//!
+//! Invariant: a line that was reported is left out of its block; the definition keeps its name.
+
+use pest::iterators::Pair;
+
+use super::classify::{first_word, keyword_like};
+use super::grammar::Rule;
+use super::scan::{RawBlock, RawStmt};
+use super::stmt::Parser;
+use crate::lang::errors::syntax as errors;
+use crate::lang::syntax::{
+    CountUnit, Expr, Ident, MethodCall, OptimizerDecl, Pipeline, PipelineDecl, Role, Stage, StepKind, StepStmt,
+    StmtKind,
+};
+
+impl<'a> Parser<'a> {
+    pub(super) fn optimizer(&mut self, r: &mut RawStmt, docs: Option<&str>) -> Option<StmtKind> {
+        let whole = self.at(r.start, r.end);
+        if r.blocks.is_empty() {
+            self.read(r, Rule::optimizer_head)?;
+            let d = errors::unexpected(
+                "",
+                "`{` and the body, `state` lines and a `step`",
+                self.at(r.end - 1, r.end),
+            );
+            self.fold.report(d);
+            return None;
+        }
+        let block = r.blocks.remove(0);
+        let head = self.read_range(r.start, block.open, Rule::optimizer_head)?;
+        let (mut role, mut name, mut params) = (Role::Optimizer, None, vec![]);
+        for q in head.into_inner() {
+            match q.as_rule() {
+                Rule::kw_transform => role = Role::Transform,
+                Rule::name => name = Some(self.fold.ident(&q)),
+                Rule::formals => params = self.formals(q),
+                _ => {}
+            }
+        }
+        let (mut states, mut t, mut step, mut stepped) = (vec![], None, vec![], false);
+        for mut line in block.statements {
+            let text = &self.masked[line.start..line.end];
+            let at = self.at(line.start, line.start + first_word(text).len().max(1));
+            match first_word(text) {
+                "step" if !line.blocks.is_empty() && !stepped => {
+                    stepped = true;
+                    let inner = line.blocks.remove(0);
+                    if let Some(p) = self.read_range(line.start, inner.open, Rule::step_head) {
+                        t = p
+                            .into_inner()
+                            .find(|q| q.as_rule() == Rule::name)
+                            .map(|q| self.fold.ident(&q));
+                    }
+                    self.nothing_after(inner.close, line.end);
+                    step = self.step_lines(inner);
+                }
+                "step" if stepped => {
+                    let d = errors::misplaced("a second `step`", "in one definition", at, "put both into one `step`");
+                    self.fold.report(d);
+                }
+                "state" | "each" if stepped => {
+                    let d = errors::misplaced("a `state`", "after the step", at, "put it before the `step`");
+                    self.fold.report(d);
+                }
+                _ => states.extend(self.step_line(line, true)),
+            }
+        }
+        self.nothing_after(block.close, r.end)?;
+        let name = name?;
+        if !stepped {
+            let d = errors::unexpected("", "a `step t { … }`", self.at(block.open, block.open + 1));
+            self.fold.report(d);
+            return None;
+        }
+        Some(StmtKind::Optimizer(Box::new(OptimizerDecl {
+            role,
+            name,
+            params,
+            states,
+            t,
+            step,
+            docs: docs.map(str::to_string),
+            span: whole,
+        })))
+    }
+
+    fn step_lines(&mut self, block: RawBlock) -> Vec<StepStmt> {
+        block
+            .statements
+            .into_iter()
+            .filter_map(|line| self.step_line(line, false))
+            .collect()
+    }
+
+    /// A line of a step, or of the part before it.
+    fn step_line(&mut self, mut r: RawStmt, outside: bool) -> Option<StepStmt> {
+        if r.broken {
+            return None;
+        }
+        let masked: &'a str = self.masked;
+        let text = &masked[r.start..r.end];
+        let first = first_word(text);
+        let span = self.at(r.start, r.end);
+        let word = self.at(r.start, r.start + first.len().max(1));
+        if outside && !matches!(first, "state" | "each") {
+            let d = errors::misplaced(
+                "this line",
+                "outside of the `step`",
+                span,
+                "before the `step` stand `state name = value` lines only",
+            );
+            self.fold.report(d);
+            return None;
+        }
+        let kind = match first {
+            "if" | "while" | "for" | "each" if r.blocks.is_empty() => {
+                let d = errors::unexpected("", "`{` and what is done", self.at(r.end.saturating_sub(1), r.end));
+                self.fold.report(d);
+                return None;
+            }
+            "if" => self.if_line(&mut r)?,
+            "while" => {
+                let b = r.blocks.remove(0);
+                let condition = self.head_expr(r.start, b.open, Rule::while_line)?;
+                self.nothing_after(b.close, r.end)?;
+                let body = self.step_lines(b);
+                StepKind::While { condition, body }
+            }
+            "for" => {
+                let b = r.blocks.remove(0);
+                let p = self.read_range(r.start, b.open, Rule::for_line)?;
+                let (mut name, mut set) = (None, None);
+                for q in p.into_inner() {
+                    match q.as_rule() {
+                        Rule::name => name = Some(self.fold.ident(&q)),
+                        Rule::expr => set = Some(self.fold.expr(q)),
+                        _ => {}
+                    }
+                }
+                self.nothing_after(b.close, r.end)?;
+                let body = self.step_lines(b);
+                StepKind::For {
+                    name: name?,
+                    set: set?,
+                    body,
+                }
+            }
+            "each" => self.each_line(&mut r, outside)?,
+            "state" => {
+                let (name, value) = self.named(&r, Rule::state_line)?;
+                if !outside {
+                    let help = "put it before the `step`; a `let` is a value of this step alone";
+                    self.fold
+                        .report(errors::misplaced("a `state`", "inside the step", word, help));
+                    return None;
+                }
+                StepKind::State { name, value }
+            }
+            "let" => {
+                let p = self.read(&r, Rule::let_decl)?;
+                StepKind::Let(self.let_decl(p)?)
+            }
+            "record" => {
+                let (name, value) = self.named(&r, Rule::record_line)?;
+                StepKind::Record { name, value }
+            }
+            "stop" | "restart" => {
+                let e = self.head_expr(r.start, r.end, Rule::when_line)?;
+                if first == "stop" {
+                    StepKind::Stop(e)
+                } else {
+                    StepKind::Restart(e)
+                }
+            }
+            _ if text.contains("<-") => {
+                let p = self.read(&r, Rule::update_line)?;
+                let (mut name, mut block, mut value) = (None, None, None);
+                for q in p.into_inner() {
+                    match q.as_rule() {
+                        Rule::place => {
+                            for x in q.into_inner() {
+                                let id = self.fold.ident(&x);
+                                if name.is_none() {
+                                    name = Some(id);
+                                } else {
+                                    block = Some(id);
+                                }
+                            }
+                        }
+                        Rule::expr => value = Some(self.fold.expr(q)),
+                        _ => {}
+                    }
+                }
+                StepKind::Update {
+                    name: name?,
+                    block,
+                    value: value?,
+                }
+            }
+            _ => {
+                self.no_step_line(text, first, &r);
+                return None;
+            }
+        };
+        Some(StepStmt { kind, span })
+    }
+
+    fn no_step_line(&mut self, text: &str, first: &str, r: &RawStmt) {
+        let after = text[first.len()..].trim_start();
+        let equals = text
+            .find('=')
+            .filter(|_| after.starts_with('=') && !after.starts_with("=="));
+        let d = match equals {
+            Some(p) => {
+                let at = self.at(r.start + p, r.start + p + 1);
+                errors::unexpected("=", "an update `<-`", at).help_edit(
+                    format!("`{first} <- …` changes a state; `let {first} = …` names a value of this step"),
+                    at,
+                    "<-",
+                )
+            }
+            None => {
+                let at = self.at(r.start, r.start + first.len().max(1));
+                let like = keyword_like(first).filter(|k| matches!(*k, "let"));
+                errors::unknown_statement(if first.is_empty() { text } else { first }, like, at).note(
+                    "a step is made of `let`, updates `v <- e`, `if`, `for`, `while`, `each`, `record`, `stop when` and `restart when`",
+                )
+            }
+        };
+        self.fold.report(d);
+    }
+
+    fn if_line(&mut self, r: &mut RawStmt) -> Option<StepKind> {
+        let mut blocks = std::mem::take(&mut r.blocks).into_iter();
+        let first = blocks.next()?;
+        let condition = self.head_expr(r.start, first.open, Rule::if_line)?;
+        let mut arms = vec![];
+        let mut close = first.close;
+        let then = self.step_lines(first);
+        let mut last = None;
+        for b in blocks {
+            let text = self.masked.get(close + 1..b.open).unwrap_or("").trim();
+            let inner = text.strip_prefix("else").map(str::trim_start);
+            if inner.is_some_and(|t| first_word(t) == "if") {
+                let c = self.head_expr(close + 1, b.open, Rule::else_if_line)?;
+                let end = b.close;
+                let body = self.step_lines(b);
+                arms.push((c, body, close + 1, end));
+                close = end;
+                continue;
+            }
+            self.read_range(close + 1, b.open, Rule::else_line)?;
+            close = b.close;
+            last = Some(self.step_lines(b));
+            break;
+        }
+        self.nothing_after(close, r.end)?;
+        let mut otherwise = last.unwrap_or_default();
+        for (condition, then, start, end) in arms.into_iter().rev() {
+            otherwise = vec![StepStmt {
+                kind: StepKind::If {
+                    condition,
+                    then,
+                    otherwise,
+                },
+                span: self.at(start, end + 1),
+            }];
+        }
+        Some(StepKind::If {
+            condition,
+            then,
+            otherwise,
+        })
+    }
+
+    fn each_line(&mut self, r: &mut RawStmt, outside: bool) -> Option<StepKind> {
+        let mut blocks = std::mem::take(&mut r.blocks).into_iter();
+        let first = blocks.next()?;
+        let p = self.read_range(r.start, first.open, Rule::each_line)?;
+        let (mut names, mut ty) = (vec![], None);
+        for q in p.into_inner() {
+            match q.as_rule() {
+                Rule::name => names.push(self.fold.ident(&q)),
+                Rule::type_expr => ty = Some(self.fold.type_expr(q)),
+                _ => {}
+            }
+        }
+        let mut close = first.close;
+        let lines = |p: &mut Self, b: RawBlock| -> Vec<StepStmt> {
+            b.statements
+                .into_iter()
+                .filter_map(|l| p.step_line(l, outside))
+                .collect()
+        };
+        let body = lines(self, first);
+        let mut otherwise = vec![];
+        if let Some(b) = blocks.next() {
+            self.read_range(close + 1, b.open, Rule::else_line)?;
+            close = b.close;
+            otherwise = lines(self, b);
+        }
+        self.nothing_after(close, r.end)?;
+        let of = names.pop()?;
+        Some(StepKind::Each {
+            name: names.pop()?,
+            ty,
+            of,
+            body,
+            otherwise,
+        })
+    }
+
+    /// The expression of a line that is a word and an expression.
+    fn head_expr(&mut self, start: usize, end: usize, rule: Rule) -> Option<Expr> {
+        let p = self.read_range(start, end, rule)?;
+        self.one_expr(p)
+    }
+
+    /// `word name = value`.
+    fn named(&mut self, r: &RawStmt, rule: Rule) -> Option<(Ident, Expr)> {
+        let p = self.read(r, rule)?;
+        let (mut name, mut value) = (None, None);
+        for q in p.into_inner() {
+            match q.as_rule() {
+                Rule::name => name = Some(self.fold.ident(&q)),
+                Rule::expr => value = Some(self.fold.expr(q)),
+                _ => {}
+            }
+        }
+        Some((name?, value?))
+    }
+
+    pub(super) fn pipeline(&mut self, r: &RawStmt, docs: Option<&str>) -> Option<StmtKind> {
+        if let Some(b) = r.blocks.first() {
+            let at = self.at(b.open, b.open + 1);
+            self.fold.not_built(super::feature::Feature::Statement("race"), at);
+            return None;
+        }
+        let p = self.read(r, Rule::pipeline_decl)?;
+        let (mut name, mut params, mut body) = (None, vec![], None);
+        for q in p.into_inner() {
+            match q.as_rule() {
+                Rule::name => name = Some(self.fold.ident(&q)),
+                Rule::formals => params = self.formals(q),
+                Rule::stages => body = self.stages(q),
+                _ => {}
+            }
+        }
+        Some(StmtKind::Pipeline(Box::new(PipelineDecl {
+            name: name?,
+            params,
+            body: body?,
+            docs: docs.map(str::to_string),
+        })))
+    }
+
+    pub(super) fn stages(&mut self, p: Pair<'a, Rule>) -> Option<Pipeline> {
+        let span = self.fold.span(&p);
+        let mut stages = vec![];
+        for q in p.into_inner().filter(|q| q.as_rule() == Rule::stage) {
+            stages.push(self.stage(q)?);
+        }
+        Some(Pipeline { stages, span })
+    }
+
+    fn stage(&mut self, p: Pair<'a, Rule>) -> Option<Stage> {
+        let mut s = Stage {
+            parts: vec![],
+            count: None,
+            until: None,
+            within: None,
+            span: self.fold.span(&p),
+        };
+        for q in p.into_inner() {
+            let at = self.fold.span(&q);
+            let twice = match q.as_rule() {
+                Rule::stage_for if s.count.is_some() => "for",
+                Rule::stage_until if s.until.is_some() => "until",
+                Rule::within_clause if s.within.is_some() => "within",
+                _ => "",
+            };
+            if !twice.is_empty() {
+                let d = errors::clause(format!("`{twice}` is given twice"), at, "keep one of them");
+                self.fold.report(d);
+            }
+            match q.as_rule() {
+                Rule::part => {
+                    let (mut name, mut args) = (None, vec![]);
+                    for x in q.into_inner() {
+                        match x.as_rule() {
+                            Rule::name => name = Some(self.fold.ident(&x)),
+                            Rule::call_args => args = self.call_args(x),
+                            _ => {}
+                        }
+                    }
+                    s.parts.push(MethodCall {
+                        name: name?,
+                        args,
+                        span: at,
+                    });
+                }
+                Rule::stage_for => {
+                    let (mut e, mut unit) = (None, CountUnit::Steps);
+                    for x in q.into_inner() {
+                        match x.as_rule() {
+                            Rule::tight => e = Some(self.fold.expr(x)),
+                            Rule::count_unit => {
+                                unit = match x.as_str() {
+                                    "evaluation" | "evaluations" => CountUnit::Evaluations,
+                                    "epoch" | "epochs" => CountUnit::Epochs,
+                                    _ => CountUnit::Steps,
+                                }
+                            }
+                            _ => {}
+                        }
+                    }
+                    s.count = Some((e?, unit));
+                }
+                Rule::stage_until => s.until = self.one_expr(q),
+                Rule::within_clause => s.within = self.within(q),
+                _ => {}
+            }
+        }
+        Some(s)
+    }
+
+    /// `source NAME`, `help NAME`.
+    pub(super) fn about(&mut self, r: &RawStmt, word: &str) -> Option<StmtKind> {
+        let rule = if word == "source" {
+            Rule::source_line
+        } else {
+            Rule::help_line
+        };
+        let p = self.read(r, rule)?;
+        let name = p.into_inner().find(|q| q.as_rule() == Rule::name)?;
+        let name = self.fold.ident(&name);
+        Some(if word == "source" {
+            StmtKind::Source(name)
+        } else {
+            StmtKind::Help(name)
+        })
+    }
+}

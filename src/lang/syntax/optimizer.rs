@@ -1,0 +1,239 @@
+//! Optimizers, transforms and pipelines as written.
+//!
+//! Invariant: every statement of a step has the span of its line, blocks included.
+
+use super::{Expr, FormalParam, Ident, LetDecl, MethodCall, TimeUnit, TypeExpr};
+use crate::base::Span;
+
+/// What a definition is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Moves the point.
+    Optimizer,
+    /// Changes the gradient, the update or the point of an optimizer.
+    Transform,
+}
+
+impl Role {
+    /// The word that declares it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::Optimizer => "optimizer",
+            Role::Transform => "transform",
+        }
+    }
+}
+
+/// `optimizer NAME(params) { state …; step t { … } }`, `transform NAME(params) { … }`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OptimizerDecl {
+    /// Which of the two.
+    pub role: Role,
+    /// Its name.
+    pub name: Ident,
+    /// Its parameters.
+    pub params: Vec<FormalParam>,
+    /// `State` and `Each` statements before the step.
+    pub states: Vec<StepStmt>,
+    /// The name of the step's number, if it has one.
+    pub t: Option<Ident>,
+    /// The step.
+    pub step: Vec<StepStmt>,
+    /// The documentation comment.
+    pub docs: Option<String>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// A statement of a step, or a state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepStmt {
+    /// What it is.
+    pub kind: StepKind,
+    /// All of it.
+    pub span: Span,
+}
+
+/// The kinds of statements of an optimizer's block.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StepKind {
+    /// `state v = zeros(x)`.
+    State {
+        /// The state.
+        name: Ident,
+        /// Its value before the first step.
+        value: Expr,
+    },
+    /// `let g = grad(x)`.
+    Let(LetDecl),
+    /// `v <- e`, `x.U <- e`.
+    Update {
+        /// What changes.
+        name: Ident,
+        /// The block of it.
+        block: Option<Ident>,
+        /// Its new value.
+        value: Expr,
+    },
+    /// `if c { … } else { … }`.
+    If {
+        /// A truth value.
+        condition: Expr,
+        /// What is done where it holds.
+        then: Vec<StepStmt>,
+        /// What is done elsewhere.
+        otherwise: Vec<StepStmt>,
+    },
+    /// `for k in 1..3 { … }`.
+    For {
+        /// The index.
+        name: Ident,
+        /// A range of integers.
+        set: Expr,
+        /// What is repeated.
+        body: Vec<StepStmt>,
+    },
+    /// `while c { … }`.
+    While {
+        /// A truth value.
+        condition: Expr,
+        /// What is repeated.
+        body: Vec<StepStmt>,
+    },
+    /// `each X: Matrix[p, q] in x { … } else { … }`.
+    Each {
+        /// The block.
+        name: Ident,
+        /// What blocks the first body takes; all if there is none.
+        ty: Option<TypeExpr>,
+        /// The point.
+        of: Ident,
+        /// For the blocks that fit.
+        body: Vec<StepStmt>,
+        /// For the others.
+        otherwise: Vec<StepStmt>,
+    },
+    /// `record speed = norm(v)`.
+    Record {
+        /// The column.
+        name: Ident,
+        /// A number.
+        value: Expr,
+    },
+    /// `stop when c`.
+    Stop(Expr),
+    /// `restart when c`.
+    Restart(Expr),
+}
+
+impl StepStmt {
+    /// Calls `f` with every expression of the statement and of its blocks, in the order written.
+    pub fn for_each_expr<'e>(&'e self, f: &mut dyn FnMut(&'e Expr)) {
+        match &self.kind {
+            StepKind::State { value, .. } | StepKind::Update { value, .. } | StepKind::Record { value, .. } => f(value),
+            StepKind::Let(d) => f(&d.value),
+            StepKind::Stop(e) | StepKind::Restart(e) => f(e),
+            StepKind::If {
+                condition,
+                then,
+                otherwise,
+            } => {
+                f(condition);
+                then.iter().chain(otherwise).for_each(|s| s.for_each_expr(f));
+            }
+            StepKind::For { set, body, .. } => {
+                f(set);
+                body.iter().for_each(|s| s.for_each_expr(f));
+            }
+            StepKind::While { condition, body } => {
+                f(condition);
+                body.iter().for_each(|s| s.for_each_expr(f));
+            }
+            StepKind::Each { body, otherwise, .. } => {
+                body.iter().chain(otherwise).for_each(|s| s.for_each_expr(f));
+            }
+        }
+    }
+
+    /// Calls `f` with every statement inside it and itself.
+    pub fn for_each_stmt<'e>(&'e self, f: &mut dyn FnMut(&'e StepStmt)) {
+        f(self);
+        match &self.kind {
+            StepKind::If {
+                then: a, otherwise: b, ..
+            }
+            | StepKind::Each {
+                body: a, otherwise: b, ..
+            } => a.iter().chain(b).for_each(|s| s.for_each_stmt(f)),
+            StepKind::For { body, .. } | StepKind::While { body, .. } => {
+                body.iter().for_each(|s| s.for_each_stmt(f));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Units that stages are counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CountUnit {
+    /// Committed steps.
+    Steps,
+    /// Evaluations of the problem.
+    Evaluations,
+    /// Passes over the data.
+    Epochs,
+}
+
+/// One stage: the parts of its step, and what ends it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stage {
+    /// Transforms and one optimizer, in the order of the path through a step.
+    pub parts: Vec<MethodCall>,
+    /// `for 500 steps`.
+    pub count: Option<(Expr, CountUnit)>,
+    /// `until stationarity <= 1e-10`.
+    pub until: Option<Expr>,
+    /// `within 5 seconds`.
+    pub within: Option<(Expr, TimeUnit)>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// Stages, one after the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pipeline {
+    /// At least one.
+    pub stages: Vec<Stage>,
+    /// All of it.
+    pub span: Span,
+}
+
+impl Pipeline {
+    /// The one method, if the pipeline is nothing else.
+    pub fn single(&self) -> Option<&MethodCall> {
+        match self.stages.as_slice() {
+            [s] if s.count.is_none() && s.until.is_none() && s.within.is_none() => match s.parts.as_slice() {
+                [m] => Some(m),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+    /// All calls, in the order written.
+    pub fn calls(&self) -> impl Iterator<Item = &MethodCall> {
+        self.stages.iter().flat_map(|s| &s.parts)
+    }
+}
+
+/// `pipeline NAME(params) = …`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PipelineDecl {
+    /// Its name.
+    pub name: Ident,
+    /// Its parameters.
+    pub params: Vec<FormalParam>,
+    /// What it stands for.
+    pub body: Pipeline,
+    /// The documentation comment.
+    pub docs: Option<String>,
+}

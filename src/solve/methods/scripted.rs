@@ -1,0 +1,684 @@
+//! Methods written in the language: a script run between the questions it asks of the problem.
+//!
+//! Invariant: a step that fails leaves point and states as they were; `burst` exchanges arrays and copies none.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ravine_linalg::Csr;
+
+use super::super::draws::{Key, Purpose};
+use super::super::method::{
+    Class, Events, Fault, Granularity, Method, MethodCard, Needs, Outcome, Refusal, Seed, Settings, SlotSpec, StepCx,
+};
+use super::super::oracle::{Counts, Oracle};
+use super::super::state::{History, Point, Slot, SlotKind, State};
+use super::super::stop::{Reason, Status};
+use super::super::vector;
+use crate::exec::{Machine, Plan};
+use crate::ir::InputId;
+use crate::ir::script::{Ask, Op, Reg, Script, StateKind};
+
+/// Most turns of one loop within one step.
+const TURNS: u64 = 1_000_000;
+/// An iterate beyond this is on its way to infinity.
+const FAR: f64 = 1e100;
+
+/// Recorded draws: by number of the draw within the step, one array for each step; those of the start are step 0.
+pub type Recorded = BTreeMap<(u64, u64), Vec<f64>>;
+
+/// A method written in the language, compiled for points of a certain size.
+pub struct Scripted {
+    script: Script,
+    card: &'static MethodCard,
+    plans: Vec<PiecePlan>,
+    recorded: Option<Recorded>,
+}
+
+/// A piece with its plan and the registers it reads.
+struct PiecePlan {
+    plan: Arc<Plan>,
+    inputs: Vec<(InputId, Reg)>,
+    /// Output number, register, and whether the entries may be exchanged instead of copied.
+    outputs: Vec<(usize, Reg, bool)>,
+}
+
+/// Registers and machines of a run: nothing that a result depends on.
+struct Frame {
+    regs: Vec<Vec<f64>>,
+    machines: Vec<Machine>,
+    hessian: Csr,
+}
+
+impl Scripted {
+    /// Compiles the pieces of a script.
+    pub fn new(script: Script) -> Scripted {
+        let mut plans = vec![];
+        for p in &script.pieces {
+            let nodes: Vec<_> = p.outputs.iter().map(|o| o.0).collect();
+            let plan = Arc::new(Plan::compile(&script.ir, &nodes));
+            let machine = Machine::new(plan.clone());
+            let inputs = script
+                .regs
+                .iter()
+                .enumerate()
+                .filter(|(_, r)| machine.reads(r.input))
+                .map(|(k, r)| (r.input, k))
+                .collect();
+            let outputs = p
+                .outputs
+                .iter()
+                .enumerate()
+                .map(|(k, (_, r))| (k, *r, machine.gives(k)))
+                .collect();
+            plans.push(PiecePlan { plan, inputs, outputs });
+        }
+        let card = card_of(&script);
+        Scripted {
+            script,
+            card,
+            plans,
+            recorded: None,
+        }
+    }
+
+    /// Takes its draws from a record instead of drawing them.
+    pub fn with_recorded(mut self, draws: Recorded) -> Scripted {
+        self.recorded = Some(draws);
+        self
+    }
+
+    /// The script.
+    pub fn script(&self) -> &Script {
+        &self.script
+    }
+
+    /// Passes over arrays that one step takes outside of the problem, and array operations, counted from the plans.
+    pub fn passes(&self) -> usize {
+        self.plans
+            .iter()
+            .map(|p| p.plan.work().loops + p.plan.work().arrays)
+            .sum()
+    }
+
+    fn frame(&self) -> Frame {
+        let regs = self.script.regs.iter().map(|r| vec![0.0; r.len]).collect();
+        let machines = self
+            .plans
+            .iter()
+            .map(|p| {
+                let mut m = Machine::new(p.plan.clone());
+                for (i, t) in &self.script.params {
+                    m.set(*i, t.clone());
+                }
+                m
+            })
+            .collect();
+        Frame {
+            regs,
+            machines,
+            hessian: Csr::zeros(0, 0),
+        }
+    }
+
+    fn histories(&self) -> bool {
+        self.script
+            .states
+            .iter()
+            .any(|s| matches!(s.kind, StateKind::History(..)))
+    }
+
+    /// Puts point and states into the frame, or takes them out again: the same exchange.
+    fn exchange(&self, f: &mut Frame, state: &mut State) {
+        std::mem::swap(&mut f.regs[self.script.x], &mut state.x);
+        for (spec, slot) in self.script.states.iter().zip(&mut state.slots) {
+            match slot {
+                Slot::Array(a) => std::mem::swap(&mut f.regs[spec.reg], a),
+                Slot::Number(v) => std::mem::swap(&mut f.regs[spec.reg][0], v),
+                _ => {}
+            }
+        }
+    }
+
+    /// Runs the step on the frame; `state` has the histories. Nothing is taken over yet.
+    fn run(&self, problem: &mut dyn Oracle, f: &mut Frame, state: &mut State, cx: &Draw<'_>) -> Result<(), Fault> {
+        let ops = if cx.purpose == Purpose::Init {
+            &self.script.init
+        } else {
+            &self.script.step
+        };
+        f.regs[self.script.t][0] = cx.step as f64;
+        self.ops(ops, problem, f, state, cx)
+    }
+
+    fn ops(
+        &self,
+        ops: &[Op],
+        problem: &mut dyn Oracle,
+        f: &mut Frame,
+        state: &mut State,
+        cx: &Draw<'_>,
+    ) -> Result<(), Fault> {
+        for op in ops {
+            match op {
+                Op::Eval(k) => self.eval(*k, f)?,
+                Op::Ask {
+                    what, args, batch, out, ..
+                } => self.ask(*what, args, *batch, *out, problem, f)?,
+                Op::Draw { law, number, out, .. } => {
+                    let terms = problem.terms().unwrap_or(0);
+                    let recorded = self.recorded.as_ref().map(|r| r.get(&(cx.step, *number)));
+                    match recorded {
+                        Some(Some(v)) if v.len() == f.regs[*out].len() => f.regs[*out].copy_from_slice(v),
+                        Some(_) => {
+                            return Err(Fault::Numerical(format!(
+                                "the record of draws has none for draw {number} of step {}",
+                                cx.step
+                            )));
+                        }
+                        None => {
+                            let key = Key::new(cx.seed, cx.purpose, cx.step, *number);
+                            key.fill(*law, terms, &mut f.regs[*out]);
+                        }
+                    }
+                }
+                Op::Copy { from, to } => {
+                    let mut v = std::mem::take(&mut f.regs[*to]);
+                    v.clone_from(&f.regs[*from]);
+                    f.regs[*to] = v;
+                }
+                Op::Slice { from, offset, to } => {
+                    let mut v = std::mem::take(&mut f.regs[*to]);
+                    let n = v.len();
+                    v.copy_from_slice(&f.regs[*from][*offset..offset + n]);
+                    f.regs[*to] = v;
+                }
+                Op::Splice { from, offset, to } => {
+                    let v = std::mem::take(&mut f.regs[*from]);
+                    f.regs[*to][*offset..offset + v.len()].copy_from_slice(&v);
+                    f.regs[*from] = v;
+                }
+                Op::Recall {
+                    state: k, which, to, ..
+                } => {
+                    let n = f.regs[*which][0];
+                    let name = &self.script.states[*k].name;
+                    let h = state.slots[*k].history();
+                    let len = h.map_or(0, History::len);
+                    let (Some(h), true) = (h, n >= 1.0 && n <= len as f64 && n.fract() == 0.0) else {
+                        return Err(Fault::Numerical(format!(
+                            "`{name}[{n}]` is asked for, and the history holds {len}"
+                        )));
+                    };
+                    f.regs[*to].copy_from_slice(h.get(len - n as usize));
+                }
+                Op::Recalled { state: k, to } => {
+                    f.regs[*to][0] = state.slots[*k].history().map_or(0, History::len) as f64;
+                }
+                Op::Push { state: k, from } => {
+                    if let Some(h) = state.slots[*k].history_mut() {
+                        h.push().copy_from_slice(&f.regs[*from]);
+                    }
+                }
+                Op::If {
+                    condition,
+                    then,
+                    otherwise,
+                } => {
+                    let way = if f.regs[*condition][0] != 0.0 { then } else { otherwise };
+                    self.ops(way, problem, f, state, cx)?;
+                }
+                Op::While {
+                    before,
+                    condition,
+                    body,
+                    ..
+                } => {
+                    let mut turns = 0u64;
+                    loop {
+                        self.ops(before, problem, f, state, cx)?;
+                        if f.regs[*condition][0] == 0.0 {
+                            break;
+                        }
+                        turn(&mut turns, cx)?;
+                        self.ops(body, problem, f, state, cx)?;
+                    }
+                }
+                Op::For {
+                    lo, hi, counter, body, ..
+                } => {
+                    let (lo, hi) = (f.regs[*lo][0], f.regs[*hi][0]);
+                    if !(lo.is_finite() && hi.is_finite()) {
+                        return Err(Fault::Numerical(format!("a loop of the step runs over {lo}..{hi}")));
+                    }
+                    let mut turns = 0u64;
+                    let mut k = lo;
+                    while k <= hi {
+                        turn(&mut turns, cx)?;
+                        f.regs[*counter][0] = k;
+                        self.ops(body, problem, f, state, cx)?;
+                        k += 1.0;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn eval(&self, k: usize, f: &mut Frame) -> Result<(), Fault> {
+        let p = &self.plans[k];
+        let Frame { regs, machines, .. } = f;
+        let m = &mut machines[k];
+        for (input, r) in &p.inputs {
+            m.exchange(*input, &mut regs[*r]);
+        }
+        let r = m.eval();
+        for (input, r) in &p.inputs {
+            m.exchange(*input, &mut regs[*r]);
+        }
+        if let Err(e) = r {
+            return Err(Fault::NotFinite {
+                what: "step".into(),
+                index: None,
+                node: None,
+                message: e.what,
+            });
+        }
+        for (k, r, _) in p.outputs.iter().filter(|o| !o.2) {
+            if !m.copy_output(*k, &mut regs[*r]) {
+                return Err(Fault::Numerical(
+                    "a value of the step has another size than its register".into(),
+                ));
+            }
+        }
+        for (k, r, _) in p.outputs.iter().filter(|o| o.2) {
+            m.take_output(*k, &mut regs[*r]);
+        }
+        Ok(())
+    }
+
+    fn ask(
+        &self,
+        what: Ask,
+        args: &[Reg],
+        batch: Option<Reg>,
+        out: Reg,
+        problem: &mut dyn Oracle,
+        f: &mut Frame,
+    ) -> Result<(), Fault> {
+        let mut v = std::mem::take(&mut f.regs[out]);
+        let x = &f.regs[args[0]];
+        let r = match (what, batch) {
+            (Ask::Value, None) => problem.value(x).map(|y| v[0] = y),
+            (Ask::Value, Some(b)) => {
+                let mut g = vec![0.0; x.len()];
+                problem.value_gradient_on(x, &f.regs[b], &mut g).map(|y| v[0] = y)
+            }
+            (Ask::Gradient, None) => problem.gradient(x, &mut v),
+            (Ask::Gradient, Some(b)) => problem.value_gradient_on(x, &f.regs[b], &mut v).map(|_| ()),
+            (Ask::Product, None) => problem.hvp(x, &f.regs[args[1]], &mut v),
+            (Ask::Hessian, None) => problem.hessian(x, &mut f.hessian).map(|()| {
+                let n = x.len();
+                v.fill(0.0);
+                for i in 0..n {
+                    let (c, w) = f.hessian.row(i);
+                    for (j, a) in c.iter().zip(w) {
+                        v[i * n + j] = *a;
+                        v[j * n + i] = *a;
+                    }
+                }
+            }),
+            (Ask::Project, None) => {
+                v.copy_from_slice(x);
+                problem.project(&mut v)
+            }
+            _ => Err(Fault::NotOffered(what.word().into())),
+        };
+        f.regs[out] = v;
+        r
+    }
+
+    /// Is everything finite that the next step would start from? Names what is not.
+    fn usable(&self, f: &Frame, step: u64) -> Result<(), Fault> {
+        for g in &self.script.guards {
+            let v = f.regs[g.reg][0];
+            if !(v >= 0.0 && v.is_finite()) {
+                return Err(Fault::Numerical(format!(
+                    "{} is {v} in step {step}; a schedule gives a number of at least 0",
+                    g.what
+                )));
+            }
+        }
+        let change = f.regs[self.script.change][0];
+        if change.is_finite() && change < FAR {
+            return Ok(());
+        }
+        let from = self
+            .script
+            .commits
+            .iter()
+            .find(|c| c.to == self.script.x)
+            .map_or(self.script.x, |c| c.from);
+        let at = vector::first_not_finite(&f.regs[from]);
+        Err(Fault::Diverged(match at {
+            Some(i) => format!(
+                "step {step} of `{}` makes coordinate {} of the point {}",
+                self.script.name,
+                i + 1,
+                f.regs[from][i]
+            ),
+            None => format!("step {step} of `{}` moves the point by {change:.1e}", self.script.name),
+        }))
+    }
+
+    /// Takes the new values over; answers the reason to end, if the step asks for that.
+    fn commit(&self, f: &mut Frame, state: &mut State) -> (Option<Reason>, bool) {
+        for (k, (_, r)) in self.script.records.iter().enumerate() {
+            state.records[k] = f.regs[*r][0];
+        }
+        let stop = self.script.stops.iter().any(|(r, _)| f.regs[*r][0] != 0.0);
+        let restart = self.script.restarts.iter().any(|r| f.regs[*r][0] != 0.0);
+        state.measures.change = f.regs[self.script.change][0];
+        for c in &self.script.commits {
+            f.regs.swap(c.to, c.from);
+        }
+        let reason = stop.then(|| Reason::new(Status::Feasible, "the optimizer's own stopping rule holds"));
+        (reason, restart)
+    }
+
+    /// The states as the definition begins them, from the point in the frame.
+    fn begin(&self, problem: &mut dyn Oracle, f: &mut Frame, state: &mut State, cx: &Draw<'_>) -> Result<(), Fault> {
+        for s in &mut state.slots {
+            if let Some(h) = s.history_mut() {
+                h.clear();
+            }
+        }
+        self.run(problem, f, state, cx)?;
+        for c in &self.script.first {
+            let mut v = std::mem::take(&mut f.regs[c.to]);
+            v.clone_from(&f.regs[c.from]);
+            f.regs[c.to] = v;
+        }
+        Ok(())
+    }
+
+    /// One step in place, on a state whose arrays the frame holds.
+    fn advance(
+        &self,
+        problem: &mut dyn Oracle,
+        f: &mut Frame,
+        state: &mut State,
+        cx: &StepCx<'_>,
+    ) -> Result<Option<Reason>, Fault> {
+        let draw = Draw {
+            seed: cx.seed,
+            purpose: Purpose::Step,
+            step: cx.step + 1,
+            cx: Some(cx),
+        };
+        self.run(problem, f, state, &draw)?;
+        self.usable(f, draw.step)?;
+        let (reason, restart) = self.commit(f, state);
+        state.measures.objective = f64::NAN;
+        state.measures.stationarity = f64::NAN;
+        if restart && reason.is_none() {
+            let init = Draw {
+                purpose: Purpose::Init,
+                ..draw
+            };
+            self.begin(problem, f, state, &init)?;
+        }
+        Ok(reason)
+    }
+}
+
+/// What draws of this step are keyed by.
+struct Draw<'a> {
+    seed: Seed,
+    purpose: Purpose,
+    step: u64,
+    cx: Option<&'a StepCx<'a>>,
+}
+
+fn turn(turns: &mut u64, cx: &Draw<'_>) -> Result<(), Fault> {
+    *turns += 1;
+    if *turns > TURNS {
+        return Err(Fault::Numerical(format!(
+            "a loop of step {} did not end within {TURNS} turns",
+            cx.step
+        )));
+    }
+    if turns.is_multiple_of(64) && cx.cx.is_some_and(StepCx::interrupted) {
+        return Err(Fault::Interrupted);
+    }
+    Ok(())
+}
+
+impl Method for Scripted {
+    fn card(&self) -> &MethodCard {
+        self.card
+    }
+
+    fn start(&self, problem: &mut dyn Oracle, from: &Point, seed: Seed) -> Result<State, Refusal> {
+        if problem.dim() != self.script.dim {
+            return Err(Refusal::Start(format!(
+                "`{}` was compiled for {} coordinates, the problem has {}",
+                self.script.name,
+                self.script.dim,
+                problem.dim()
+            )));
+        }
+        let mut f = self.frame();
+        f.regs[self.script.x].copy_from_slice(&from.values);
+        if let Some(r) = self.script.fmin {
+            let Some(v) = problem.known_lower_bound() else {
+                return Err(Refusal::Needs(vec!["a known lower bound of the objective"]));
+            };
+            f.regs[r][0] = v;
+        }
+        let slots = self
+            .script
+            .states
+            .iter()
+            .map(|s| match s.kind {
+                StateKind::Number => Slot::Number(0.0),
+                StateKind::Array(n) => Slot::Array(vec![0.0; n]),
+                StateKind::History(cap, width) => Slot::History(History::new(cap, width)),
+            })
+            .collect();
+        let mut state = State::new(vec![0.0; self.script.dim], slots, self.script.records.len());
+        state.records.fill(f64::NAN);
+        let draw = Draw {
+            seed,
+            purpose: Purpose::Init,
+            step: 0,
+            cx: None,
+        };
+        self.begin(problem, &mut f, &mut state, &draw).map_err(Refusal::Fault)?;
+        self.exchange(&mut f, &mut state);
+        Ok(state)
+    }
+
+    fn step(&self, problem: &mut dyn Oracle, now: &State, next: &mut State, cx: &mut StepCx<'_>) -> Outcome {
+        next.copy_from(now);
+        let mut f = self.lend(problem, cx);
+        self.exchange(&mut f, next);
+        let r = self.advance(problem, &mut f, next, cx);
+        self.exchange(&mut f, next);
+        *cx.cache.get_or(|| None::<Frame>) = Some(f);
+        match r {
+            Ok(None) => Outcome::Proceed(Events::default()),
+            Ok(Some(reason)) => Outcome::Finish(reason),
+            Err(fault) => Outcome::Refuse(fault),
+        }
+    }
+
+    fn burst(
+        &self,
+        problem: &mut dyn Oracle,
+        now: &mut State,
+        next: &mut State,
+        cx: &mut StepCx<'_>,
+        n: u64,
+        commit: &mut dyn FnMut(&State, &Events, &Counts) -> bool,
+    ) -> Outcome {
+        // A history cannot be taken back after a failed step, and neither can a restart.
+        let one_by_one = self.histories() || !self.script.restarts.is_empty();
+        if one_by_one {
+            let mut outcome = Outcome::Proceed(Events::default());
+            for _ in 0..n {
+                outcome = self.step(problem, now, next, cx);
+                if let Outcome::Refuse(_) = outcome {
+                    next.stale = true;
+                    break;
+                }
+                std::mem::swap(now, next);
+                cx.step += 1;
+                let go_on = commit(now, &Events::default(), &problem.counts());
+                if !go_on || matches!(outcome, Outcome::Finish(_)) {
+                    break;
+                }
+            }
+            return outcome;
+        }
+        let mut f = self.lend(problem, cx);
+        let mut outcome = Outcome::Proceed(Events::default());
+        for _ in 0..n {
+            self.exchange(&mut f, now);
+            let r = self.advance(problem, &mut f, now, cx);
+            self.exchange(&mut f, now);
+            match r {
+                Ok(reason) => {
+                    cx.step += 1;
+                    let go_on = commit(now, &Events::default(), &problem.counts());
+                    if let Some(reason) = reason {
+                        outcome = Outcome::Finish(reason);
+                        break;
+                    }
+                    if !go_on {
+                        break;
+                    }
+                }
+                Err(fault) => {
+                    outcome = Outcome::Refuse(fault);
+                    break;
+                }
+            }
+        }
+        *cx.cache.get_or(|| None::<Frame>) = Some(f);
+        outcome
+    }
+
+    fn measure(&self, problem: &mut dyn Oracle, state: &mut State) -> Result<(), Fault> {
+        let mut g = vec![0.0; self.script.dim];
+        let x = self.answer(state);
+        let f = problem.value_gradient(x, &mut g)?;
+        let scale = 1.0 + vector::norm_inf(&g);
+        let stationarity = match problem.bounds() {
+            Some(b) => (0..g.len())
+                .map(|k| (b.clamp(k, x[k] - g[k]) - x[k]).abs())
+                .fold(0.0f64, f64::max),
+            None => vector::norm_inf(&g),
+        };
+        state.measures.objective = f;
+        state.measures.stationarity = stationarity;
+        state.measures.gradient_scale = scale;
+        Ok(())
+    }
+
+    fn unmeasured(&self) -> bool {
+        true
+    }
+
+    fn answer<'s>(&self, state: &'s State) -> &'s [f64] {
+        match self.script.answer.and_then(|k| state.slots.get(k)) {
+            Some(s) => s.array(),
+            None => &state.x,
+        }
+    }
+}
+
+impl Scripted {
+    /// The frame of the run, made anew after resuming.
+    fn lend(&self, problem: &dyn Oracle, cx: &mut StepCx<'_>) -> Frame {
+        match cx.cache.get_or(|| None::<Frame>).take() {
+            Some(f) => f,
+            None => {
+                let mut f = self.frame();
+                if let (Some(r), Some(v)) = (self.script.fmin, problem.known_lower_bound()) {
+                    f.regs[r][0] = v;
+                }
+                f
+            }
+        }
+    }
+}
+
+/// Cards of scripts, kept for the process: as many as there are different schemas.
+static CARDS: Mutex<Vec<&'static MethodCard>> = Mutex::new(vec![]);
+
+fn card_of(s: &Script) -> &'static MethodCard {
+    let asked = |a: Ask| s.asks.iter().any(|(b, _)| *b == a);
+    let needs = Needs {
+        value: asked(Ask::Value),
+        gradient: asked(Ask::Gradient) || s.samples.is_some(),
+        hvp: asked(Ask::Product),
+        hessian: asked(Ask::Hessian),
+        form: false,
+    };
+    let accepts: &'static [Class] = if s.projects {
+        &[Class::Smooth, Class::SmoothBounds]
+    } else {
+        &[Class::Smooth]
+    };
+    let kind = |k: StateKind| match k {
+        StateKind::Number => SlotKind::Number,
+        StateKind::Array(_) => SlotKind::Array,
+        StateKind::History(..) => SlotKind::History,
+    };
+    let mut cards = CARDS.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = cards.iter().find(|c| {
+        c.name == s.name
+            && c.needs == needs
+            && c.accepts == accepts
+            && c.state.len() == s.states.len()
+            && c.state
+                .iter()
+                .zip(&s.states)
+                .all(|(a, b)| a.name == b.name && a.kind == kind(b.kind))
+            && c.records.len() == s.records.len()
+            && c.records.iter().zip(&s.records).all(|(a, b)| *a == b.0)
+    });
+    if let Some(c) = found {
+        return c;
+    }
+    let text = |t: &str| -> &'static str { Box::leak(t.to_string().into_boxed_str()) };
+    let state: Vec<SlotSpec> = s
+        .states
+        .iter()
+        .map(|v| SlotSpec {
+            name: text(&v.name),
+            kind: kind(v.kind),
+            doc: "a state of the definition",
+        })
+        .collect();
+    let records: Vec<&'static str> = s.records.iter().map(|r| text(&r.0)).collect();
+    let name = text(&s.name);
+    let card: &'static MethodCard = Box::leak(Box::new(MethodCard {
+        name,
+        aliases: &[],
+        title: name,
+        accepts,
+        needs,
+        granularity: Granularity::Step,
+        options: &[],
+        state: Box::leak(state.into_boxed_slice()),
+        records: Box::leak(records.into_boxed_slice()),
+        guarantees: "none beyond what its definition says",
+        doc: "a definition of the language; `source` prints it",
+        source: "",
+        build: |_: &Settings| Box::new(Scripted::new(Script::empty())),
+    }));
+    cards.push(card);
+    card
+}

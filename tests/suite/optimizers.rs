@@ -1,0 +1,614 @@
+//! The library's optimizers against recorded iterates: `tests/fixtures/*.json`, made by a reference of ours in numpy.
+//!
+//! Invariant: another optimizer needs its `.opt` text and one row of [`ROWS`]; every row is also stepped in bursts, cut,
+//! saved and resumed, to the same bits.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ravine::base::value::IndexSet;
+use ravine::lang::lower::PointBlock;
+use ravine::solve::methods::scripted::{Recorded, Scripted};
+use ravine::solve::run::Options;
+use ravine::solve::{Class, Counts, Fault, Method, Needs, Oracle, Point, Run, Saved};
+use ravine_linalg::Csr;
+use serde_json::Value as Json;
+
+use super::harness::{report_failures, root, session};
+
+/// A row: fixture, case, pipeline, and what of a state or record equals which column of the trace. `{name}` in the
+/// pipeline is the hyperparameter of the case; `@x=w` names another column for the point.
+struct Row(
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
+
+const ROWS: &[Row] = &[
+    Row("gd", "constant", "gd(lr: {lr})", &[]),
+    Row("gd", "inverse_sqrt", "gd(lr: t -> {lr})", &[]),
+    Row("gd", "inverse_sqrt", "gd(lr: inverse_sqrt(0.3))", &[]),
+    Row(
+        "heavy_ball",
+        "constant",
+        "heavy_ball(lr: {lr}, beta: {beta})",
+        &[("v", "v")],
+    ),
+    Row(
+        "heavy_ball",
+        "linear_decay",
+        "heavy_ball(lr: linear({lr}, steps: 20), beta: {beta})",
+        &[("v", "v")],
+    ),
+    Row("nesterov", "constant", "nesterov(lr: {lr}, beta: {beta})", &[]),
+    Row("nesterov", "sequence", "accelerated(lr: {lr})", &[]),
+    Row(
+        "nesterov",
+        "buffer",
+        "momentum(lr: {lr}, beta: {beta}, nesterov: true)",
+        &[("v", "v")],
+    ),
+    Row("adagrad", "default", "adagrad(lr: {lr}, eps: {eps})", &[("v", "v")]),
+    Row("adagrad_norm", "default", "adagrad_norm(eta: {eta}, b0: {b0})", &[]),
+    Row(
+        "rmsprop",
+        "default",
+        "rmsprop(lr: {lr}, beta2: {beta2}, eps: {eps})",
+        &[("v", "v")],
+    ),
+    Row(
+        "rmsprop",
+        "momentum",
+        "rmsprop(lr: {lr}, beta2: {beta2}, eps: {eps}, momentum: {momentum})",
+        &[("v", "v"), ("m", "m")],
+    ),
+    Row(
+        "adam",
+        "default",
+        "adam(lr: {lr}, beta1: {beta1}, beta2: {beta2}, eps: {eps})",
+        &[("m", "m"), ("v", "v")],
+    ),
+    Row(
+        "adam",
+        "fast",
+        "adam(lr: {lr}, beta1: {beta1}, beta2: {beta2}, eps: {eps})",
+        &[("m", "m"), ("v", "v")],
+    ),
+    Row(
+        "adam",
+        "coupled_decay",
+        "weight_decay({weight_decay}) |> adam(lr: {lr}, beta1: {beta1}, beta2: {beta2}, eps: {eps})",
+        &[("m", "m"), ("v", "v")],
+    ),
+    Row(
+        "adamw",
+        "default",
+        "adamw(lr: {lr}, decay: {weight_decay}, beta1: {beta1}, beta2: {beta2}, eps: {eps})",
+        &[("m", "m"), ("v", "v")],
+    ),
+    Row(
+        "adamw",
+        "default",
+        "adam(lr: {lr}, beta1: {beta1}, beta2: {beta2}, eps: {eps}) |> shrink({lr}*{weight_decay})",
+        &[("m", "m"), ("v", "v")],
+    ),
+    Row(
+        "nadam",
+        "default",
+        "nadam(lr: {lr}, beta1: {beta1}, beta2: {beta2}, eps: {eps})",
+        &[("m", "m"), ("v", "v")],
+    ),
+    Row(
+        "amsgrad",
+        "paper",
+        "amsgrad(lr: inverse_sqrt({lr}), beta1: {beta1}, beta2: {beta2}, eps: {eps})",
+        &[("m", "m"), ("v", "v"), ("vhat", "vhat")],
+    ),
+    Row(
+        "amsgrad",
+        "boxed",
+        "amsgrad(lr: inverse_sqrt({lr}), beta1: {beta1}, beta2: {beta2}, eps: {eps}) |> projected()",
+        &[("m", "m"), ("vhat", "vhat")],
+    ),
+    Row(
+        "lion",
+        "default",
+        "lion(lr: {lr}, beta1: {beta1}, beta2: {beta2})",
+        &[("m", "m")],
+    ),
+    Row(
+        "lion",
+        "decay",
+        "lion(lr: {lr}, beta1: {beta1}, beta2: {beta2}, decay: {weight_decay})",
+        &[("m", "m")],
+    ),
+    Row(
+        "averaged_sgd",
+        "last_half",
+        "sgd(lr: {lr}, batch: {batch}) |> averaged(burn: {burn})",
+        &[("avg", "avg")],
+    ),
+    Row(
+        "averaged_sgd",
+        "all_inverse_sqrt",
+        "sgd(lr: t -> {lr}, batch: {batch}) |> averaged()",
+        &[("avg", "avg")],
+    ),
+    Row(
+        "averaged_sgd",
+        "ema",
+        "sgd(lr: {lr}, batch: {batch}) |> ema(decay: {decay})",
+        &[("avg", "avg")],
+    ),
+];
+
+// ---- problems of the fixtures ------------------------------------------------------------------------------------------
+
+fn vector(j: &Json) -> Vec<f64> {
+    j.as_array().unwrap().iter().map(number).collect()
+}
+
+fn number(j: &Json) -> f64 {
+    match j {
+        Json::Number(n) => n.as_f64().unwrap(),
+        Json::Bool(b) => f64::from(u8::from(*b)),
+        other => panic!("no number: {other}"),
+    }
+}
+
+fn matrix(j: &Json) -> Vec<Vec<f64>> {
+    j.as_array().unwrap().iter().map(vector).collect()
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// What a fixture optimizes.
+enum Kind {
+    /// `(x − x*)ᵀ A (x − x*)/2`.
+    Quadratic { a: Vec<Vec<f64>>, star: Vec<f64> },
+    /// `mean log(1 + exp(−yᵢ Xᵢ·w)) + mu |w|²/2`.
+    Logistic { x: Vec<Vec<f64>>, y: Vec<f64>, mu: f64 },
+    /// `mean (Xᵢ·w − yᵢ)²/2`.
+    LeastSquares { x: Vec<Vec<f64>>, y: Vec<f64> },
+}
+
+struct Problem {
+    kind: Kind,
+    n: usize,
+    counts: Counts,
+    bounds: Option<Arc<ravine::solve::Bounds>>,
+}
+
+impl Problem {
+    fn read(p: &Json, n: usize) -> Problem {
+        let kind = match p["kind"].as_str().unwrap() {
+            "quadratic" => Kind::Quadratic {
+                a: matrix(&p["A"]),
+                star: vector(&p["xstar"]),
+            },
+            "logistic" => Kind::Logistic {
+                x: matrix(&p["X"]),
+                y: vector(&p["y"]),
+                mu: number(&p["mu"]),
+            },
+            "least_squares" => Kind::LeastSquares {
+                x: matrix(&p["X"]),
+                y: vector(&p["y"]),
+            },
+            other => panic!("no such kind of problem here yet: {other}"),
+        };
+        Problem {
+            kind,
+            n,
+            counts: Counts::default(),
+            bounds: None,
+        }
+    }
+    /// Value and gradient on some terms.
+    fn on(&self, w: &[f64], terms: &mut dyn Iterator<Item = usize>, g: &mut [f64]) -> f64 {
+        g.fill(0.0);
+        match &self.kind {
+            Kind::Quadratic { a, star } => {
+                let d: Vec<f64> = w.iter().zip(star).map(|(a, b)| a - b).collect();
+                for (g, row) in g.iter_mut().zip(a) {
+                    *g = dot(row, &d);
+                }
+                dot(&d, g) / 2.0
+            }
+            Kind::Logistic { x, y, mu } => {
+                let (mut f, mut k) = (0.0, 0.0);
+                for i in terms {
+                    let z = y[i] * dot(&x[i], w);
+                    f += (-z).exp().ln_1p();
+                    let s = -y[i] / (1.0 + z.exp());
+                    g.iter_mut().zip(&x[i]).for_each(|(g, x)| *g += s * x);
+                    k += 1.0;
+                }
+                g.iter_mut().zip(w).for_each(|(g, w)| *g = *g / k + mu * w);
+                f / k + mu * dot(w, w) / 2.0
+            }
+            Kind::LeastSquares { x, y } => {
+                let (mut f, mut k) = (0.0, 0.0);
+                for i in terms {
+                    let r = dot(&x[i], w) - y[i];
+                    f += r * r / 2.0;
+                    g.iter_mut().zip(&x[i]).for_each(|(g, x)| *g += r * x);
+                    k += 1.0;
+                }
+                g.iter_mut().for_each(|g| *g /= k);
+                f / k
+            }
+        }
+    }
+    fn all(&self) -> usize {
+        match &self.kind {
+            Kind::Quadratic { .. } => 0,
+            Kind::Logistic { y, .. } | Kind::LeastSquares { y, .. } => y.len(),
+        }
+    }
+}
+
+impl Oracle for Problem {
+    fn dim(&self) -> usize {
+        self.n
+    }
+    fn class(&self) -> Class {
+        if self.bounds.is_some() {
+            Class::SmoothBounds
+        } else {
+            Class::Smooth
+        }
+    }
+    fn offers(&self) -> Needs {
+        Needs {
+            hvp: true,
+            hessian: true,
+            ..Needs::FIRST_ORDER
+        }
+    }
+    fn bounds(&self) -> Option<Arc<ravine::solve::Bounds>> {
+        self.bounds.clone()
+    }
+    fn known_lower_bound(&self) -> Option<f64> {
+        Some(0.0)
+    }
+    fn value(&mut self, x: &[f64]) -> Result<f64, Fault> {
+        self.counts.values += 1;
+        let mut g = vec![0.0; self.n];
+        Ok(self.on(x, &mut (0..self.all()), &mut g))
+    }
+    fn gradient(&mut self, x: &[f64], g: &mut [f64]) -> Result<(), Fault> {
+        self.counts.gradients += 1;
+        self.on(x, &mut (0..self.all()), g);
+        Ok(())
+    }
+    fn hvp(&mut self, x: &[f64], v: &[f64], out: &mut [f64]) -> Result<(), Fault> {
+        self.counts.products += 1;
+        let Kind::Quadratic { a, .. } = &self.kind else {
+            return Err(Fault::NotOffered(format!("products at {x:?}")));
+        };
+        for (o, row) in out.iter_mut().zip(a) {
+            *o = dot(row, v);
+        }
+        Ok(())
+    }
+    fn hessian(&mut self, _: &[f64], _: &mut Csr) -> Result<(), Fault> {
+        Err(Fault::NotOffered("Hessian".into()))
+    }
+    fn terms(&self) -> Option<usize> {
+        Some(self.all())
+    }
+    fn value_gradient_on(&mut self, x: &[f64], terms: &[f64], g: &mut [f64]) -> Result<f64, Fault> {
+        self.counts.gradients += 1;
+        Ok(self.on(x, &mut terms.iter().map(|t| *t as usize), g))
+    }
+    fn counts(&self) -> Counts {
+        self.counts
+    }
+}
+
+// ---- rows --------------------------------------------------------------------------------------------------------------
+
+fn fixture(name: &str) -> Json {
+    let path = root().join(format!("tests/fixtures/{name}.json"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn filled(pipeline: &str, hyper: &Json) -> String {
+    let mut text = pipeline.to_string();
+    for (k, v) in hyper.as_object().unwrap() {
+        let shown = match v {
+            Json::String(s) => s.clone(),
+            Json::Bool(b) => b.to_string(),
+            Json::Number(n) => n.to_string(),
+            _ => continue,
+        };
+        text = text.replace(&format!("{{{k}}}"), &shown);
+    }
+    text
+}
+
+fn blocks(n: usize) -> Vec<PointBlock> {
+    vec![PointBlock {
+        name: "x".into(),
+        dims: vec![IndexSet::upto(n)],
+        offset: 0,
+        len: n,
+    }]
+}
+
+fn method(pipeline: &str, n: usize) -> Result<Scripted, String> {
+    let mut s = session(&root());
+    let mut found = s
+        .methods_of(pipeline, &blocks(n))
+        .map_err(|d| format!("{pipeline}: {d:#?}"))?;
+    found.pop().ok_or_else(|| format!("{pipeline}: no stage"))
+}
+
+/// Draws of a case: the k-th draw of a step takes the k-th column that the case has.
+fn draws(case: &Json) -> Option<Recorded> {
+    let d = case.get("draws")?.as_object()?;
+    let mut out: Recorded = BTreeMap::new();
+    for (draw, name) in ["batches", "index", "probes", "normal"]
+        .iter()
+        .filter(|n| d.contains_key(**n))
+        .enumerate()
+    {
+        for (k, v) in d[*name].as_array().unwrap().iter().enumerate() {
+            let v = if v.is_array() { vector(v) } else { vec![number(v)] };
+            out.insert((k as u64 + 1, draw as u64), v);
+        }
+    }
+    Some(out)
+}
+
+fn close(a: &[f64], b: &[f64]) -> Option<String> {
+    if a.len() != b.len() {
+        return Some(format!("{} entries, expected {}", a.len(), b.len()));
+    }
+    a.iter()
+        .zip(b)
+        .position(|(a, b)| (a - b).abs() > 1e-12 * b.abs().max(1.0) || a.is_nan())
+        .map(|k| format!("entry {}: {:e}, expected {:e}", k + 1, a[k], b[k]))
+}
+
+fn flat(j: &Json) -> Vec<f64> {
+    match j {
+        Json::Array(a) => a.iter().flat_map(flat).collect(),
+        other => vec![number(other)],
+    }
+}
+
+fn check(row: &Row) -> Result<usize, String> {
+    let Row(name, case_name, pipeline, columns) = row;
+    let f = fixture(name);
+    let case = f["cases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|c| c["case"] == *case_name)
+        .ok_or(format!("{name} has no case {case_name}"))?;
+    let pick = |k: &str| case.get(k).or_else(|| f.get(k)).filter(|v| !v.is_null());
+    let start = flat(pick("start").ok_or("no start")?);
+    let n = start.len();
+    let text = filled(pipeline, &case["hyper"]);
+    let make = || -> Result<Arc<dyn Method>, String> {
+        let m = method(&text, n)?;
+        Ok(match draws(case) {
+            Some(d) => Arc::new(m.with_recorded(d)),
+            None => Arc::new(m),
+        })
+    };
+    let problem = || {
+        let mut p = Problem::read(pick("problem").unwrap(), n);
+        if let (Some(lo), Some(hi)) = (case["hyper"].get("lo"), case["hyper"].get("hi")) {
+            p.bounds = Some(Arc::new(ravine::solve::Bounds {
+                lower: vec![number(lo); n],
+                upper: vec![number(hi); n],
+            }));
+        }
+        p
+    };
+    let points = ["x", "W", "w"]
+        .iter()
+        .find_map(|c| case["trace"].get(c))
+        .ok_or("no points")?;
+    let points = points.as_array().unwrap();
+    let mut p = problem();
+    let method = make()?;
+    let mut run = Run::new(method.clone(), &mut p, &Point::plain(start.clone()), Options::default())
+        .map_err(|e| e.to_string())?;
+    for (t, want) in points.iter().enumerate().skip(1) {
+        if let Some(why) = run.advance(&mut p, 1, &|| 0.0) {
+            return Err(format!("{text}, step {t}: {why:?}"));
+        }
+        let state = run.state();
+        if let Some(e) = close(&state.x, &flat(want)) {
+            return Err(format!("{text}, step {t}, x: {e}"));
+        }
+        for (slot, column) in *columns {
+            let Some(all) = case["trace"].get(column).and_then(Json::as_array) else {
+                return Err(format!("{name}/{case_name} has no column {column}"));
+            };
+            // A column is shorter where it begins later.
+            let Some(at) = (t + all.len()).checked_sub(points.len()) else {
+                continue;
+            };
+            if points.len() - all.len() > t {
+                continue;
+            }
+            let card = method.card();
+            let have = match card.state.iter().position(|s| s.name == *slot) {
+                Some(k) => match &state.slots[k] {
+                    ravine::solve::Slot::Number(v) => vec![*v],
+                    s => s.array().to_vec(),
+                },
+                None => match card.records.iter().position(|r| r == slot) {
+                    Some(k) => vec![state.records[k]],
+                    None => return Err(format!("{text} has no state or record `{slot}`")),
+                },
+            };
+            if let Some(e) = close(&have, &flat(&all[at])) {
+                return Err(format!("{text}, step {t}, {slot}: {e}"));
+            }
+        }
+    }
+    // The same in bursts, and cut in the middle, saved, read back.
+    let steps = points.len() as u64 - 1;
+    let mut q = problem();
+    let mut burst =
+        Run::new(make()?, &mut q, &Point::plain(start.clone()), Options::default()).map_err(|e| e.to_string())?;
+    burst.advance(&mut q, steps, &|| 0.0);
+    if burst.state() != run.state() || burst.counts() != run.counts() {
+        return Err(format!("{text}: a burst ends elsewhere than steps do"));
+    }
+    let mut q = problem();
+    let mut cut = Run::new(make()?, &mut q, &Point::plain(start), Options::default()).map_err(|e| e.to_string())?;
+    cut.advance(&mut q, steps / 2, &|| 0.0);
+    let saved = serde_json::to_string(&cut.save()).unwrap();
+    let saved: Saved = serde_json::from_str(&saved).unwrap();
+    let mut q = problem();
+    let mut resumed = Run::resume(make()?, &q, saved).map_err(|e| e.to_string())?;
+    resumed.advance(&mut q, steps - steps / 2, &|| 0.0);
+    if resumed.state() != run.state() || resumed.counts() != run.counts() {
+        return Err(format!("{text}: a run that was cut ends elsewhere"));
+    }
+    Ok(points.len() - 1)
+}
+
+#[test]
+fn recorded_iterates() {
+    let mut failures = vec![];
+    let mut steps = 0;
+    for row in ROWS {
+        match check(row) {
+            Ok(k) => steps += k,
+            Err(e) => failures.push(format!("{} {}: {e}", row.0, row.1)),
+        }
+    }
+    eprintln!("{} rows, {steps} recorded steps", ROWS.len());
+    report_failures(failures);
+    assert!(steps >= 20 * ROWS.len());
+}
+
+/// Schedules: case and expression.
+const SCHEDULES: &[(&str, &str)] = &[
+    ("constant", "constant({base})"),
+    ("inverse", "inverse({base})"),
+    ("inverse_offset", "inverse_time({base}, tau: {tau})"),
+    ("inverse_sqrt", "inverse_sqrt({base})"),
+    ("step", "step_decay({base}, factor: {gamma}, every: {every})"),
+    ("exponential", "exponential({base}, factor: {gamma})"),
+    (
+        "polynomial",
+        "polynomial({base}, steps: {T}, last: {end}, power: {power})",
+    ),
+    (
+        "polynomial_short",
+        "polynomial({base}, steps: {T}, last: {end}, power: {power})",
+    ),
+    ("linear", "linear({base}, steps: {T})"),
+    ("linear_theory", "t -> {base}*(1 - t/{T})"),
+    ("cosine", "cosine({base}, period: {T}, last: {end})"),
+    (
+        "sgdr_8_2",
+        "sgdr({lr_max}, period: {T_0}, factor: {T_mult}, last: {lr_min})",
+    ),
+    (
+        "sgdr_15_1",
+        "sgdr({lr_max}, period: {T_0}, factor: {T_mult}, last: {lr_min})",
+    ),
+    (
+        "sgdr_5_3",
+        "sgdr({lr_max}, period: {T_0}, factor: {T_mult}, last: {lr_min})",
+    ),
+    (
+        "sgdr_epochs",
+        "sgdr({lr_max}, period: {T_0}*{steps_per_epoch}, factor: {T_mult}, last: {lr_min})",
+    ),
+    ("wsd_linear", "wsd({base}, steps: {T}, cooldown: {cooldown})"),
+    ("wsd_sqrt", "wsd_sqrt({base}, steps: {T}, cooldown: {cooldown})"),
+    ("warmup_constant", "warmup(constant({base}), steps: {W})"),
+    ("warmup_inverse_sqrt", "t -> {base}*min(t/{W}, sqrt({W}/t))"),
+    (
+        "warmup_then_linear",
+        "warmup_then(linear({base}, steps: {T} - {W}), steps: {W})",
+    ),
+];
+
+#[test]
+fn recorded_schedules() {
+    let f = fixture("schedules");
+    let mut failures = vec![];
+    for (name, text) in SCHEDULES {
+        let Some(case) = f["cases"].as_array().unwrap().iter().find(|c| c["case"] == *name) else {
+            failures.push(format!("no case {name}"));
+            continue;
+        };
+        let text = filled(text, &case["hyper"]);
+        let values = vector(&case["values"]);
+        // On f(x) = x the gradient is 1: the moves are the schedule.
+        let made = match method(&format!("gd(lr: {text})"), 1) {
+            Ok(m) => m,
+            Err(e) => {
+                failures.push(format!("{name}: {e}"));
+                continue;
+            }
+        };
+        let mut line = Line(Counts::default());
+        let mut run = Run::new(Arc::new(made), &mut line, &Point::plain(vec![0.0]), Options::default()).unwrap();
+        let mut before = 0.0;
+        for (t, want) in values.iter().enumerate() {
+            if let Some(why) = run.advance(&mut line, 1, &|| 0.0) {
+                failures.push(format!("{name} at {}: {why:?}", t + 1));
+                break;
+            }
+            let x = run.state().x[0];
+            let have = before - x;
+            before = x;
+            if (have - want).abs() > 1e-12 * (1.0 + x.abs()) {
+                failures.push(format!("{name} ({text}) at {}: {have}, expected {want}", t + 1));
+                break;
+            }
+        }
+    }
+    report_failures(failures);
+}
+
+/// `f(x) = x`.
+struct Line(Counts);
+
+impl Oracle for Line {
+    fn dim(&self) -> usize {
+        1
+    }
+    fn class(&self) -> Class {
+        Class::Smooth
+    }
+    fn offers(&self) -> Needs {
+        Needs::FIRST_ORDER
+    }
+    fn value(&mut self, x: &[f64]) -> Result<f64, Fault> {
+        self.0.values += 1;
+        Ok(x[0])
+    }
+    fn gradient(&mut self, _: &[f64], g: &mut [f64]) -> Result<(), Fault> {
+        self.0.gradients += 1;
+        g[0] = 1.0;
+        Ok(())
+    }
+    fn hvp(&mut self, _: &[f64], _: &[f64], _: &mut [f64]) -> Result<(), Fault> {
+        Err(Fault::NotOffered("products".into()))
+    }
+    fn hessian(&mut self, _: &[f64], _: &mut Csr) -> Result<(), Fault> {
+        Err(Fault::NotOffered("Hessian".into()))
+    }
+    fn counts(&self) -> Counts {
+        self.0
+    }
+}
