@@ -399,6 +399,7 @@ impl<'a> Compiler<'a> {
                 depth[n.index()] = parts.iter().map(|p| depth[p.index()]).max().unwrap_or(d);
             }
         }
+        self.sink(&order, &absorbed, &mut depth);
         let mut literals = vec![];
         let mut inputs = vec![];
         let mut data = vec![];
@@ -526,6 +527,40 @@ impl<'a> Compiler<'a> {
                 .collect(),
             outputs,
             lists,
+        }
+    }
+
+    /// Loops that nobody waits for run with the last ones over their outermost domain, in the same pass.
+    fn sink(&self, order: &[NodeId], absorbed: &HashSet<NodeId>, depth: &mut [usize]) {
+        let ir = self.ir;
+        let mut read: HashSet<NodeId> = HashSet::new();
+        for &n in order {
+            ir.for_each_arg(n, |a| {
+                read.insert(a);
+            });
+        }
+        let top = |n: NodeId| match ir.node(n) {
+            Node::Fold { domain, .. } | Node::Map { domain, .. } | Node::Scatter { domain, .. }
+                if ir.region(n) == DomainId::ROOT && !absorbed.contains(&n) =>
+            {
+                ir.chain(*domain).first().copied()
+            }
+            _ => None,
+        };
+        let mut last: HashMap<(bool, DomainId), usize> = HashMap::new();
+        for &n in order {
+            if let Some(d) = top(n) {
+                let at = last.entry((self.dynamic[n.index()], d)).or_default();
+                *at = (*at).max(depth[n.index()]);
+            }
+        }
+        for &n in order {
+            if let Some(d) = top(n)
+                && !read.contains(&n)
+                && let Some(at) = last.get(&(self.dynamic[n.index()], d))
+            {
+                depth[n.index()] = *at;
+            }
         }
     }
 

@@ -404,13 +404,7 @@ impl Session {
             match unit {
                 CountUnit::Steps => budget.steps = Some(k as u64),
                 CountUnit::Evaluations => budget.evaluations = Some(k as u64),
-                CountUnit::Epochs => {
-                    return Err(vec![
-                        Diagnostic::new(Code::NotBuiltYet, "counting epochs is not built yet")
-                            .at(e.span, "here")
-                            .help("count `steps` or `evaluations`"),
-                    ]);
-                }
+                CountUnit::Epochs => budget.epochs = Some(k as u64),
             }
         }
         let mut stops = vec![];
@@ -530,8 +524,13 @@ impl Session {
             found
                 .push(missing("a proximal point", *span).help("nothing answers `prox` yet: `project(x)` heeds bounds"));
         }
-        if let Some(span) = a.samples {
-            found.push(missing("mini-batches", span).help("a finite sum answers them; sampling is not built yet"));
+        if c.terms().is_none() {
+            let epochs = stage.budget.epochs.is_some();
+            if let Some(span) = a.samples.or(epochs.then_some(a.span)) {
+                found.push(missing("mini-batches", span).help(
+                    "a finite sum answers them: an objective with one `mean(i in S) …` or `sum(i in S) …` over samples",
+                ));
+            }
         }
         if let Some(span) = a.fmin {
             found.push(

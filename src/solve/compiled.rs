@@ -257,6 +257,14 @@ impl Compiled {
         (x, used)
     }
 
+    /// Number of terms that mini-batches are drawn from.
+    pub fn terms(&self) -> Option<usize> {
+        match &self.kind {
+            Kind::Smooth(s) => Oracle::terms(s.as_ref()),
+            _ => None,
+        }
+    }
+
     /// Bytes that the programs' arrays take.
     pub fn bytes(&self) -> usize {
         match &self.kind {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a method proposes, the run commits; no clock below the budget, no terminal, no syntax tree.
 
+mod batches;
 pub mod bits;
 pub mod choose;
 mod classify;

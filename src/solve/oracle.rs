@@ -21,12 +21,18 @@ pub struct Counts {
     pub products: u64,
     /// Hessians.
     pub hessians: u64,
+    /// Values with gradients on mini-batches.
+    #[serde(default)]
+    pub batches: u64,
+    /// Terms that mini-batches evaluated.
+    #[serde(default)]
+    pub terms: u64,
 }
 
 impl Counts {
     /// All evaluations, each counting one.
     pub fn total(&self) -> u64 {
-        self.values + self.gradients + self.products + self.hessians
+        self.values + self.gradients + self.products + self.hessians + self.batches
     }
     /// Those made since `earlier`.
     pub fn since(&self, earlier: &Counts) -> Counts {
@@ -35,6 +41,8 @@ impl Counts {
             gradients: self.gradients.saturating_sub(earlier.gradients),
             products: self.products.saturating_sub(earlier.products),
             hessians: self.hessians.saturating_sub(earlier.hessians),
+            batches: self.batches.saturating_sub(earlier.batches),
+            terms: self.terms.saturating_sub(earlier.terms),
         }
     }
     /// Both together.
@@ -44,6 +52,8 @@ impl Counts {
             gradients: self.gradients + other.gradients,
             products: self.products + other.products,
             hessians: self.hessians + other.hessians,
+            batches: self.batches + other.batches,
+            terms: self.terms + other.terms,
         }
     }
 }
@@ -184,7 +194,7 @@ pub trait Oracle {
         None
     }
     /// An unbiased estimate of the objective and, into `g`, of its gradient, from the given terms (positions from 0, with
-    /// repetitions). Counts one gradient.
+    /// repetitions). Counts one batch and its terms.
     fn value_gradient_on(&mut self, _x: &[f64], _terms: &[f64], _g: &mut [f64]) -> Result<f64, Fault> {
         Err(Fault::NotOffered("mini-batches".into()))
     }

@@ -259,6 +259,7 @@ impl Run {
     pub fn advance(&mut self, problem: &mut dyn Oracle, n: u64, clock: &dyn Fn() -> f64) -> Option<&Reason> {
         let began = clock();
         let seconds_before = self.seconds;
+        let terms = problem.terms();
         let mut left = n;
         while left > 0 && self.ended.is_none() {
             if self.to_be_measured() {
@@ -272,7 +273,7 @@ impl Run {
             }
             self.seconds = seconds_before + (clock() - began);
             self.ended =
-                exhausted(&self.options.budget, self.step, self.counts.total(), self.seconds).or_else(|| stopped(self));
+                exhausted(&self.options.budget, self.step, &self.counts, terms, self.seconds).or_else(|| stopped(self));
             if self.ended.is_none() && self.options.judge && self.measured {
                 self.ended = converged(&self.now.measures, self.options.tolerance);
             }
@@ -321,7 +322,7 @@ impl Run {
                 *seconds = seconds_before + (clock() - began);
                 !one_by_one
                     && !watch.interrupt.load(Ordering::Relaxed)
-                    && exhausted(&options.budget, *step, counts.total(), *seconds).is_none()
+                    && exhausted(&options.budget, *step, counts, terms, *seconds).is_none()
             });
             left -= taken.min(left);
             self.counts = counts_before.plus(&problem.counts().since(&oracle_before));
@@ -502,7 +503,8 @@ fn converged(m: &Measures, tolerance: f64) -> Option<Reason> {
         .then(|| Reason::new(Status::Stationary, "the gradient is within the tolerance"))
 }
 
-fn exhausted(budget: &Budget, step: u64, evaluations: u64, seconds: f64) -> Option<Reason> {
+fn exhausted(budget: &Budget, step: u64, counts: &Counts, terms: Option<usize>, seconds: f64) -> Option<Reason> {
+    let evaluations = counts.total();
     if budget.steps.is_some_and(|k| step >= k) {
         return Some(Reason::new(Status::StepLimit, format!("{step} steps taken")));
     }
@@ -510,6 +512,14 @@ fn exhausted(budget: &Budget, step: u64, evaluations: u64, seconds: f64) -> Opti
         return Some(Reason::new(
             Status::EvaluationLimit,
             format!("{evaluations} evaluations made"),
+        ));
+    }
+    if let (Some(k), Some(n)) = (budget.epochs, terms)
+        && counts.terms >= k.saturating_mul(n as u64)
+    {
+        return Some(Reason::new(
+            Status::EvaluationLimit,
+            format!("{k} passes over {n} terms made"),
         ));
     }
     if budget.seconds.is_some_and(|s| seconds >= s) {

@@ -2,10 +2,12 @@
 //!
 //! Invariant: derivatives are programs compiled once; an evaluation that is not finite is a fault, never a number.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ravine_linalg::Csr;
 
+use super::batches::{Batch, FiniteSum};
 use super::{Bounds, Class, Counts, Fault, Needs, Oracle};
 use crate::exec::{Machine, Plan};
 use crate::forms::hessian::Hessian;
@@ -37,6 +39,11 @@ pub struct Smooth {
     pub last_fault: Option<crate::exec::Fault>,
     ir: Arc<Ir>,
     objective: NodeId,
+    /// What mini-batches are drawn from.
+    sum: Option<FiniteSum>,
+    /// Compiled batches by size.
+    batches: BTreeMap<usize, Batch>,
+    bound: Vec<(InputId, Arc<crate::base::Tensor>)>,
 }
 
 impl Smooth {
@@ -105,6 +112,9 @@ impl Smooth {
             counts: Counts::default(),
             entries: None,
             last_fault: None,
+            sum: FiniteSum::find(ir, objective),
+            batches: BTreeMap::new(),
+            bound: vec![],
             ir: Arc::new(ir.clone()),
             objective,
         })
@@ -122,7 +132,28 @@ impl Smooth {
         if let Some((rows, _)) = &mut self.hessian {
             rows.bind(params);
         }
+        for b in self.batches.values_mut() {
+            params.iter().for_each(|(i, t)| b.machine.set(*i, t.clone()));
+        }
+        self.bound = params.to_vec();
         self.entries = None;
+    }
+
+    /// Compiles batches of a size, unless they are.
+    fn batch_of(&mut self, size: usize) -> Result<(), Fault> {
+        if self.batches.contains_key(&size) {
+            return Ok(());
+        }
+        let none = || Fault::NotOffered("mini-batches".into());
+        let sum = self.sum.as_ref().ok_or_else(none)?;
+        let mut b = sum
+            .batch(&self.ir, self.objective, &self.columns, size)
+            .map_err(|e| Fault::NotOffered(format!("mini-batches: `{}` has no derivative there", e.atom)))?;
+        for (i, t) in &self.bound {
+            b.machine.set(*i, t.clone());
+        }
+        self.batches.insert(size, b);
+        Ok(())
     }
 
     /// Bytes that the programs' arrays take.
@@ -285,6 +316,35 @@ impl Oracle for Smooth {
     }
     fn hessian_entries(&self) -> Option<usize> {
         self.entries
+    }
+    fn terms(&self) -> Option<usize> {
+        self.sum.as_ref().map(|s| s.terms)
+    }
+    fn value_gradient_on(&mut self, x: &[f64], terms: &[f64], g: &mut [f64]) -> Result<f64, Fault> {
+        self.batch_of(terms.len())?;
+        self.counts.batches += 1;
+        self.counts.terms += terms.len() as u64;
+        let Some(b) = self.batches.get_mut(&terms.len()) else {
+            return Err(Fault::NotOffered("mini-batches".into()));
+        };
+        Self::put(&self.columns, &mut b.machine, x);
+        b.machine.set_point(b.input, terms);
+        let r = b.machine.eval();
+        g.fill(0.0);
+        for (k, (first, len)) in b.parts.iter().enumerate() {
+            if let Some(d) = b.machine.dense(k + 1) {
+                g[*first..first + len].copy_from_slice(d);
+            }
+        }
+        let v = b.machine.scalar(0);
+        if let Err(f) = r {
+            return Err(self.fault("objective on a mini-batch", Some(f)));
+        }
+        if v.is_finite() && g.iter().all(|v| v.is_finite()) {
+            Ok(v)
+        } else {
+            Err(self.fault("objective or its gradient on a mini-batch", None))
+        }
     }
     fn counts(&self) -> Counts {
         self.counts

@@ -32,6 +32,11 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
+/// Allocations of this thread so far.
+pub fn allocations() -> u64 {
+    ALLOCATIONS.with(Cell::get)
+}
+
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 

@@ -442,6 +442,12 @@ impl Checker<'_> {
                 .at(a.value.span, "");
             return Some(self.wrong(d));
         }
+        if let Some(a) = args.iter().find(|a| a.name.is_some()) {
+            let d = Diagnostic::new(Code::NotBuiltYet, "`of:` is not built yet")
+                .at(a.value.span, "")
+                .help("without it the one sum of the objective is sampled");
+            return Some(self.wrong(d));
+        }
         if types.iter().any(Ty::is_error) {
             return Some(Ty::error());
         }
