@@ -5,7 +5,8 @@
 use crate::base::value::IndexSet;
 use crate::base::view::{Cell, Role, View};
 use crate::base::{Diagnostic, Diagnostics, Span};
-use crate::ir::{NodeId, Problem, Sense, Sides};
+use crate::ir::facts::Grade;
+use crate::ir::{Curvature, NodeId, Problem, Sense, Sides};
 use crate::lang::lower::describe_dims;
 use crate::lang::syntax::{Aspect, ProblemRef};
 use crate::passes::analysis::curvature::{analyze, why_lines};
@@ -61,8 +62,22 @@ impl Session {
     }
 
     fn summary(&mut self, at: usize, p: &Problem, name: &str) -> View {
+        // Curvatures that the compiler found in the data, of the objective and of each constraint's sides.
+        let mut found: (Curvature, Vec<Vec<Curvature>>) = Default::default();
         let class = match self.class_of(at) {
             Ok(c) => {
+                let of = |n: NodeId| match c.facts.get(n) {
+                    Some(f) if f.grade == Grade::CheckedOnData => f.curvature,
+                    _ => Curvature::Unknown,
+                };
+                found = (
+                    c.problem.objective.as_ref().map_or(Curvature::Unknown, |o| of(o.node)),
+                    c.problem
+                        .constraints
+                        .iter()
+                        .map(|c| sides(&c.sides).into_iter().map(of).collect())
+                        .collect(),
+                );
                 let choice = crate::solve::choose::choose(c.class);
                 let method = choice.map_or("none", |m| m.card.name);
                 vec![
@@ -91,7 +106,7 @@ impl Session {
             let label = o.label.as_deref().map_or(String::new(), |l| format!(" {l}"));
             facts.push((
                 "objective".into(),
-                View::text(format!("{word}{label}: {}", t.curvature(o.node).word())),
+                View::text(format!("{word}{label}: {}", known(t.curvature(o.node), found.0))),
             ));
         }
         let size = |dims: &[IndexSet]| dims.iter().map(IndexSet::len).product::<usize>();
@@ -131,7 +146,12 @@ impl Session {
                 .enumerate()
                 .map(|(k, c)| {
                     let s = sides(&c.sides);
-                    let words: Vec<&str> = s.iter().map(|n| t.curvature(*n).word()).collect();
+                    let in_data = |j: usize| found.1.get(k).and_then(|f| f.get(j)).copied().unwrap_or_default();
+                    let words: Vec<String> = s
+                        .iter()
+                        .enumerate()
+                        .map(|(j, n)| known(t.curvature(*n), in_data(j)))
+                        .collect();
                     let relation = match c.sides {
                         Sides::Le(..) | Sides::Between(..) => " <= ",
                         Sides::Ge(..) => " >= ",
@@ -150,6 +170,14 @@ impl Session {
             });
         }
         View::Stack(parts)
+    }
+}
+
+/// A curvature by the rules, else as it was found in the data.
+fn known(by_rules: Curvature, in_data: Curvature) -> String {
+    match (by_rules, in_data) {
+        (Curvature::Unknown, c) if c != Curvature::Unknown => format!("{} (checked on the data)", c.word()),
+        (c, _) => c.word().into(),
     }
 }
 
