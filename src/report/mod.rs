@@ -99,6 +99,8 @@ pub struct SolveEntry {
     pub certificate: Vec<(String, Value)>,
     /// Was the run ended by the clock, an interrupt or memory?
     pub not_reproducible: bool,
+    /// Did it end where its author wrote: the `for`, `until` or `within` of its last stage?
+    pub as_written: bool,
     /// Lines of the solve log, shown with `-v`.
     pub log: Vec<String>,
 }
@@ -168,6 +170,7 @@ impl Default for SolveEntry {
             time_solve: 0.0,
             certificate: vec![],
             not_reproducible: false,
+            as_written: false,
             log: vec![],
         }
     }
@@ -201,6 +204,12 @@ impl Report {
                 _ => None,
             })
         };
+        let answered = || {
+            self.results.iter().all(|r| match r {
+                ResultEntry::Solve(s) => s.as_written || solve::answers(s.status),
+                _ => true,
+            })
+        };
         let running = |c: Code| c.id().starts_with("R08");
         if errors().any(|c| c == Code::Internal) {
             exit::INTERNAL
@@ -210,7 +219,7 @@ impl Report {
             exit::DATA
         } else if errors().any(|c| !running(c)) {
             exit::PROGRAM
-        } else if errors().any(running) || !statuses().all(solve::answers) {
+        } else if errors().any(running) || !answered() {
             exit::UNSOLVED
         } else {
             exit::SUCCESS

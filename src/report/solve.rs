@@ -138,7 +138,7 @@ pub fn summary(s: &SolveEntry, detail: Detail) -> View {
             ]),
         );
     }
-    if !answers(s.status) {
+    if !answers(s.status) && !s.as_written {
         fact("next", words(&[(s.status.advice(), Role::Plain)]));
     }
     let mut parts = vec![head, View::Facts(facts)];

@@ -137,6 +137,7 @@ impl Session {
                 .map(|(n, v)| (n.clone(), Value::tensor(Tensor::vector(v.clone()))))
                 .collect(),
             not_reproducible: !a.reproducible,
+            as_written: false,
             log: if self.settings.verbose { a.log.clone() } else { vec![] },
         }
     }

@@ -23,7 +23,7 @@ use crate::report::ResultEntry;
 use crate::solve::compiled::Compiled;
 use crate::solve::errors::Given;
 use crate::solve::methods;
-use crate::solve::{Budget, Method, MethodCard, choose};
+use crate::solve::{Budget, Method, MethodCard, Status, choose};
 
 use super::optimizers::StagesRun;
 use super::outcome::About;
@@ -254,6 +254,7 @@ impl Session {
         let many = stages.len() > 1;
         let mut left = None;
         let mut about = None;
+        let mut as_written = false;
         for (k, stage) in stages.into_iter().enumerate() {
             self.unconstrained(at, &stage)?;
             let form = self.form_of(at, stage.method.as_deref().map(Method::card))?;
@@ -265,6 +266,7 @@ impl Session {
             let card = card.or_else(|| choose::choose(compiled.class).map(|c| c.card));
             let title = card.map_or_else(String::new, |c| c.title.to_string());
             let remaining = deadline.map(|d| (d - now()).max(0.0));
+            let (own, until) = (stage.budget, !stage.stops.is_empty());
             let job = Job {
                 compiled,
                 params: params.clone(),
@@ -327,6 +329,13 @@ impl Session {
                 Ok(a) => a,
                 Err(f) => return Err(vec![self.solve_fault(at, form, &f, span)]),
             };
+            as_written = match answer.status {
+                Status::StepLimit => own.steps.is_some(),
+                Status::EvaluationLimit => own.evaluations.is_some(),
+                Status::TimeLimit => own.seconds.is_some(),
+                Status::Feasible => until,
+                _ => false,
+            };
             let done = run.push(form, answer, many);
             if done || left.is_some() || self.interrupt.load(std::sync::atomic::Ordering::Relaxed) {
                 break;
@@ -339,7 +348,8 @@ impl Session {
         if !answer.x.is_empty() && answer.status.is_success() {
             self.compiled[at].last = Some(answer.x.clone());
         }
-        let entry = self.entry(&about, &answer, tolerance, (solving - started, ended - solving));
+        let mut entry = self.entry(&about, &answer, tolerance, (solving - started, ended - solving));
+        entry.as_written = as_written;
         let data = self.solution(at, &answer, &entry);
         self.keep(c.bind.as_ref().map(|b| b.text.as_str()), data);
         let doubt = answer.error.and_then(|error| {

@@ -161,7 +161,13 @@ impl Classifier<'_> {
                         "the objective is quadratic and convex (checked on the data), the constraints are affine"
                     }
                     Class::ConvexQuadratic => "the objective is quadratic and convex, the constraints are affine",
+                    Class::SecondOrderCone if self.checked => {
+                        "convex by the rules of composition and by what was checked on the data, in second-order cones"
+                    }
                     Class::SecondOrderCone => "convex by the rules of composition, in second-order cones",
+                    _ if self.checked => {
+                        "convex by the rules of composition and by what was checked on the data, in exponential cones"
+                    }
                     _ => "convex by the rules of composition, in exponential cones",
                 };
                 let found = Classified::new(class, Kind::Conic(Box::new(program)), why);
