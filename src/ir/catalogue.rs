@@ -95,6 +95,8 @@ pub struct Catalogue {
     pub functions: IndexMap<String, Function>,
     /// Methods by name; while empty, any method name is taken.
     pub methods: IndexMap<String, MethodEntry>,
+    /// Names that the library defines in the language, for suggestions: a program that calls one brings it in.
+    pub library: Vec<String>,
 }
 
 /// Functions of the language that are no rows of the table of atoms.

@@ -248,14 +248,28 @@ fn view(title: &str, d: &Diagnosis, meaning: Meaning, of: Of<'_>) -> View {
             k => format!("; {k} negative"),
         };
         let size = if d.negative > 0 { "in size " } else { "" };
-        fact(what, format!("{size}{} to {}{negative}", rough(low), rough(top)));
+        fact(
+            what,
+            format!(
+                "{size}{} to {}{negative}",
+                rough(if low < f64::EPSILON * top { 0.0 } else { low }),
+                rough(top)
+            ),
+        );
         if d.decades.len() > 1 {
-            let count = |(k, n): (usize, &usize)| (*n > 0).then(|| format!("{n} within 1e-{} of the largest", k + 1));
-            let list: Vec<String> = d.decades.iter().enumerate().filter_map(count).collect();
-            fact(
-                "by decade",
-                list.join(", ").replace(" of the largest,", ",").to_string(),
-            );
+            // Beyond this many decades a computed value says nothing.
+            let (seen, lost) = d.decades.split_at(d.decades.len().min(16));
+            let count = |(k, n): (usize, &usize)| match (*n, k) {
+                (0, _) => None,
+                (n, 0) => Some(format!("{n} like the largest")),
+                (n, k) => Some(format!("{n} about 1e-{k} of it")),
+            };
+            let mut list: Vec<String> = seen.iter().enumerate().filter_map(count).collect();
+            match lost.iter().sum::<usize>() {
+                0 => {}
+                n => list.push(format!("{n} lost in rounding")),
+            }
+            fact("by decade", list.join(", "));
         }
     }
     fact("columns", sizes(&d.columns));
@@ -263,7 +277,13 @@ fn view(title: &str, d: &Diagnosis, meaning: Meaning, of: Of<'_>) -> View {
         fact("rows", sizes(r));
     }
     if let Some((terms, length)) = &d.weak {
-        fact("weakest", weakest(terms, *length, meaning));
+        let free = d.rank.map_or(0, |(rank, full)| full - rank);
+        let one_of = if free > 1 {
+            format!("one of {free}: ")
+        } else {
+            String::new()
+        };
+        fact("weakest", format!("{one_of}{}", weakest(terms, *length, meaning)));
     }
     let mut parts = vec![View::styled(title, Role::Strong), View::Facts(facts)];
     if meaning != Meaning::Symmetric {

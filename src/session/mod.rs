@@ -513,7 +513,7 @@ impl Session {
     }
 }
 
-/// What programs may call: the table of atoms and the methods.
+/// What programs may call: the table of atoms, the methods and the library.
 fn catalogue() -> Catalogue {
     let mut c = Catalogue::new(crate::atoms::all());
     for card in crate::solve::methods::CARDS {
@@ -522,6 +522,10 @@ fn catalogue() -> Catalogue {
             c.add_method(name, &options, card.doc);
         }
     }
+    c.library = optimizers::library::entries()
+        .iter()
+        .map(|e| e.name.to_string())
+        .collect();
     c
 }
 

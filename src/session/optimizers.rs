@@ -2,7 +2,7 @@
 //!
 //! Invariant: a definition of the library is read when its name is first called, and a user's own goes before it.
 
-mod library;
+pub(super) mod library;
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -105,7 +105,7 @@ pub(super) const EXPRESSIONS: &[Word] = &[
     word(
         "read",
         "read(\"data.csv\", column: y)",
-        "Reads a file: CSV, Matrix Market, plain or gzipped.",
+        "Reads a file: CSV, Matrix Market, LIBSVM, NumPy, JSON, plain or gzipped.",
     ),
 ];
 

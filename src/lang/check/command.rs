@@ -326,16 +326,20 @@ impl Checker<'_> {
         }
         let name = &m.name.text;
         let Some(entry) = self.catalogue.methods.get(name) else {
-            let methods = self.catalogue.methods.keys();
-            let near = did_you_mean(name, methods.clone().map(String::as_str)).map(str::to_string);
-            let known: Vec<String> = methods.map(|n| format!("`{n}`")).collect();
-            let mut d =
+            let own = self.scope.names().filter(|(_, e)| matches!(e.what, What::Method(_)));
+            let all = self.catalogue.methods.keys().chain(&self.catalogue.library);
+            let near = did_you_mean(name, all.map(String::as_str).chain(own.map(|(n, _)| n))).map(str::to_string);
+            let d =
                 Diagnostic::new(Code::UnknownMethod, format!("there is no method `{name}`")).at(m.name.span, "unknown");
-            d = match near {
+            let d = match near {
                 Some(n) => d.help_edit(format!("did you mean `{n}`?"), m.name.span, n),
-                None => d.help("without `with`, a method is chosen by the problem's class"),
+                None => {
+                    let known = self.catalogue.methods.keys().chain(&self.catalogue.library);
+                    let known: Vec<String> = known.map(|n| format!("`{n}`")).collect();
+                    d.note(format!("there are {}", errors::list(&known)))
+                        .help("without `with`, a method is chosen by the problem's class")
+                }
             };
-            let d = d.note(format!("the methods are {}", errors::list(&known)));
             self.report(d);
             return;
         };
