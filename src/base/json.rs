@@ -16,7 +16,11 @@ pub fn number_json(v: f64) -> Json {
     }
 }
 
-/// A value in JSON.
+/// Sparse matrices of more entries than this, zeros included, are shown by their stored entries.
+pub(crate) const LARGE: usize = 1_000_000;
+
+/// A value in JSON: numbers and texts as they are, arrays nested row by row, over labels as objects; a sparse matrix of more than a
+/// million entries as its shape and its stored entries `[row, column, value]`, counted from 1.
 pub fn value(value: &Value) -> Json {
     match value {
         Value::Text(t) => t.clone().into(),
@@ -28,6 +32,13 @@ pub fn value(value: &Value) -> Json {
             Json::Object(t.columns.iter().map(|(n, c)| (n.clone(), column(c))).collect())
         }
         Value::Set(s) => Json::Array((0..s.len()).map(|k| element_json(s, k)).collect()),
+        // Written out, a large sparse matrix would be zeros by the billion.
+        Value::Array { tensor, .. } if tensor.as_dense().is_none() && tensor.len() > LARGE => {
+            let cols = tensor.shape().get(1).copied().unwrap_or(1).max(1);
+            let entry =
+                |(k, v): (usize, f64)| Json::from(vec![(k / cols + 1).into(), (k % cols + 1).into(), number_json(v)]);
+            serde_json::json!({"shape": tensor.shape(), "entries": tensor.held().map(entry).collect::<Vec<Json>>()})
+        }
         Value::Array { tensor, elem } => {
             let entries = tensor.to_dense();
             let mut at = 0;

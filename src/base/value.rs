@@ -283,6 +283,25 @@ impl Tensor {
             Storage::Sparse(s) => s.to_dense().data,
         }
     }
+    /// The entries that are held and their row-major positions, in order: all of a dense array, the stored ones of a sparse
+    /// one, whose other entries are zeros.
+    pub fn held(&self) -> Box<dyn Iterator<Item = (usize, f64)> + '_> {
+        match &self.storage {
+            Storage::Dense(d) => Box::new(d.iter().copied().enumerate()),
+            Storage::Sparse(s) => Box::new(s.triplets().map(|(i, j, v)| (i * s.cols + j, v))),
+        }
+    }
+    /// The first position that is not held, and so a zero.
+    pub fn first_absent(&self) -> Option<usize> {
+        let mut next = 0;
+        for (k, _) in self.held() {
+            if k != next {
+                break;
+            }
+            next += 1;
+        }
+        (next < self.len()).then_some(next)
+    }
     /// The entries if stored densely.
     pub fn as_dense(&self) -> Option<&[f64]> {
         match &self.storage {

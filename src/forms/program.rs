@@ -158,14 +158,10 @@ impl ConicProgram {
         for (places, matrix, weight) in &self.quads {
             let first = self.rows.variable(places).unwrap_or_default();
             let flat = self.rows.flat(places);
-            let (m, w) = (self.rows.root(*matrix), self.rows.root(*weight)[0]);
-            let k = flat.len();
-            for i in 0..k {
-                for j in 0..k {
-                    let v = w * (m[i * k + j] + m[j * k + i]);
-                    if v != 0.0 {
-                        p.push((first + flat[i], first + flat[j], v));
-                    }
+            let (m, w) = (self.rows.matrix(*matrix), self.rows.root(*weight)[0]);
+            for (i, j, v) in m.add(1.0, &m.transpose(), 1.0).triplets() {
+                if w * v != 0.0 {
+                    p.push((first + flat[i], first + flat[j], w * v));
                 }
             }
         }

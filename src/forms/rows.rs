@@ -629,6 +629,10 @@ impl RowsProgram {
             .collect();
         self.machine.tensor(r.0, dims).to_dense()
     }
+    /// A root matrix, sparse where its parameters are.
+    pub fn matrix(&self, r: Root) -> Csr {
+        self.root_csr(r.0)
+    }
     fn root_csr(&self, r: usize) -> Csr {
         let shape = &self.root_shapes[r];
         let dims = shape.iter().map(|n| crate::base::value::IndexSet::upto(*n)).collect();

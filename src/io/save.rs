@@ -8,10 +8,29 @@ use super::{Format, errors, numpy};
 use crate::base::value::{Column, IndexSet, Storage, Table, Tensor};
 use crate::base::{Code, Diagnostic};
 
+/// Sparse matrices of more entries than this, zeros included, go only into files that leave zeros out.
+const LARGE: usize = 100_000_000;
+
 /// An array as a file of the format that its name ends with; `.gz` behind it is packed by the caller.
 /// Errors: R0606 (no format, or one that arrays are not written in), R0607 (a value that the format cannot hold).
 pub fn write_array(name: &str, t: &Tensor) -> Result<Vec<u8>, Diagnostic> {
-    match Format::of(name)? {
+    let format = Format::of(name)?;
+    let limit = if format == Format::Json {
+        crate::base::json::LARGE
+    } else {
+        LARGE
+    };
+    if format != Format::MatrixMarket && t.as_dense().is_none() && t.len() > limit {
+        return Err(Diagnostic::new(
+            Code::CannotWrite,
+            format!(
+                "`{name}` would hold all {} entries of a sparse matrix, zeros included",
+                t.len()
+            ),
+        )
+        .help("`.mtx` files hold the entries that are stored"));
+    }
+    match format {
         Format::Csv => csv_of(name, t),
         Format::Npy => Ok(numpy::write_npy(&t.shape(), &t.to_dense())),
         Format::Json => {

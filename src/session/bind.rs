@@ -132,11 +132,7 @@ impl Session {
         // Where the checks promise nothing the data may still have one sign: it is looked at again at each rebinding, and
         // a change of it counts as a change of definition.
         if value.sign == Sign::Unknown {
-            value.sign = value
-                .tensor
-                .to_dense()
-                .iter()
-                .fold(Sign::Zero, |s, v| s.join(Sign::of(*v)));
+            value.sign = value.tensor.held().fold(Sign::Zero, |s, (_, v)| s.join(Sign::of(v)));
         }
         let bound: Vec<String> = sizes.iter().map(|s| s.0.clone()).collect();
         self.drop_sizes(&d.name.text, &bound);
@@ -282,7 +278,7 @@ impl Session {
                 (None, None) => {}
             }
         }
-        let integral = elem != Elem::Int || tensor.to_dense().iter().all(|v| v.fract() == 0.0);
+        let integral = elem != Elem::Int || tensor.held().all(|(_, v)| v.fract() == 0.0);
         if !integral {
             return Err(Diagnostic::new(
                 Code::WrongType,
@@ -301,12 +297,7 @@ impl Session {
             && tensor.dims.len() == 2
         {
             let n = tensor.dims[0].len();
-            if tensor
-                .to_dense()
-                .iter()
-                .enumerate()
-                .any(|(k, v)| *v != 0.0 && k / n != k % n)
-            {
+            if tensor.held().any(|(k, v)| v != 0.0 && k / n != k % n) {
                 return Err(Diagnostic::new(
                     Code::CheckFailed,
                     format!("`{name}` is declared `Diagonal` and has an entry off the diagonal"),
@@ -331,7 +322,8 @@ impl Session {
     }
 
     fn check_value(&self, d: &ParamDecl, c: &Check, value: &ParamValue) -> Bound<()> {
-        let data = value.tensor.to_dense();
+        let tensor = &value.tensor;
+        let mut bounds = 1;
         let fails: Box<dyn Fn(usize, f64) -> bool> = match (c.op, &c.value.kind) {
             (CompareOp::In, ExprKind::Interval { lo, hi }) => {
                 let (l, h) = (self.number(lo)?, self.number(hi)?);
@@ -348,11 +340,12 @@ impl Session {
             }
             (op, _) => {
                 let bound = match self.evaluate(&c.value)? {
-                    Value::Array { tensor, .. } => super::evaluate::spread(&tensor, data.len()),
-                    _ => vec![f64::NAN; data.len()],
+                    Value::Array { tensor, .. } => tensor.to_dense(),
+                    _ => vec![f64::NAN],
                 };
+                bounds = bound.len();
                 Box::new(move |k, v| {
-                    let b = bound.get(k).copied().unwrap_or(f64::NAN);
+                    let b = bound.get(if bounds == 1 { 0 } else { k }).copied().unwrap_or(f64::NAN);
                     !match op {
                         CompareOp::Le => v <= b,
                         CompareOp::Ge => v >= b,
@@ -365,8 +358,17 @@ impl Session {
                 })
             }
         };
-        // A sparse array's absent entries are zeros like any other.
-        if let Some(k) = (0..data.len()).find(|k| fails(*k, data[*k])) {
+        // A sparse array's absent entries are zeros like any other; one of them stands for all unless each has its own bound.
+        let held = tensor.held().find(|(k, v)| fails(*k, *v));
+        let absent = || match (tensor.as_dense(), bounds) {
+            (Some(_), _) => None,
+            (None, 1) => tensor.first_absent().filter(|k| fails(*k, 0.0)),
+            (None, _) => {
+                let stored: std::collections::BTreeSet<usize> = tensor.held().map(|e| e.0).collect();
+                (0..tensor.len()).find(|k| !stored.contains(k) && fails(*k, 0.0))
+            }
+        };
+        if let Some((k, v)) = held.or_else(|| absent().map(|k| (k, 0.0))) {
             let mut rest = k;
             let mut key = vec![];
             for s in value.tensor.dims.iter().rev() {
@@ -379,15 +381,14 @@ impl Session {
             } else {
                 format!("{}[{}]", d.name.text, key.join(", "))
             };
-            return Err(Diagnostic::new(
-                Code::CheckFailed,
-                format!("`{place}` is {}, which fails its check", data[k]),
-            )
-            .at(
-                c.span,
-                format!("`{} {} {}`", d.name.text, c.op.symbol(), show(&c.value)),
-            )
-            .into());
+            return Err(
+                Diagnostic::new(Code::CheckFailed, format!("`{place}` is {v}, which fails its check"))
+                    .at(
+                        c.span,
+                        format!("`{} {} {}`", d.name.text, c.op.symbol(), show(&c.value)),
+                    )
+                    .into(),
+            );
         }
         Ok(())
     }
@@ -479,23 +480,19 @@ fn shown_dim(d: &ParamDecl, k: usize) -> String {
 
 fn symmetric(t: &Tensor, name: &str, span: Span) -> Bound<()> {
     let n = t.dims[0].len();
-    let d = t.to_dense();
-    for i in 0..n {
-        for j in 0..i {
-            if d[i * n + j] != d[j * n + i] {
-                return Err(Diagnostic::new(
-                    Code::CheckFailed,
-                    format!(
-                        "`{name}` is declared `Symmetric`, but entries ({}, {}) and ({}, {}) differ",
-                        i + 1,
-                        j + 1,
-                        j + 1,
-                        i + 1
-                    ),
-                )
-                .at(span, format!("{} against {}", d[i * n + j], d[j * n + i]))
-                .into());
-            }
+    let mirrored = |k: usize| match &t.storage {
+        Storage::Dense(d) => d[k % n * n + k / n],
+        Storage::Sparse(s) => s.get(k % n, k / n),
+    };
+    for (k, v) in t.held() {
+        let (i, j) = (k / n + 1, k % n + 1);
+        if v != mirrored(k) {
+            return Err(Diagnostic::new(
+                Code::CheckFailed,
+                format!("`{name}` is declared `Symmetric`, but entries ({i}, {j}) and ({j}, {i}) differ"),
+            )
+            .at(span, format!("{v} against {}", mirrored(k)))
+            .into());
         }
     }
     Ok(())

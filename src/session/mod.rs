@@ -501,7 +501,11 @@ impl Session {
                 (worst <= t, format!("they differ by {}", show::number(worst)))
             }
             _ => match self.evaluate(c).map_err(one)? {
-                Value::Array { tensor, .. } => (tensor.to_dense().iter().all(|v| *v != 0.0), "it is false".to_string()),
+                Value::Array { tensor, .. } => (
+                    tensor.held().all(|(_, v)| v != 0.0)
+                        && (tensor.as_dense().is_some() || tensor.first_absent().is_none()),
+                    "it is false".to_string(),
+                ),
                 _ => (false, "it is not a truth value".to_string()),
             },
         };

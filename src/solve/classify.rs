@@ -11,6 +11,7 @@ use ravine_linalg::{Dense, Matrix};
 use super::method::{Class, MethodCard};
 use super::smooth::Smooth;
 use crate::atoms::rules;
+use crate::base::value::{IndexSet, Storage};
 use crate::base::{Code, Diagnostic, Tensor};
 use crate::exec::{Machine, Plan};
 use crate::forms::conic::{ConeRows, Conic, NotConic, Parts, Side, SquareTerm, parts};
@@ -351,7 +352,7 @@ pub(super) fn as_written(problem: &mut Problem, root: NodeId, facts: &FactsTable
     out
 }
 
-/// Which of the matrices are semidefinite for these parameters.
+/// Which of the matrices have a semidefinite symmetric part for these parameters, up to rounding.
 pub(super) fn definite(ir: &Ir, matrices: &[NodeId], params: &[(InputId, Arc<Tensor>)]) -> Assumptions {
     let mut given = Assumptions::default();
     let mut m = Machine::new(Arc::new(Plan::compile(ir, matrices)));
@@ -363,36 +364,34 @@ pub(super) fn definite(ir: &Ir, matrices: &[NodeId], params: &[(InputId, Arc<Ten
     }
     for (k, node) in matrices.iter().enumerate() {
         let n = ir.shape(*node)[0];
-        let dims = vec![
-            crate::base::value::IndexSet::upto(n),
-            crate::base::value::IndexSet::upto(n),
-        ];
-        let mut d = Dense {
-            rows: n,
-            cols: n,
-            data: m.tensor(k, dims).to_dense(),
-        };
-        if semidefinite(&d) {
-            given.psd.insert(*node);
-        } else {
-            d.data.iter_mut().for_each(|v| *v = -*v);
-            if semidefinite(&d) {
-                given.nsd.insert(*node);
+        let half = match m.tensor(k, vec![IndexSet::upto(n), IndexSet::upto(n)]).storage {
+            Storage::Sparse(a) => Matrix::Sparse(a.add(0.5, &a.transpose(), 0.5)),
+            Storage::Dense(d) => {
+                let mut half = Dense::zeros(n, n);
+                for i in 0..n {
+                    for j in 0..n {
+                        half.data[i * n + j] = 0.5 * (d[i * n + j] + d[j * n + i]);
+                    }
+                }
+                Matrix::Dense(half)
             }
+        };
+        let semidefinite = |m: &Matrix| ravine_linalg::spectrum::is_psd(m, 1e-12).is_ok_and(|r| r.0);
+        if semidefinite(&half) {
+            given.psd.insert(*node);
+        } else if semidefinite(&negated(half)) {
+            given.nsd.insert(*node);
         }
     }
     given
 }
 
-/// Is the symmetric part positive semidefinite, up to rounding?
-fn semidefinite(m: &Dense) -> bool {
-    let mut s = m.clone();
-    for i in 0..m.rows {
-        for j in 0..m.cols {
-            s.data[i * m.cols + j] = 0.5 * (m.at(i, j) + m.at(j, i));
-        }
+fn negated(mut m: Matrix) -> Matrix {
+    match &mut m {
+        Matrix::Dense(d) => d.data.iter_mut().for_each(|v| *v = -*v),
+        Matrix::Sparse(s) => s.values.iter_mut().for_each(|v| *v = -*v),
     }
-    ravine_linalg::spectrum::is_psd(&Matrix::Dense(s), 1e-12).is_ok_and(|r| r.0)
+    m
 }
 
 type Built = (ConicProgram, Class, Vec<(usize, usize, f64)>);

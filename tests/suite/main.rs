@@ -24,6 +24,7 @@ mod hostile;
 mod interp;
 mod interrupt;
 mod io;
+mod large;
 mod latex;
 mod methods;
 mod optimizers;
