@@ -47,6 +47,8 @@ pub struct StateSpec {
 pub enum Ask {
     /// The objective at a point.
     Value,
+    /// The objective at a point, infinite where it has no finite value.
+    Trial,
     /// Its gradient.
     Gradient,
     /// A product of its Hessian.
@@ -64,6 +66,7 @@ impl Ask {
     pub fn word(self) -> &'static str {
         match self {
             Ask::Value => "value",
+            Ask::Trial => "trial",
             Ask::Gradient => "grad",
             Ask::Product => "hvp",
             Ask::Hessian => "hessian",
@@ -188,6 +191,13 @@ pub enum Op {
         body: Vec<Op>,
         /// The line.
         span: Span,
+    },
+    /// Ends the run before this step where the condition holds.
+    Fail {
+        /// Register with the truth value.
+        condition: Reg,
+        /// Why the step cannot be taken.
+        why: String,
     },
     /// A counted loop.
     For {

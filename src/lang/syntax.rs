@@ -221,6 +221,24 @@ pub struct FormalParam {
     pub default: Option<Expr>,
 }
 
+impl FormalParam {
+    /// The words that a text may be: `rule: Text in {"armijo", "wolfe"}`; calls may write them without quotes.
+    pub fn words(&self) -> Vec<&str> {
+        let sets = self.checks.iter().filter(|c| c.op == CompareOp::In);
+        let items = sets.filter_map(|c| match &c.value.kind {
+            ExprKind::Set(items) => Some(items),
+            _ => None,
+        });
+        items
+            .flatten()
+            .filter_map(|e| match &e.kind {
+                ExprKind::Text(t) => Some(t.as_str()),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
 /// `fn NAME(params) [-> TYPE] = body`, or with a block of `let` lines and a last expression.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FnDecl {

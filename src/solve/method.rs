@@ -297,6 +297,8 @@ pub enum Fault {
     Numerical(String),
     /// The iterates run away: nothing after the last good point is a number.
     Diverged(String),
+    /// The method finds no step from here: the reason it gives.
+    Stalled(String),
     /// The interrupt flag was seen inside the step; the step is to be thought not taken.
     Interrupted,
     /// More memory than allowed would be needed.
@@ -327,7 +329,7 @@ impl std::fmt::Display for Fault {
                 }
             }
             Fault::NotOffered(what) => write!(f, "the problem offers no {what}"),
-            Fault::Numerical(what) | Fault::Diverged(what) => f.write_str(what),
+            Fault::Numerical(what) | Fault::Diverged(what) | Fault::Stalled(what) => f.write_str(what),
             Fault::Interrupted => f.write_str("interrupted"),
             Fault::Memory(what) => f.write_str(what),
         }

@@ -338,6 +338,7 @@ impl Run {
                     self.ended = Some(status);
                 }
                 Outcome::Refuse(Fault::Diverged(why)) => self.ended = Some(Reason::new(Status::Diverged, why)),
+                Outcome::Refuse(Fault::Stalled(why)) => self.ended = Some(Reason::new(Status::Stalled, why)),
                 Outcome::Refuse(fault) => self.ended = Some(Reason::new(Status::EvaluationError, fault.to_string())),
             }
         }

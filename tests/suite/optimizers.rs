@@ -143,6 +143,42 @@ const ROWS: &[Row] = &[
         "sgd(lr: {lr}, batch: {batch}) |> ema(decay: {decay})",
         &[("avg", "avg")],
     ),
+    Row(
+        "barzilai_borwein",
+        "long",
+        "barzilai_borwein(long, lr: {lr0})",
+        &[("a", "lr")],
+    ),
+    Row(
+        "barzilai_borwein",
+        "short",
+        "barzilai_borwein(short, lr: {lr0})",
+        &[("a", "lr")],
+    ),
+    Row(
+        "barzilai_borwein",
+        "alternating",
+        "barzilai_borwein(alternating, lr: {lr0})",
+        &[("a", "lr")],
+    ),
+    Row(
+        "nonlinear_cg",
+        "exact_quadratic",
+        "nonlinear_cg(polak_ribiere) |> linesearch(exact)",
+        &[("d", "d"), ("beta", "beta"), ("a", "step")],
+    ),
+    Row(
+        "nonlinear_cg",
+        "armijo_logistic",
+        "nonlinear_cg(polak_ribiere) |> linesearch(armijo, c1: {c1}, shrink: {shrink})",
+        &[("d", "d"), ("beta", "beta"), ("a", "step")],
+    ),
+    Row(
+        "nonlinear_cg",
+        "armijo_quadratic",
+        "nonlinear_cg(polak_ribiere) |> linesearch(armijo, c1: {c1}, shrink: {shrink})",
+        &[("d", "d"), ("beta", "beta"), ("a", "step")],
+    ),
 ];
 
 // ---- problems of the fixtures ------------------------------------------------------------------------------------------

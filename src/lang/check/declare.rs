@@ -558,6 +558,7 @@ impl Checker<'_> {
                 name: p.name.text.clone(),
                 ty,
                 optional: p.default.is_some(),
+                words: p.words().into_iter().map(str::to_string).collect(),
             });
         }
         (out, generics)

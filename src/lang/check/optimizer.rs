@@ -9,7 +9,7 @@ use std::rc::Rc;
 use indexmap::IndexMap;
 
 use super::declare::Sizes;
-use super::scope::{MethodInfo, Sort};
+use super::scope::{FormalInfo, MethodInfo, Sort};
 use super::types::{Dim, Elem, Kind, Poly, Same, Ty};
 use super::{Checker, Entry, Place, What};
 use crate::base::diagnostic::did_you_mean;
@@ -24,7 +24,7 @@ use crate::lang::syntax::{
 const POINT: &str = "point";
 
 /// What a step may ask of the problem; each counts.
-pub const ORACLES: &[&str] = &["value", "grad", "hvp", "hessian", "prox", "project"];
+pub const ORACLES: &[&str] = &["value", "trial", "grad", "hvp", "hessian", "prox", "project"];
 /// Random draws.
 pub const DRAWS: &[&str] = &["normal", "rademacher", "uniform", "permutation", "sample"];
 
@@ -312,7 +312,7 @@ impl Checker<'_> {
                     scope.records.push(name.text.clone());
                 }
             }
-            StepKind::Stop(e) | StepKind::Restart(e) => {
+            StepKind::Stop(e) | StepKind::Restart(e) | StepKind::Fail { condition: e, .. } => {
                 self.well_placed(e);
                 self.condition(e);
             }
@@ -464,6 +464,12 @@ impl Checker<'_> {
                 (1..=2).contains(&n) && is_point(&types[0]) && batch(1),
                 Ty::scalar(Elem::Real),
                 "value(x)` or `value(x, batch)",
+            ),
+            "trial" => (n == 1 && is_point(&types[0]), Ty::scalar(Elem::Real), "trial(x)"),
+            "grad" if n == 0 => (
+                self.step.as_ref().is_some_and(|s| s.targets.contains_key("u")),
+                point(),
+                "grad(x)`; without a point it is the optimizer's gradient, which transforms know: `grad()",
             ),
             "grad" => (
                 (1..=2).contains(&n) && is_point(&types[0]) && batch(1),
@@ -650,17 +656,48 @@ impl Checker<'_> {
         all
     }
 
+    /// One word of several, with or without quotes; a name in force stands for its value.
+    fn word(&mut self, formal: &FormalInfo, e: &Expr) -> Ty {
+        let word = match &e.kind {
+            ExprKind::Text(t) => t.as_str(),
+            ExprKind::Name(n) if self.scope.get(n).is_none() => n.as_str(),
+            _ => return self.expr(e),
+        };
+        if formal.words.iter().any(|w| w == word) {
+            return Ty::scalar(Elem::Text);
+        }
+        let known: Vec<String> = formal.words.iter().map(|w| format!("`{w}`")).collect();
+        let mut d = Diagnostic::new(Code::BadOption, format!("`{}` cannot be `{word}`", formal.name))
+            .at(e.span, "")
+            .note(format!("it is one of {}", errors::list(&known)));
+        if let Some(n) = did_you_mean(word, formal.words.iter().map(String::as_str)) {
+            d = d.help_edit(format!("did you mean `{n}`?"), e.span, n.to_string());
+        }
+        self.wrong(d)
+    }
+
     /// One call of a pipeline; nothing is known of methods that are not written in the language.
     fn part(&mut self, m: &MethodCall) -> Option<Rc<MethodInfo>> {
-        let types: Vec<Ty> = m
-            .args
-            .iter()
-            .map(|a| {
-                let ty = self.expr(&a.value);
-                self.no_variables(&a.value, &ty)
-            })
-            .collect();
         let name = &m.name.text;
+        let formals = match self.scope.get(name).map(|e| &e.what) {
+            Some(What::Method(i)) => Some(i.clone()),
+            _ => None,
+        };
+        let mistaken = matches!(self.scope.get(name).map(|e| &e.what), Some(What::Error));
+        let mut types = vec![];
+        for (k, a) in m.args.iter().enumerate() {
+            let formal = formals.as_ref().and_then(|i| match &a.name {
+                Some(n) => i.params.iter().find(|p| p.name == n.text),
+                None => i.params.get(k),
+            });
+            let ty = match formal.filter(|f| !f.words.is_empty()) {
+                Some(f) => self.word(f, &a.value),
+                // Perhaps a word of a definition that was refused.
+                None if mistaken && a.value.as_name().is_some() => Ty::error(),
+                None => self.expr(&a.value),
+            };
+            types.push(self.no_variables(&a.value, &ty));
+        }
         match self.scope.get(name).map(|e| (e.span, e.what.clone())) {
             Some((declared, What::Method(i))) => {
                 let order = self.arrange(name, &i.params, &m.args, m.span, Some(declared))?;

@@ -90,6 +90,8 @@ pub struct FormalInfo {
     pub ty: Ty,
     /// Has it a default?
     pub optional: bool,
+    /// The words that it may be, if it is one of several.
+    pub words: Vec<String>,
 }
 
 /// A user's function.

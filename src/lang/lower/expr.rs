@@ -93,6 +93,11 @@ impl Lower<'_> {
                     } else {
                         self.expr(&link.operand)?
                     };
+                    if let (Val::Text(a), Val::Text(b)) = (&left, &right) {
+                        let holds = (a == b) == (link.op == CompareOp::Eq);
+                        parts.push(Val::Num(self.ir.constant(f64::from(u8::from(holds))), Elem::Bool));
+                        continue;
+                    }
                     let atom = comparison(link.op);
                     parts.push(self.elementwise(atom, vec![left, right.clone()], Elem::Bool, e.span)?);
                     left = right;

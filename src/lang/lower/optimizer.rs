@@ -13,7 +13,7 @@ use super::{Arr, Local, Lower, Lowered, Names, Scope, Src, Val, describe, err};
 use crate::base::value::IndexSet;
 use crate::base::{Code, Diagnostic, Span};
 use crate::ir::script::Script;
-use crate::lang::syntax::{CompareOp, Expr, OptimizerDecl, Role, StepKind};
+use crate::lang::syntax::{CompareOp, Expr, ExprKind, OptimizerDecl, Role, StepKind};
 use builder::Builder;
 
 /// One part of a stage with the values of its parameters.
@@ -53,6 +53,7 @@ fn script(names: &dyn Names, parts: &[PartCall<'_>], blocks: &[PointBlock]) -> L
         return Err(err(Code::BadPipeline, "a step has one optimizer, this one has none").into());
     };
     let mut b = Builder::new(names, blocks);
+    b.main = main;
     for (k, p) in parts.iter().enumerate() {
         let bound = bind(&mut b.l, p)?;
         b.part(k, p, bound);
@@ -67,6 +68,8 @@ fn script(names: &dyn Names, parts: &[PartCall<'_>], blocks: &[PointBlock]) -> L
     b.enter(main);
     b.lines(&parts[main].decl.step)?;
     b.leave(main);
+    // What transforms behind the optimizer ask for is the problem's own.
+    b.before.clear();
     let after = &parts[main + 1..];
     for (k, p) in after.iter().enumerate().map(|(k, p)| (main + 1 + k, p)) {
         let direction = changes_update(p.decl);
@@ -100,7 +103,13 @@ fn bind(l: &mut Lower<'_>, p: &PartCall<'_>) -> Lowered<Scope> {
     let mut scope = Scope::default();
     for f in &p.decl.params {
         let given = p.args.iter().find(|(n, _)| *n == f.name.text).map(|(_, e)| e);
+        let words = f.words();
+        let word = |e: &Expr| match &e.kind {
+            ExprKind::Name(n) if words.contains(&n.as_str()) && l.names.lookup(n).is_none() => Some(n.clone()),
+            _ => None,
+        };
         let value = match (given, &f.default) {
+            (Some(e), _) | (None, Some(e)) if word(e).is_some() => Val::Text(word(e).unwrap_or_default()),
             (Some(e), _) => l.with_scope(Scope::default(), |l| l.expr(e))?,
             (None, Some(e)) => l.with_scope(scope.clone(), |l| l.expr(e))?,
             (None, None) => {
@@ -114,6 +123,18 @@ fn bind(l: &mut Lower<'_>, p: &PartCall<'_>) -> Lowered<Scope> {
             }
         };
         let at = given.map_or(f.name.span, |e| e.span);
+        if let (false, Val::Text(t)) = (words.is_empty(), &value)
+            && !words.contains(&t.as_str())
+        {
+            let known: Vec<String> = words.iter().map(|w| format!("`{w}`")).collect();
+            return Err(err(
+                Code::BadOption,
+                format!("`{}` of `{}` cannot be `{t}`", f.name.text, p.decl.name.text),
+            )
+            .at(at, "this value")
+            .note(format!("it is one of {}", known.join(", ")))
+            .into());
+        }
         if f.ty.dims.len() != value.dims().len() {
             return Err(err(
                 Code::BadOption,

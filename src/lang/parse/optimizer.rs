@@ -173,6 +173,21 @@ impl<'a> Parser<'a> {
                     StepKind::Restart(e)
                 }
             }
+            "fail" if text[4..].trim_start().starts_with("when") => {
+                let p = self.read(&r, Rule::fail_line)?;
+                let (mut condition, mut why) = (None, None);
+                for q in p.into_inner() {
+                    match q.as_rule() {
+                        Rule::expr => condition = Some(self.fold.expr(q)),
+                        Rule::text => why = Some(self.fold.unescape(&q)),
+                        _ => {}
+                    }
+                }
+                StepKind::Fail {
+                    condition: condition?,
+                    why: why?,
+                }
+            }
             _ if text.contains("<-") => {
                 let p = self.read(&r, Rule::update_line)?;
                 let (mut name, mut block, mut value) = (None, None, None);
@@ -224,7 +239,7 @@ impl<'a> Parser<'a> {
                 let at = self.at(r.start, r.start + first.len().max(1));
                 let like = keyword_like(first).filter(|k| matches!(*k, "let"));
                 errors::unknown_statement(if first.is_empty() { text } else { first }, like, at).note(
-                    "a step is made of `let`, updates `v <- e`, `if`, `for`, `while`, `each`, `record`, `stop when` and `restart when`",
+                    "a step is made of `let`, updates `v <- e`, `if`, `for`, `while`, `each`, `record`, `stop when`, `restart when` and `fail when`",
                 )
             }
         };

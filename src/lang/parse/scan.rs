@@ -271,6 +271,7 @@ impl<'a> Scanner<'a> {
             match self.bytes[p] {
                 b'"' => {
                     self.end_token(p + 1, Prev::Operand);
+                    self.frame().block_may_open = self.heads_block();
                     return p + 1;
                 }
                 b'\\' if p + 1 < self.bytes.len() && self.bytes[p + 1] != b'\n' => p += 2,

@@ -124,6 +124,13 @@ pub enum StepKind {
     Stop(Expr),
     /// `restart when c`.
     Restart(Expr),
+    /// `fail when c: "why"`.
+    Fail {
+        /// A truth value.
+        condition: Expr,
+        /// Why the step cannot be taken.
+        why: String,
+    },
 }
 
 impl StepStmt {
@@ -132,7 +139,7 @@ impl StepStmt {
         match &self.kind {
             StepKind::State { value, .. } | StepKind::Update { value, .. } | StepKind::Record { value, .. } => f(value),
             StepKind::Let(d) => f(&d.value),
-            StepKind::Stop(e) | StepKind::Restart(e) => f(e),
+            StepKind::Stop(e) | StepKind::Restart(e) | StepKind::Fail { condition: e, .. } => f(e),
             StepKind::If {
                 condition,
                 then,

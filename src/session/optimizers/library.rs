@@ -25,6 +25,8 @@ macro_rules! files {
 /// The files, in the order of the reference.
 pub const FILES: &[(&str, &str)] = files! {
     "gradient.opt"
+    "conjugate.opt"
+    "line_search.opt"
     "adaptive.opt"
     "transforms.opt"
     "schedules.opt"

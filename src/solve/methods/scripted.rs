@@ -244,6 +244,14 @@ impl Scripted {
                         self.ops(body, problem, f, state, cx)?;
                     }
                 }
+                Op::Fail { condition, why } => {
+                    if f.regs[*condition][0] != 0.0 {
+                        return Err(Fault::Stalled(format!(
+                            "step {} of `{}`: {why}",
+                            cx.step, self.script.name
+                        )));
+                    }
+                }
                 Op::For {
                     lo, hi, counter, body, ..
                 } => {
@@ -314,6 +322,13 @@ impl Scripted {
                 let mut g = vec![0.0; x.len()];
                 problem.value_gradient_on(x, &f.regs[b], &mut g).map(|y| v[0] = y)
             }
+            (Ask::Trial, None) => match problem.value(x) {
+                Err(Fault::NotFinite { .. }) => {
+                    v[0] = f64::INFINITY;
+                    Ok(())
+                }
+                r => r.map(|y| v[0] = y),
+            },
             (Ask::Gradient, None) => problem.gradient(x, &mut v),
             (Ask::Gradient, Some(b)) => problem.value_gradient_on(x, &f.regs[b], &mut v).map(|_| ()),
             (Ask::Product, None) => problem.hvp(x, &f.regs[args[1]], &mut v),
@@ -620,7 +635,7 @@ static CARDS: Mutex<Vec<&'static MethodCard>> = Mutex::new(vec![]);
 fn card_of(s: &Script) -> &'static MethodCard {
     let asked = |a: Ask| s.asks.iter().any(|(b, _)| *b == a);
     let needs = Needs {
-        value: asked(Ask::Value),
+        value: asked(Ask::Value) || asked(Ask::Trial),
         gradient: asked(Ask::Gradient) || s.samples.is_some(),
         hvp: asked(Ask::Product),
         hessian: asked(Ask::Hessian),

@@ -46,6 +46,8 @@ pub struct Builder<'n> {
     /// Scopes of the parts: their parameters.
     scopes: Vec<(Scope, String, Vec<String>, Option<String>)>,
     pub part: usize,
+    /// The optimizer among the parts.
+    pub main: usize,
     /// Names of the part: states, `x`, `u`, `let`s.
     pub vars: IndexMap<String, Var>,
     /// Names of the parts that are not being lowered.
@@ -63,6 +65,12 @@ pub struct Builder<'n> {
     pub init: Vec<Op>,
     pub first: Vec<Commit>,
     pub asks: Vec<(Ask, Span)>,
+    /// What was asked where this list of operations is reached, by list: asked again, it is answered from here.
+    known: Vec<Vec<(Ask, Vec<Reg>, Reg)>>,
+    /// Registers that branches and loops write more than once.
+    pub rewritten: Vec<Reg>,
+    /// The last gradient that the optimizer asked for at every step.
+    pub gradient: Option<Val>,
     pub samples: Option<Span>,
     pub guards: Vec<Guard>,
     pub records: Vec<(String, Var)>,
@@ -100,6 +108,7 @@ impl<'n> Builder<'n> {
             piece: None,
             scopes: vec![],
             part: 0,
+            main: 0,
             vars: IndexMap::new(),
             kept: vec![],
             x: none.clone(),
@@ -114,6 +123,9 @@ impl<'n> Builder<'n> {
             init: vec![],
             first: vec![],
             asks: vec![],
+            known: vec![vec![]],
+            rewritten: vec![],
+            gradient: None,
             samples: None,
             guards: vec![],
             records: vec![],
@@ -235,11 +247,13 @@ impl<'n> Builder<'n> {
     pub fn open(&mut self) {
         self.piece = None;
         self.ops.push(vec![]);
+        self.known.push(vec![]);
     }
 
     /// Ends a list of operations.
     pub fn close(&mut self) -> Vec<Op> {
         self.piece = None;
+        self.known.pop();
         self.ops.pop().unwrap_or_default()
     }
 
@@ -255,6 +269,22 @@ impl<'n> Builder<'n> {
         }
         self.piece = Some(p);
         p
+    }
+
+    /// The register of an answer that was already given in this step.
+    pub fn answered(&mut self, what: Ask, args: &[Reg]) -> Option<Reg> {
+        if args.iter().any(|r| self.rewritten.contains(r)) {
+            return None;
+        }
+        let all = self.known.iter().flatten();
+        all.rev().find(|(w, a, _)| *w == what && a == args).map(|k| k.2)
+    }
+
+    /// Keeps an answer for the rest of this list of operations.
+    pub fn keep(&mut self, what: Ask, args: &[Reg], out: Reg) {
+        if let Some(list) = self.known.last_mut() {
+            list.push((what, args.to_vec(), out));
+        }
     }
 
     fn node_of(&mut self, v: &Val, span: Span) -> Lowered<Option<(NodeId, Vec<IndexSet>)>> {
@@ -426,7 +456,9 @@ impl<'n> Builder<'n> {
                     return Ok(());
                 }
                 let v = match name {
-                    "value" | "grad" | "hvp" | "hessian" | "prox" | "project" => Some(self.ask(name, e, args)?),
+                    "value" | "trial" | "grad" | "hvp" | "hessian" | "prox" | "project" => {
+                        Some(self.ask(name, e, args)?)
+                    }
                     "normal" | "rademacher" | "uniform" | "permutation" | "sample" => Some(self.draw(name, e, args)?),
                     "old" => self.old(args),
                     "zeros" | "ones" if args.len() == 1 => self.filled(name, &args[0].value)?,

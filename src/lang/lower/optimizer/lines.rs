@@ -15,6 +15,16 @@ impl<'n> Builder<'n> {
     pub fn ask(&mut self, name: &str, e: &Expr, args: &[Arg]) -> Lowered<Val> {
         let what = match name {
             "value" => Ask::Value,
+            "trial" => Ask::Trial,
+            "grad" if args.is_empty() => {
+                return match &self.gradient {
+                    Some(g) => Ok(g.clone()),
+                    None => Err(err(Code::BadStep, "the optimizer asks for no gradient at every step")
+                        .at(e.span, "the gradient of this step")
+                        .help("`grad(x)` asks for one")
+                        .into()),
+                };
+            }
             "grad" => Ask::Gradient,
             "hvp" => Ask::Product,
             "hessian" => Ask::Hessian,
@@ -46,21 +56,36 @@ impl<'n> Builder<'n> {
         self.projects |= what == Ask::Project || what == Ask::Prox;
         let point = self.point.clone();
         let dims = match what {
-            Ask::Value => vec![],
+            Ask::Value | Ask::Trial => vec![],
             Ask::Hessian => vec![point.clone(), point],
             _ => vec![point],
         };
-        let out = self.register(name, dims.clone());
-        self.push(Op::Ask {
-            what,
-            args: regs,
-            batch,
-            out,
-            span: e.span,
-        });
-        let v = self.read(out, &dims);
-        if what == Ask::Gradient && !self.before.is_empty() {
-            return self.gradient_path(v, at, e.span);
+        let known = self.answered(what, &regs).filter(|_| batch.is_none());
+        let out = match known {
+            Some(r) => r,
+            None => {
+                let out = self.register(name, dims.clone());
+                if batch.is_none() {
+                    self.keep(what, &regs, out);
+                }
+                self.push(Op::Ask {
+                    what,
+                    args: regs,
+                    batch,
+                    out,
+                    span: e.span,
+                });
+                out
+            }
+        };
+        let mut v = self.read(out, &dims);
+        if what == Ask::Gradient {
+            if !self.before.is_empty() {
+                v = self.gradient_path(v, at, e.span)?;
+            }
+            if self.ops.len() == 1 && self.part == self.main {
+                self.gradient = Some(v.clone());
+            }
         }
         Ok(v)
     }
@@ -414,6 +439,7 @@ impl<'n> Builder<'n> {
                 let (a, b) = (self.expr(lo)?, self.expr(hi)?);
                 let (lo, hi) = (self.reg_of(&a, lo.span)?, self.reg_of(&b, hi.span)?);
                 let counter = self.register(&name.text, vec![]);
+                self.rewritten.push(counter);
                 let changed = self.shared(body.iter(), s.span)?;
                 let before_vars = self.vars.clone();
                 let v = match self.read(counter, &[]) {
@@ -450,6 +476,14 @@ impl<'n> Builder<'n> {
                 let v = self.expr(e)?;
                 let r = self.flag(&v, e.span)?;
                 self.stops.push((r, e.span));
+            }
+            StepKind::Fail { condition, why } => {
+                let v = self.expr(condition)?;
+                let condition = self.reg_of(&v, condition.span)?;
+                self.push(Op::Fail {
+                    condition,
+                    why: why.clone(),
+                });
             }
             StepKind::Restart(e) => {
                 let v = self.expr(e)?;
@@ -703,6 +737,7 @@ impl<'n> Builder<'n> {
             let dims = v.val.dims().to_vec();
             let r = self.register(&n, dims.clone());
             self.write(&v, r, span)?;
+            self.rewritten.push(r);
             out.push((n, r, dims));
         }
         // Only now are the old values out of use.
