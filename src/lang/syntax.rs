@@ -10,7 +10,7 @@ mod show;
 mod uses;
 mod walk;
 
-pub use optimizer::{CountUnit, OptimizerDecl, Pipeline, PipelineDecl, Role, Stage, StepKind, StepStmt};
+pub use optimizer::{CountUnit, Entrant, OptimizerDecl, Pipeline, PipelineDecl, Role, Stage, StepKind, StepStmt};
 pub use show::{show, show_type};
 
 /// How deeply brackets, prefixes, powers and `if`s may be nested; more is R0102.
@@ -358,7 +358,9 @@ pub struct MethodCall {
     pub name: Ident,
     /// Its options.
     pub args: Vec<Arg>,
-    /// Name and arguments.
+    /// The pipelines in braces behind it, if there are any: `race { … }`.
+    pub group: Option<Vec<Entrant>>,
+    /// Name, arguments and braces.
     pub span: Span,
 }
 

@@ -8,6 +8,7 @@ use super::values::{self, number_json};
 use super::{FileHash, Report, ResultEntry, SolveEntry, diagnostic, render};
 use crate::base::SourceMap;
 use crate::base::value::Value;
+use crate::solve::course::{Board, Line, Sort};
 
 /// The name and version of the schema.
 pub const SCHEMA: &str = "ravine.report/1";
@@ -92,5 +93,35 @@ pub fn solve(s: &SolveEntry) -> Json {
         "time": { "compile": number_json(s.time_compile), "solve": number_json(s.time_solve) },
         "certificate": by_name(&s.certificate),
         "reproducible": !s.not_reproducible,
+        "boards": s.boards.iter().map(board).collect::<Vec<_>>(),
     })
+}
+
+/// The runners of a race, or the optima found from many starts.
+fn board(b: &Board) -> Json {
+    let line = |l: &Line| {
+        let mut o = json!({
+            "name": l.what,
+            "first": l.first,
+            "status": l.status.map(|s| s.word()),
+            "objective": l.objective.map_or(Json::Null, number_json),
+        });
+        match b.sort {
+            Sort::Race => {
+                o["steps"] = json!(l.steps);
+                o["evaluations"] = json!(l.evaluations);
+                o["work"] = number_json(l.work);
+            }
+            Sort::Optima => {
+                o["starts"] = json!(l.times);
+                o["point"] = l.point.iter().map(|v| number_json(*v)).collect();
+            }
+        }
+        o
+    };
+    let kind = match b.sort {
+        Sort::Race => "race",
+        Sort::Optima => "optima",
+    };
+    json!({ "kind": kind, "lines": b.lines.iter().map(line).collect::<Vec<_>>() })
 }

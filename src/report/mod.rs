@@ -17,6 +17,7 @@ use crate::base::value::Value;
 use crate::base::view::View;
 use crate::base::{Code, Diagnostic};
 use crate::solve::Status;
+use crate::solve::course::Board;
 
 /// What a run of a program came to: everything that is shown or written to JSON.
 #[derive(Clone, Debug, Default)]
@@ -101,6 +102,8 @@ pub struct SolveEntry {
     pub not_reproducible: bool,
     /// Did it end where its author wrote: the `for`, `until` or `within` of its last stage?
     pub as_written: bool,
+    /// Tables of races and of optima found from many starts.
+    pub boards: Vec<Board>,
     /// Lines of the solve log, shown with `-v`.
     pub log: Vec<String>,
 }
@@ -171,6 +174,7 @@ impl Default for SolveEntry {
             certificate: vec![],
             not_reproducible: false,
             as_written: false,
+            boards: vec![],
             log: vec![],
         }
     }

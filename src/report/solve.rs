@@ -5,8 +5,9 @@
 
 use super::SolveEntry;
 use super::number::{duration, number, power_above, rough};
-use crate::base::view::{Role, Run, View};
+use crate::base::view::{Cell, Role, Run, View};
 use crate::solve::Status;
+use crate::solve::course::{Board, Line, Sort};
 
 /// How much is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,10 +143,90 @@ pub fn summary(s: &SolveEntry, detail: Detail) -> View {
         fact("next", words(&[(s.status.advice(), Role::Plain)]));
     }
     let mut parts = vec![head, View::Facts(facts)];
+    parts.extend(s.boards.iter().flat_map(|b| board(b, full)));
     if full {
         parts.extend(s.log.iter().map(|l| View::styled(format!("  {l}"), Role::Faint)));
     }
     View::Stack(parts)
+}
+
+/// Optima that are shown; the others are counted.
+const OPTIMA_SHOWN: usize = 10;
+/// Coordinates of a point that are shown.
+const COORDINATES_SHOWN: usize = 4;
+
+/// The runners of a race and what each spent, or the optima that were found.
+fn board(b: &Board, full: bool) -> Vec<View> {
+    let objective = |l: &Line| l.objective.map_or(Cell::Text("none".into()), Cell::Number);
+    let count = |k: u64| Cell::Number(k as f64);
+    match b.sort {
+        Sort::Race => {
+            let outcome = |l: &Line| match (l.first, l.status) {
+                (true, Some(s)) => format!("won: {s}"),
+                (_, Some(Status::Feasible)) => "beaten".into(),
+                (_, Some(s)) => s.to_string(),
+                (_, None) => "on its way".into(),
+            };
+            let row = |l: &Line| {
+                let mut cells = vec![Cell::Text(l.what.clone()), Cell::Text(outcome(l))];
+                if full {
+                    cells.extend([
+                        objective(l),
+                        count(l.steps),
+                        count(l.evaluations),
+                        Cell::Number(l.work.round()),
+                    ]);
+                }
+                cells
+            };
+            let head: &[&str] = match full {
+                true => &["runner", "outcome", "objective", "steps", "evaluations", "work"],
+                false => &["runner", "outcome"],
+            };
+            vec![View::Table {
+                head: head.iter().map(|h| h.to_string()).collect(),
+                rows: b.lines.iter().map(row).collect(),
+            }]
+        }
+        Sort::Optima => {
+            let point = |l: &Line| {
+                let mut shown: Vec<String> = l.point.iter().take(COORDINATES_SHOWN).map(|v| number(*v)).collect();
+                if l.point.len() > COORDINATES_SHOWN {
+                    shown.push("…".into());
+                }
+                shown.join(", ")
+            };
+            let row = |l: &Line| {
+                let status = l.status.map_or(String::new(), |s| s.to_string());
+                let mut cells = vec![objective(l), Cell::Number(l.times as f64), Cell::Text(status)];
+                if full {
+                    cells.extend([Cell::Text(l.what.clone()), Cell::Text(point(l))]);
+                }
+                cells
+            };
+            let head: &[&str] = match full {
+                true => &["objective", "starts", "outcome", "first from", "point"],
+                false => &["objective", "starts", "outcome"],
+            };
+            let starts: usize = b.lines.iter().map(|l| l.times).sum();
+            let title = match b.lines.len() {
+                1 => format!("  one optimum from {starts} starts"),
+                n => format!("  {n} distinct optima from {starts} starts"),
+            };
+            let mut out = vec![
+                View::styled(title, Role::Strong),
+                View::Table {
+                    head: head.iter().map(|h| h.to_string()).collect(),
+                    rows: b.lines.iter().take(OPTIMA_SHOWN).map(row).collect(),
+                },
+            ];
+            if b.lines.len() > OPTIMA_SHOWN {
+                let more = b.lines.len() - OPTIMA_SHOWN;
+                out.push(View::styled(format!("  and {more} more"), Role::Faint));
+            }
+            out
+        }
+    }
 }
 
 /// Residuals against the tolerance; those above it are named.

@@ -14,18 +14,21 @@ use crate::lang::check;
 use crate::lang::lower::{PartCall, PointBlock, lower_script};
 use crate::lang::parse::parse;
 use crate::lang::syntax::{
-    BinaryOp, CompareOp, CountUnit, Expr, ExprKind, Ident, MethodCall, OptimizerDecl, Pipeline, Program, Role, Stage,
-    StmtKind,
+    BinaryOp, CompareOp, CountUnit, Entrant, Expr, ExprKind, Ident, MethodCall, OptimizerDecl, Pipeline, Program, Role,
+    Stage, StmtKind,
 };
-use crate::solve::compiled::Answer;
+use crate::solve::course::{Course, Limits};
 use crate::solve::methods::scripted::Scripted;
-use crate::solve::{Budget, Class, Counts, Method, Status, Stop};
+use crate::solve::{self, Budget, Class, Method, Stop};
 
 use super::solving::{Found, bound_args, one};
 use super::{Def, Session};
 
 /// Steps of a stage that says nothing of its end.
 const STEPS: u64 = 100_000;
+/// Most starts of a `multistart`, most turns of a `repeat`.
+const MOST_STARTS: u64 = 100_000;
+const MOST_TURNS: u64 = 10_000;
 /// Steps between two looks at the tolerance.
 const LOOK: u64 = 10;
 
@@ -59,62 +62,6 @@ struct Resolved {
     span: Span,
 }
 
-/// The answers of the stages so far.
-#[derive(Default)]
-pub(super) struct StagesRun {
-    last: Option<(usize, Answer)>,
-    names: Vec<String>,
-    steps: u64,
-    counts: (Counts, Counts),
-    warm: Option<(bool, String)>,
-    reproducible: bool,
-    log: Vec<String>,
-}
-
-impl StagesRun {
-    /// The point that the next stage starts from.
-    pub fn point(&self) -> Option<Vec<f64>> {
-        self.last.as_ref().map(|(_, a)| a.x.clone()).filter(|x| !x.is_empty())
-    }
-    /// Takes a stage's answer; answers whether the next one is pointless.
-    pub fn push(&mut self, form: usize, a: Answer, many: bool) -> bool {
-        if self.last.is_none() {
-            self.reproducible = true;
-            self.warm = Some(a.warm.clone());
-        }
-        self.reproducible &= a.reproducible;
-        self.steps += a.iterations.unwrap_or(0);
-        self.counts.0 = self.counts.0.plus(&a.counts.0);
-        self.counts.1 = self.counts.1.plus(&a.counts.1);
-        self.names.push(a.method.clone());
-        if many {
-            self.log.push(format!("{}: {} ({})", a.method, a.status, a.reason));
-        }
-        self.log.extend(a.log.iter().cloned());
-        let over = matches!(
-            a.status,
-            Status::Diverged | Status::EvaluationError | Status::Interrupted | Status::Infeasible | Status::Unbounded
-        );
-        self.last = Some((form, a));
-        over
-    }
-    /// The answer of the whole.
-    pub fn finish(self) -> Option<(usize, Answer)> {
-        let (form, mut a) = self.last?;
-        if self.names.len() > 1 {
-            a.method = self.names.join(" then ");
-            a.iterations = Some(self.steps);
-        }
-        a.counts = self.counts;
-        a.reproducible = self.reproducible;
-        a.log = self.log;
-        if let Some(w) = self.warm {
-            a.warm = w;
-        }
-        Some((form, a))
-    }
-}
-
 impl Session {
     /// The methods of the stages of a pipeline, for points made of the given blocks; for tools that step them themselves.
     pub fn methods_of(&mut self, pipeline: &str, blocks: &[PointBlock]) -> Result<Vec<Scripted>, Vec<Diagnostic>> {
@@ -129,11 +76,10 @@ impl Session {
         for s in &program.statements {
             let StmtKind::Solve(c) = &s.kind else { continue };
             let Some(p) = &c.method else { continue };
-            let mut resolved = vec![];
-            self.resolve(p, &[], &mut resolved, 0)?;
-            for r in &resolved {
-                out.push(Scripted::new(self.script(r, blocks)?));
-            }
+            self.resolve(p, &[], 0)?.try_map(&mut |r| {
+                out.push(Scripted::new(self.script(&r, blocks)?));
+                Ok::<_, Vec<Diagnostic>>(())
+            })?;
         }
         Ok(out)
     }
@@ -201,7 +147,7 @@ impl Session {
             let head = head.trim_end().trim_end_matches('{').trim_end();
             return Ok(listing(&format!("{head}\n{}", docs.join("\n"))));
         }
-        if let Some(card) = crate::solve::methods::find(name) {
+        if let Some(card) = solve::methods::find(name) {
             if source {
                 return Err(vec![
                     Diagnostic::new(Code::UnknownName, format!("`{name}` is not written in the language"))
@@ -246,20 +192,18 @@ impl Session {
         }
     }
 
-    /// The stages of a `with` clause; one without a method if there is no clause.
-    pub(super) fn stages(&self, p: Option<&Pipeline>, at: usize) -> Found<Vec<Runnable>> {
+    /// The course of a `with` clause; one stage without a method if there is no clause.
+    pub(super) fn stages(&self, p: Option<&Pipeline>, at: usize) -> Found<Course<Runnable>> {
         let Some(p) = p else {
-            return Ok(vec![Runnable {
+            return Ok(Course::Stage(Runnable {
                 method: None,
                 budget: Budget::default(),
                 stops: vec![],
                 measure_every: 0,
                 judge: false,
                 asks: None,
-            }]);
+            }));
         };
-        let mut resolved = vec![];
-        self.resolve(p, &[], &mut resolved, 0)?;
         let mut blocks = vec![];
         let mut offset = 0;
         for v in &self.compiled[at].lowered.problem.vars {
@@ -272,57 +216,150 @@ impl Session {
             });
             offset += len;
         }
-        resolved.into_iter().map(|r| self.runnable(r, &blocks)).collect()
+        self.resolve(p, &[], 0)?.try_map(&mut |r| self.runnable(r, &blocks))
+    }
+
+    /// The course over the compiled forms of the problem, by their keys; what a stage asks for and the problem cannot
+    /// answer is an error before anything runs.
+    pub(super) fn fitted(
+        &mut self,
+        at: usize,
+        course: Course<Runnable>,
+    ) -> Found<(Vec<Option<String>>, Course<solve::course::Stage>)> {
+        let mut keys: Vec<Option<String>> = vec![];
+        let course = course.try_map(&mut |r: Runnable| {
+            self.unconstrained(at, &r)?;
+            let form = self.form_of(at, r.method.as_deref().map(Method::card))?;
+            self.fits(at, form, &r)?;
+            let key = self.compiled[at].forms[form].0.clone();
+            let form = keys.iter().position(|k| *k == key).unwrap_or_else(|| {
+                keys.push(key);
+                keys.len() - 1
+            });
+            Ok::<_, Vec<Diagnostic>>(solve::course::Stage {
+                form,
+                method: r.method,
+                budget: r.budget,
+                stops: r.stops,
+                measure_every: r.measure_every,
+                judge: r.judge,
+            })
+        })?;
+        Ok((keys, course))
     }
 
     /// Replaces pipelines by what they stand for.
-    fn resolve(&self, p: &Pipeline, by: &[(String, Expr)], out: &mut Vec<Resolved>, depth: usize) -> Found<()> {
-        for s in &p.stages {
-            let within = match &s.within {
-                Some((e, unit)) => Some(self.positive(&e.substituted(by), "a time limit")? * unit.seconds()),
-                None => None,
-            };
-            let calls: Vec<MethodCall> = s
-                .parts
-                .iter()
-                .map(|m| {
-                    let mut m = m.clone();
-                    m.args.iter_mut().for_each(|a| a.value = a.value.substituted(by));
-                    m
-                })
-                .collect();
-            if let [m] = calls.as_slice()
-                && let Some(Def::Pipeline(d)) = self.defs.get(&m.name.text)
-            {
-                let args = bound_args(&d.name.text, &d.params, &m.args, m.span)?;
-                let first = out.len();
-                if depth > 50 {
-                    return Err(vec![
-                        Diagnostic::new(Code::Recursion, "a pipeline refers to itself")
-                            .at(m.span, "reached again here"),
-                    ]);
-                }
-                self.resolve(&d.body, &args, out, depth + 1)?;
-                // An end of the whole is an end of its last stage.
-                let whole = out.len() - first == 1;
-                if let Some(last) = out.last_mut() {
-                    let ends = s.count.is_some() || s.until.is_some();
-                    if ends && !whole {
+    fn resolve(&self, p: &Pipeline, by: &[(String, Expr)], depth: usize) -> Found<Course<Resolved>> {
+        let mut parts = p.stages.iter().map(|s| self.resolve_stage(s, by, depth));
+        match (p.stages.len(), parts.next()) {
+            (1, Some(one)) => one,
+            (_, first) => Ok(Course::Then(first.into_iter().chain(parts).collect::<Found<_>>()?)),
+        }
+    }
+
+    fn resolve_stage(&self, s: &Stage, by: &[(String, Expr)], depth: usize) -> Found<Course<Resolved>> {
+        let within = match &s.within {
+            Some((e, unit)) => Some(self.positive(&e.substituted(by), "a time limit")? * unit.seconds()),
+            None => None,
+        };
+        let calls: Vec<MethodCall> = s
+            .parts
+            .iter()
+            .map(|m| {
+                let mut m = m.clone();
+                m.args.iter_mut().for_each(|a| a.value = a.value.substituted(by));
+                m
+            })
+            .collect();
+        let inner = match calls.as_slice() {
+            [m] if m.group.is_some() => self.group(m, by, depth)?,
+            [m] => match self.defs.get(&m.name.text) {
+                Some(Def::Pipeline(d)) => {
+                    let args = bound_args(&d.name.text, &d.params, &m.args, m.span)?;
+                    if depth > 50 {
                         return Err(vec![
-                            Diagnostic::new(
-                                Code::BadPipeline,
-                                format!("`{}` has several stages, each with its own end", m.name.text),
-                            )
-                            .at(s.span, "a `for` or `until` of the whole is not built yet"),
+                            Diagnostic::new(Code::Recursion, "a pipeline refers to itself")
+                                .at(m.span, "reached again here"),
                         ]);
                     }
-                    self.ends(s, by, within, last);
+                    self.resolve(&d.body, &args, depth + 1)?
                 }
-                continue;
-            }
-            out.push(self.resolve_one(s, calls, by, within)?);
+                _ => return Ok(Course::Stage(self.resolve_one(s, calls, by, within)?)),
+            },
+            _ => return Ok(Course::Stage(self.resolve_one(s, calls, by, within)?)),
+        };
+        if s.count.is_none() && s.until.is_none() && within.is_none() {
+            return Ok(inner);
         }
-        Ok(())
+        if let Course::Stage(mut one) = inner {
+            self.ends(s, by, within, &mut one);
+            return Ok(Course::Stage(one));
+        }
+        let mut limits = Limits::default();
+        limits.budget.seconds = within;
+        if let Some((e, unit)) = &s.count {
+            self.counted(&e.substituted(by), *unit, &mut limits.budget)?;
+        }
+        if let Some(e) = &s.until {
+            self.predicate(&e.substituted(by), &mut limits.stops)?;
+        }
+        Ok(Course::Within(limits, Box::new(inner)))
+    }
+
+    /// `race { … }`, `multistart(20) { … }`, `repeat(3) { … }`.
+    fn group(&self, m: &MethodCall, by: &[(String, Expr)], depth: usize) -> Found<Course<Resolved>> {
+        let entrants = m.group.as_deref().unwrap_or_default();
+        let runner = |e: &Entrant| self.resolve(&e.pipeline, by, depth + 1);
+        let count = |most: u64| -> Found<u64> {
+            let e = m.args.iter().find(|a| a.name.is_none()).map(|a| &a.value);
+            let k = match e {
+                Some(e) => self.positive(e, "how often")?,
+                None => f64::NAN,
+            };
+            if k.fract() == 0.0 && k <= most as f64 {
+                return Ok(k as u64);
+            }
+            let d = Diagnostic::new(
+                Code::BadOption,
+                format!("`{}` takes an integer of at most {most}", m.name.text),
+            );
+            Err(vec![d.at(e.map_or(m.span, |e| e.span), "here")])
+        };
+        Ok(match (m.name.text.as_str(), entrants) {
+            ("race", _) => {
+                let named = |e: &Entrant| match &e.label {
+                    Some(l) => l.text.clone(),
+                    None => self.text_of(e.pipeline.span),
+                };
+                let all = entrants.iter().map(|e| Ok((named(e), runner(e)?)));
+                Course::Race(all.collect::<Found<_>>()?)
+            }
+            ("multistart", [one]) => {
+                let spread = m
+                    .args
+                    .iter()
+                    .find(|a| a.name.as_ref().is_some_and(|n| n.text == "spread"));
+                Course::Many {
+                    count: count(MOST_STARTS)?,
+                    spread: spread.map_or(Ok(1.0), |a| self.positive(&a.value, "a spread"))?,
+                    body: Box::new(runner(one)?),
+                }
+            }
+            ("repeat", [one]) => Course::Repeat(count(MOST_TURNS)?, Box::new(runner(one)?)),
+            _ => {
+                return Err(vec![
+                    Diagnostic::new(Code::BadPipeline, format!("`{}` takes no such pipelines", m.name.text))
+                        .at(m.span, "here"),
+                ]);
+            }
+        })
+    }
+
+    /// A piece of program text on one line.
+    fn text_of(&self, span: Span) -> String {
+        let text = self.sources.get(span.source).map_or("", |s| &*s.text);
+        let piece = text.get(span.start as usize..span.end as usize).unwrap_or("");
+        piece.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
     fn ends(&self, s: &Stage, by: &[(String, Expr)], within: Option<f64>, r: &mut Resolved) {
@@ -394,18 +431,7 @@ impl Session {
             ..Budget::default()
         };
         if let Some((e, unit)) = &r.count {
-            let k = self.positive(e, "a number of steps")?;
-            if k.fract() != 0.0 {
-                return Err(vec![
-                    Diagnostic::new(Code::BadOption, format!("a number of steps is an integer, found {k}"))
-                        .at(e.span, "here"),
-                ]);
-            }
-            match unit {
-                CountUnit::Steps => budget.steps = Some(k as u64),
-                CountUnit::Evaluations => budget.evaluations = Some(k as u64),
-                CountUnit::Epochs => budget.epochs = Some(k as u64),
-            }
+            self.counted(e, *unit, &mut budget)?;
         }
         let mut stops = vec![];
         if let Some(e) = &r.until {
@@ -447,6 +473,23 @@ impl Session {
             judge: open_end,
             asks: Some(asks),
         })
+    }
+
+    /// `500 steps`, `20 epochs`.
+    fn counted(&self, e: &Expr, unit: CountUnit, budget: &mut Budget) -> Found<()> {
+        let k = self.positive(e, "a number of steps")?;
+        if k.fract() != 0.0 {
+            return Err(vec![
+                Diagnostic::new(Code::BadOption, format!("a number of steps is an integer, found {k}"))
+                    .at(e.span, "here"),
+            ]);
+        }
+        match unit {
+            CountUnit::Steps => budget.steps = Some(k as u64),
+            CountUnit::Evaluations => budget.evaluations = Some(k as u64),
+            CountUnit::Epochs => budget.epochs = Some(k as u64),
+        }
+        Ok(())
     }
 
     /// The script of a stage.

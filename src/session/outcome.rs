@@ -138,6 +138,7 @@ impl Session {
                 .collect(),
             not_reproducible: !a.reproducible,
             as_written: false,
+            boards: vec![],
             log: if self.settings.verbose { a.log.clone() } else { vec![] },
         }
     }

@@ -21,11 +21,11 @@ use crate::lang::syntax::{
 use crate::exec::Fault;
 use crate::report::ResultEntry;
 use crate::solve::compiled::Compiled;
+use crate::solve::course::{Entry, Quota, Standing};
 use crate::solve::errors::Given;
 use crate::solve::methods;
-use crate::solve::{Budget, Method, MethodCard, Status, choose};
+use crate::solve::{Method, MethodCard, choose};
 
-use super::optimizers::StagesRun;
 use super::outcome::About;
 use super::worker::{Good, Job, Outcome};
 use super::{Def, Event, Progress, Session};
@@ -247,109 +247,88 @@ impl Session {
         };
         let params = self.param_inputs(&self.compiled[at].lowered.params);
         let previous = if c.cold { None } else { self.compiled[at].last.clone() };
+        let (keys, course) = self.fitted(at, stages)?;
         let solving = (self.settings.now)();
         let now = self.settings.now;
-        let deadline = seconds.map(|s| now() + s);
-        let mut run = StagesRun::default();
-        let many = stages.len() > 1;
-        let mut left = None;
-        let mut about = None;
-        let mut as_written = false;
-        for (k, stage) in stages.into_iter().enumerate() {
-            self.unconstrained(at, &stage)?;
-            let form = self.form_of(at, stage.method.as_deref().map(Method::card))?;
-            self.fits(at, form, &stage)?;
-            // The worker owns the compiled problem while it solves; what is shown of it stays here.
-            let (key, compiled) = self.compiled[at].forms.remove(form);
-            let about = about.insert(About::of(&compiled, |k| self.row_sets(at, k)));
-            let card = stage.method.as_ref().map(|m| m.card());
-            let card = card.or_else(|| choose::choose(compiled.class).map(|c| c.card));
-            let title = card.map_or_else(String::new, |c| c.title.to_string());
-            let remaining = deadline.map(|d| (d - now()).max(0.0));
-            let (own, until) = (stage.budget, !stage.stops.is_empty());
-            let job = Job {
-                compiled,
-                params: params.clone(),
-                tolerance,
-                budget: Budget {
-                    seconds: match (remaining, stage.budget.seconds) {
-                        (Some(a), Some(b)) => Some(a.min(b)),
-                        (a, b) => a.or(b),
-                    },
-                    ..stage.budget
-                },
-                stops: stage.stops,
-                measure_every: stage.measure_every,
-                judge: stage.judge,
-                seed,
-                start: if k == 0 {
-                    start.iter().map(|(n, v)| (n.clone(), v.clone())).collect()
-                } else {
-                    Default::default()
-                },
-                previous: if k == 0 { previous.clone() } else { run.point() },
-                method: stage.method,
-                now,
-            };
-            let mut told = false;
-            let progress = |good: &Option<Good>, ended: bool| {
-                let good = good.as_ref();
-                Event::Progress(Box::new(Progress {
-                    problem: about.name.clone(),
-                    steps: good.map(|g| g.0),
-                    objective: good.map(|g| if about.maximize { -g.1.objective } else { g.1.objective }),
-                    stationarity: good.map(|g| g.1.stationarity),
-                    feasibility: good.map(|g| g.1.feasibility),
-                    seconds: now() - solving,
-                    ended,
-                }))
-            };
-            let mut latest = None;
-            let outcome = job.wait(&self.interrupt, &mut |good| {
-                told = true;
-                sink(progress(&good, false));
-                latest = good;
-            });
-            let answer = match outcome {
-                Outcome::Ended(compiled, answer) => {
-                    self.compiled[at].forms.push((key, *compiled));
-                    *answer
-                }
-                Outcome::Detached(good, detached) => {
-                    latest = good.clone().or(latest);
-                    left = Some(detached);
-                    Ok(about.interrupted(good, title))
-                }
-            };
-            if told {
-                sink(progress(&latest, true));
+        let forms = self.lend_forms(at, &keys);
+        let about = About::of(&forms[0], |k| self.row_sets(at, k));
+        let mut title = String::new();
+        course.for_each(&mut |s| {
+            let card = s.method.as_ref().map(|m| m.card());
+            let card = card.or_else(|| choose::choose(forms[s.form].class).map(|c| c.card));
+            if let (true, Some(c)) = (title.is_empty(), card) {
+                title = c.title.to_string();
             }
-            let form = self.compiled[at].forms.len().saturating_sub(1);
-            let answer = match answer {
-                Ok(a) => a,
-                Err(f) => return Err(vec![self.solve_fault(at, form, &f, span)]),
-            };
-            as_written = match answer.status {
-                Status::StepLimit => own.steps.is_some(),
-                Status::EvaluationLimit => own.evaluations.is_some(),
-                Status::TimeLimit => own.seconds.is_some(),
-                Status::Feasible => until,
-                _ => false,
-            };
-            let done = run.push(form, answer, many);
-            if done || left.is_some() || self.interrupt.load(std::sync::atomic::Ordering::Relaxed) {
-                break;
+        });
+        let job = Job {
+            forms,
+            course: course.enter(Entry::new(start.into_iter().collect(), previous, seed)),
+            quota: Quota::ALL,
+            params,
+            tolerance,
+            deadline: seconds.map(|s| now() + s),
+            now,
+        };
+        let mut told = false;
+        let progress = |good: &Option<Good>, ended: bool| {
+            let good = good.as_ref();
+            Event::Progress(Box::new(Progress {
+                problem: about.name.clone(),
+                steps: good.map(|g| g.0),
+                objective: good.map(|g| if about.maximize { -g.1.objective } else { g.1.objective }),
+                stationarity: good.map(|g| g.1.stationarity),
+                feasibility: good.map(|g| g.1.feasibility),
+                seconds: now() - solving,
+                ended,
+            }))
+        };
+        let mut latest = None;
+        let outcome = job.wait(&self.interrupt, &mut |good| {
+            told = true;
+            sink(progress(&good, false));
+            latest = good;
+        });
+        let (result, left) = match outcome {
+            Outcome::Ended(done) => {
+                self.take_forms(at, &keys, done.forms);
+                (done.result, None)
             }
+            Outcome::Detached(good, detached) => {
+                latest = good.clone().or(latest);
+                let standing = Standing {
+                    form: 0,
+                    answer: about.interrupted(good, title),
+                    boards: vec![],
+                    as_written: false,
+                };
+                (Ok(Some(standing)), Some(detached))
+            }
+        };
+        if told {
+            sink(progress(&latest, true));
         }
         let ended = now();
-        let (Some((form, answer)), Some(about)) = (run.finish(), about) else {
-            return Ok(());
+        let Standing {
+            form,
+            answer,
+            boards,
+            as_written,
+        } = match result {
+            Ok(Some(s)) => s,
+            Ok(None) => return Ok(()),
+            Err((form, f)) => return Err(vec![self.solve_fault(at, self.form_at(at, &keys, form), &f, span)]),
+        };
+        let form = self.form_at(at, &keys, form);
+        let about = match self.compiled[at].forms.get(form) {
+            Some((_, c)) if left.is_none() => About::of(c, |k| self.row_sets(at, k)),
+            _ => about,
         };
         if !answer.x.is_empty() && answer.status.is_success() {
             self.compiled[at].last = Some(answer.x.clone());
         }
         let mut entry = self.entry(&about, &answer, tolerance, (solving - started, ended - solving));
         entry.as_written = as_written;
+        entry.boards = boards;
         let data = self.solution(at, &answer, &entry);
         self.keep(c.bind.as_ref().map(|b| b.text.as_str()), data);
         let doubt = answer.error.and_then(|error| {
@@ -382,6 +361,30 @@ impl Session {
             self.tell(d, sink);
         }
         Ok(())
+    }
+
+    /// Takes the forms of these keys out of the session, for a solve to own.
+    fn lend_forms(&mut self, at: usize, keys: &[Option<String>]) -> Vec<Compiled> {
+        let cached = &mut self.compiled[at].forms;
+        let places = keys.iter().filter_map(|k| cached.iter().position(|f| f.0 == *k));
+        // Each key was compiled a moment ago, so each is there.
+        let places: Vec<usize> = places.collect();
+        let mut all: Vec<Option<(Option<String>, Compiled)>> = cached.drain(..).map(Some).collect();
+        let lent = places.iter().filter_map(|k| all[*k].take()).map(|f| f.1).collect();
+        cached.extend(all.into_iter().flatten());
+        lent
+    }
+
+    fn take_forms(&mut self, at: usize, keys: &[Option<String>], forms: Vec<Compiled>) {
+        self.compiled[at].forms.extend(keys.iter().cloned().zip(forms));
+    }
+
+    /// The place of a lent form after it was given back.
+    fn form_at(&self, at: usize, keys: &[Option<String>], form: usize) -> usize {
+        let all = &self.compiled[at].forms;
+        keys.get(form)
+            .and_then(|k| all.iter().position(|f| f.0 == *k))
+            .unwrap_or(0)
     }
 
     pub(super) fn positive(&self, e: &Expr, what: &str) -> Found<f64> {

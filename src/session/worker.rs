@@ -2,7 +2,6 @@
 //!
 //! Invariant: the thread owns the compiled problem; once detached, nothing it does reaches the session any more.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,9 +11,10 @@ use std::time::Duration;
 use crate::base::Tensor;
 use crate::exec::Fault;
 use crate::ir::InputId;
-use crate::solve::compiled::{Answer, Ask, Compiled};
+use crate::solve::Watch;
+use crate::solve::compiled::Compiled;
+use crate::solve::course::{Around, Node, Quota, Standing};
 use crate::solve::state::Measures;
-use crate::solve::{Budget, Method, Stop, Watch};
 
 /// How often the session looks up while it waits.
 const TICK: Duration = Duration::from_millis(5);
@@ -29,18 +29,19 @@ const STACK: usize = 64 << 20;
 
 /// Everything a solve needs.
 pub(super) struct Job {
-    pub compiled: Compiled,
+    pub forms: Vec<Compiled>,
+    pub course: Node,
+    pub quota: Quota,
     pub params: Vec<(InputId, Arc<Tensor>)>,
     pub tolerance: f64,
-    pub budget: Budget,
-    pub stops: Vec<Stop>,
-    pub measure_every: u64,
-    pub judge: bool,
-    pub seed: u64,
-    pub start: BTreeMap<String, Vec<f64>>,
-    pub previous: Option<Vec<f64>>,
-    pub method: Option<Arc<dyn Method>>,
+    pub deadline: Option<f64>,
     pub now: fn() -> f64,
+}
+
+/// What comes back: the compiled forms, and what the course came to.
+pub(super) struct Done {
+    pub forms: Vec<Compiled>,
+    pub result: Result<Option<Standing>, (usize, Fault)>,
 }
 
 /// The last committed state of a run: step, measures, coordinates.
@@ -49,7 +50,7 @@ pub(super) type Good = (u64, Measures, Vec<f64>);
 /// How the wait for a solve ended.
 pub(super) enum Outcome {
     /// The solve ended.
-    Ended(Box<Compiled>, Box<Result<Answer, Fault>>),
+    Ended(Box<Done>),
     /// It was interrupted and did not stop in time; what it had, and its thread.
     Detached(Option<Good>, Detached),
 }
@@ -66,32 +67,29 @@ impl Detached {
 }
 
 impl Job {
-    fn run(mut self, watch: Arc<Watch>) -> (Box<Compiled>, Box<Result<Answer, Fault>>) {
+    fn run(mut self, watch: Arc<Watch>) -> Box<Done> {
         let now = self.now;
-        let ask = Ask {
+        let mut around = Around {
+            forms: &mut self.forms,
             params: &self.params,
             tolerance: self.tolerance,
-            budget: self.budget,
-            stops: self.stops,
-            measure_every: self.measure_every,
-            judge: self.judge,
-            seed: self.seed,
-            start: self.start,
-            previous: self.previous,
-            method: self.method,
             watch,
             now: &now,
+            deadline: self.deadline,
         };
-        let answer = self.compiled.solve(&ask);
-        (Box::new(self.compiled), Box::new(answer))
+        let went = self.course.advance(&mut around, &mut self.quota);
+        let result = went.and_then(|()| self.course.standing(&mut around));
+        Box::new(Done {
+            forms: self.forms,
+            result,
+        })
     }
 
     /// Solves. `word` hears of progress now and then: the last good state if there is one.
     pub fn wait(self, interrupt: &Arc<AtomicBool>, word: &mut dyn FnMut(Option<Good>)) -> Outcome {
         // A thread of a pool solves in its pool, so that the number of threads stays what was asked for.
         if rayon::current_thread_index().is_some() {
-            let (compiled, answer) = self.run(Arc::new(Watch::on(interrupt.clone())));
-            return Outcome::Ended(compiled, answer);
+            return Outcome::Ended(self.run(Arc::new(Watch::on(interrupt.clone()))));
         }
         // A flag of its own: the session's is taken back when the next cell begins.
         let watch = Arc::new(Watch::default());
@@ -116,13 +114,12 @@ impl Job {
             && let Some(job) = take(&job)
         {
             // The system has no thread to give: then without.
-            let (compiled, answer) = job.run(Arc::new(Watch::on(interrupt.clone())));
-            return Outcome::Ended(compiled, answer);
+            return Outcome::Ended(job.run(Arc::new(Watch::on(interrupt.clone()))));
         }
         let (mut ticks, mut asked) = (0u32, 0u32);
         loop {
             match receive.recv_timeout(TICK) {
-                Ok((compiled, answer)) => return Outcome::Ended(compiled, answer),
+                Ok(done) => return Outcome::Ended(done),
                 Err(RecvTimeoutError::Disconnected) => {
                     // It panicked: so does whoever waits for it.
                     if let Some(Err(panic)) = thread.map(JoinHandle::join) {

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use super::choose::{self, Choice};
 use super::classify::{Classifier, Kind, as_written, comparisons, definite, open_quadratics};
 use super::conclude::{Dual, Ended};
+use super::draws::{Key, Purpose};
 use super::method::{Class, Method, MethodCard, Seed};
-use super::methods;
+use super::methods::{self, clarabel};
 use super::model::Model;
 use super::oracle::{Bounds, Counts, Form, FormOracle, Oracle};
-use super::run::{Options, Run, Watch};
-use super::state::Point;
-use super::stop::{Budget, Status, Stop};
+use super::run::{Options, Run, Saved, Watch};
+use super::state::{Point, Slot};
+use super::stop::Status;
 use super::trace::Trace;
 use crate::atoms::rules;
 use crate::base::{Diagnostic, Tensor};
@@ -24,32 +25,53 @@ use crate::forms::rows::Columns;
 use crate::ir::{InputId, NodeId, Problem, Sense};
 use crate::passes::analysis::curvature::{Assumptions, FactsTable, analyze_with};
 
-/// What one solve is asked for.
+/// What one run on the problem is asked for.
 pub struct Ask<'a> {
     /// Values of the parameters.
     pub params: &'a [(InputId, Arc<Tensor>)],
-    /// The one tolerance.
-    pub tolerance: f64,
-    /// What the run may use up.
-    pub budget: Budget,
-    /// Rules that end the run.
-    pub stops: Vec<Stop>,
-    /// Methods that do not measure their point are measured every so many steps.
-    pub measure_every: u64,
-    /// Does the run of such a method end at the tolerance?
-    pub judge: bool,
-    /// Seed of random draws.
-    pub seed: u64,
+    /// What the driver is told.
+    pub options: Options,
     /// Starts by variable.
-    pub start: BTreeMap<String, Vec<f64>>,
+    pub start: &'a BTreeMap<String, Vec<f64>>,
     /// The last answer, flat.
-    pub previous: Option<Vec<f64>>,
+    pub previous: Option<&'a [f64]>,
     /// The method asked for.
     pub method: Option<Arc<dyn Method>>,
     /// Stops the run, and shows its last good point to other threads.
     pub watch: Arc<Watch>,
-    /// Seconds on the session's clock.
-    pub now: &'a dyn Fn() -> f64,
+}
+
+/// A run on a compiled problem, between two calls to it.
+pub struct Going {
+    /// The run.
+    pub run: Run,
+    lent: Lent,
+    /// What is known of the answer before there is one: the method, why, the warm start.
+    head: Answer,
+    /// What was not finite, where that ended the run.
+    fault: Option<Fault>,
+}
+
+/// What a run asks: the functions of the compiled problem, or a form of its own.
+enum Lent {
+    Functions,
+    LeastSquares {
+        oracle: FormOracle,
+        rounded: bool,
+    },
+    Conic {
+        oracle: FormOracle,
+        constant: f64,
+        spans: Vec<(usize, usize)>,
+    },
+}
+
+/// A run that began, or an answer where nothing is to be run.
+pub enum Begun {
+    /// It may be advanced.
+    Going(Box<Going>),
+    /// It is over.
+    Over(Box<Answer>),
 }
 
 /// How a solve ended.
@@ -233,20 +255,16 @@ impl Compiled {
             || convex_quadratics(&mut self.problem.ir.clone(), quadratics, &self.columns, params) == found.convex
     }
 
-    /// Values of the declared start, moved by the starts given.
-    fn start(&self, ask: &Ask<'_>) -> (Vec<f64>, bool) {
+    /// Values of the declared start, moved by the starts given; and whether those of the last answer are used.
+    fn start(&self, given: &BTreeMap<String, Vec<f64>>, previous: Option<&[f64]>) -> (Vec<f64>, bool) {
         let mut x = self.model.start();
         let mut used = false;
-        if let Some(p) = ask
-            .previous
-            .as_ref()
-            .filter(|p| p.len() == x.len() && ask.start.is_empty())
-        {
+        if let Some(p) = previous.filter(|p| p.len() == x.len() && given.is_empty()) {
             x.copy_from_slice(p);
             used = true;
         }
         for (v, (_, first, len)) in self.problem.vars.iter().zip(&self.columns.blocks) {
-            if let Some(s) = ask.start.get(&v.name) {
+            if let Some(s) = given.get(&v.name) {
                 x[*first..first + len].copy_from_slice(s);
             }
         }
@@ -255,6 +273,38 @@ impl Compiled {
             *x = x.max(*l).min(*u);
         }
         (x, used)
+    }
+
+    /// Is the objective maximized?
+    pub fn maximizes(&self) -> bool {
+        self.maximize
+    }
+
+    /// A start drawn for the `k`-th of many: the start itself first; uniform between two bounds, else normal around the
+    /// start with deviation `spread · max(1, |start|)`, moved into the bounds.
+    pub fn drawn_start(
+        &mut self,
+        params: &[(InputId, Arc<Tensor>)],
+        given: &BTreeMap<String, Vec<f64>>,
+        previous: Option<&[f64]>,
+        (seed, k, spread): (u64, u64, f64),
+    ) -> Result<Vec<f64>, Fault> {
+        self.model.bind(params)?;
+        let (mut x, _) = self.start(given, previous);
+        if k == 0 {
+            return Ok(x);
+        }
+        let (l, u) = self.model.bounds();
+        let key = Key::new(Seed(seed), Purpose::Start, k, 0);
+        for (i, v) in x.iter_mut().enumerate() {
+            *v = if l[i].is_finite() && u[i].is_finite() {
+                l[i] + (u[i] - l[i]) * key.uniform(i as u64)
+            } else {
+                *v + spread * v.abs().max(1.0) * key.normal(i as u64)
+            };
+            *v = v.max(l[i]).min(u[i]);
+        }
+        Ok(x)
     }
 
     /// Number of terms that mini-batches are drawn from.
@@ -274,41 +324,231 @@ impl Compiled {
         }
     }
 
-    /// Solves for the given parameters.
-    pub fn solve(&mut self, ask: &Ask<'_>) -> Result<Answer, Fault> {
+    /// Begins a run for the given parameters, or takes a saved one up again.
+    pub fn begin(&mut self, ask: Ask<'_>, saved: Option<Saved>) -> Result<Begun, Fault> {
         self.model.bind(ask.params)?;
         let (l, u) = self.model.bounds();
         if let Some(k) = l.iter().zip(&u).position(|(l, u)| l > u || l.is_nan() || u.is_nan()) {
-            return Ok(self.empty_bounds(k, &l, &u));
+            let answer = self.empty_bounds(k, &l, &u);
+            return Ok(Begun::Over(Box::new(self.settled(answer))));
         }
-        let mut answer = self.answer(ask, l, u)?;
+        let (start, warm) = self.start(ask.start, ask.previous);
+        let class = self.class;
+        let row = choose::choose(class);
+        let (method, mut head, lent, from) = match &mut self.kind {
+            Kind::LeastSquares(ls) => {
+                ls.rows.bind(ask.params);
+                let data = ls.data()?;
+                let (method, mut head) = begin(&ask, row, "a factorization starts from nothing");
+                if data.negative_weight {
+                    // Not a sum of squares after all; nothing is proved about it.
+                    head.reason = "a weight is negative, so this is no sum of squares".into();
+                    return Ok(Begun::Over(Box::new(self.settled(head))));
+                }
+                let form = Form::LeastSquares { a: data.a, b: data.b };
+                let lent = Lent::LeastSquares {
+                    oracle: FormOracle { class, form },
+                    rounded: data.rounded,
+                };
+                (method, head, lent, start)
+            }
+            Kind::Conic(program) => {
+                program.rows.bind(ask.params);
+                let bound = program.data(&l, &u)?;
+                let (method, head) = begin(&ask, row, "an interior-point method starts from its own point");
+                let from = vec![0.0; bound.form.q.len()];
+                let constant = bound.constant;
+                let form = Form::Conic {
+                    form: bound.form,
+                    constant,
+                };
+                let lent = Lent::Conic {
+                    oracle: FormOracle { class, form },
+                    constant,
+                    spans: bound.spans,
+                };
+                (method, head, lent, from)
+            }
+            Kind::Smooth(s) => {
+                let bounds = Arc::new(Bounds { lower: l, upper: u });
+                s.bind(ask.params);
+                s.class = if bounds.any() {
+                    Class::SmoothBounds
+                } else {
+                    Class::Smooth
+                };
+                s.bounds = bounds;
+                let entries = match (&ask.method, &s.unstructured) {
+                    (None, None) => s.constant_hessian(&start).ok().map(|h| h.nnz()),
+                    _ => None,
+                };
+                let row = choose::smooth(s.class, start.len(), entries);
+                let (method, mut head) = begin(&ask, Some(row), "");
+                head.warm = match (warm, ask.previous.is_some()) {
+                    (true, _) => (true, "started from the last answer".into()),
+                    (false, true) => (false, "a start was given".into()),
+                    (false, false) => (false, String::new()),
+                };
+                (method, head, Lent::Functions, start)
+            }
+        };
         // Nothing is said of a warm start where there was nothing to start from.
-        if ask.previous.is_none() && !answer.warm.0 {
-            answer.warm.1.clear();
+        if ask.previous.is_none() && !head.warm.0 {
+            head.warm.1.clear();
         }
-        // The user's own numbers, whatever the method said.
-        if !answer.x.is_empty() || self.columns.is_empty() {
-            match self.model.eval(&answer.x) {
-                Ok(()) => {
-                    let has_point = !matches!(answer.status, Status::Infeasible);
-                    answer.objective = match answer.status {
-                        Status::Infeasible => None,
-                        Status::Unbounded if self.maximize => Some(f64::INFINITY),
-                        Status::Unbounded => Some(f64::NEG_INFINITY),
-                        _ => Some(self.model.objective()),
-                    };
-                    let rows = self.model.rows();
-                    if has_point {
-                        answer.slacks = rows.iter().map(|r| r.slack.clone()).collect();
-                    }
+        let mut lent = lent;
+        let oracle = lent.oracle(&mut self.kind);
+        let run = match saved {
+            Some(saved) => Run::resume(method, oracle, saved),
+            None => Run::new(method, oracle, &Point::plain(from.clone()), ask.options),
+        };
+        match run {
+            Ok(mut run) => {
+                run.set_watch(ask.watch);
+                Ok(Begun::Going(Box::new(Going {
+                    run,
+                    lent,
+                    head,
+                    fault: None,
+                })))
+            }
+            Err(refusal) => {
+                head.status = Status::EvaluationError;
+                head.reason = refusal.to_string();
+                if let Kind::Smooth(s) = &mut self.kind {
+                    head.fault = s.trace_fault(&from);
+                    head.x = from;
                 }
-                Err(f) => {
-                    answer.status = answer.status.downgrade(Status::EvaluationError);
-                    answer.fault = Some(f);
-                }
+                Ok(Begun::Over(Box::new(self.settled(head))))
             }
         }
-        Ok(answer)
+    }
+
+    /// At most `n` further steps of a run that began here; answers whether it has ended.
+    pub fn advance(&mut self, going: &mut Going, n: u64, now: &dyn Fn() -> f64) -> bool {
+        let oracle = going.lent.oracle(&mut self.kind);
+        let ended = going.run.advance(oracle, n, now).is_some();
+        if let (true, Kind::Smooth(s)) = (ended, &self.kind) {
+            going.fault.clone_from(&s.last_fault);
+        }
+        ended
+    }
+
+    /// What a run came to, or where it stands if it has not ended. Changes nothing of the run.
+    pub fn conclude(&mut self, going: &Going, tolerance: f64) -> Result<Answer, Fault> {
+        let finished = going.run.account();
+        let mut a = going.head.clone();
+        a.trace = Some(finished.trace.clone());
+        a.counts = (finished.counts, finished.extra);
+        let done = Ended {
+            state: going.run.state().clone(),
+            finished,
+        };
+        let (l, u) = self.model.bounds();
+        match (&going.lent, &mut self.kind) {
+            (Lent::LeastSquares { oracle, rounded }, _) => {
+                a.conclude_least_squares(done, &oracle.form, *rounded, tolerance);
+                if self.class == Class::LinearSystem {
+                    self.conclude_system(&mut a, &oracle.form, tolerance)?;
+                }
+            }
+            (
+                Lent::Conic {
+                    oracle,
+                    constant,
+                    spans,
+                },
+                _,
+            ) => {
+                if let Form::Conic { form, .. } = &oracle.form {
+                    let dual = Dual {
+                        form,
+                        constant: *constant,
+                        spans,
+                        lower: &l,
+                        upper: &u,
+                    };
+                    self.conclude_conic(&mut a, done, &dual, tolerance)?;
+                }
+            }
+            (Lent::Functions, Kind::Smooth(s)) => {
+                let bounds = s.bounds.clone();
+                a.fault.clone_from(&going.fault);
+                a.conclude_smooth(done, s, &bounds, tolerance);
+            }
+            (Lent::Functions, _) => {}
+        }
+        Ok(self.settled(a))
+    }
+
+    /// Runs to the end.
+    pub fn solve(&mut self, ask: Ask<'_>, now: &dyn Fn() -> f64) -> Result<Answer, Fault> {
+        let tolerance = ask.options.tolerance;
+        match self.begin(ask, None)? {
+            Begun::Over(a) => Ok(*a),
+            Begun::Going(mut g) => {
+                while !self.advance(&mut g, u64::MAX, now) {}
+                self.conclude(&g, tolerance)
+            }
+        }
+    }
+
+    /// Work that so many evaluations are, in evaluations of the objective: a Hessian counts one and its entries for each
+    /// coordinate, a mini-batch its share of the terms, an iteration of a method that runs as a whole like a Hessian.
+    pub fn work(&self, made: &Counts, going: &Going) -> f64 {
+        let n = self.columns.len().max(1) as f64;
+        match (&going.lent, &self.kind) {
+            (Lent::Functions, Kind::Smooth(s)) => {
+                let hessian = 1.0 + 2.0 * Oracle::hessian_entries(s.as_ref()).unwrap_or(0) as f64 / n;
+                let share = Oracle::terms(s.as_ref()).map_or(0.0, |t| 2.0 * made.terms as f64 / t as f64);
+                (made.values + made.gradients + made.products) as f64 + hessian * made.hessians as f64 + share
+            }
+            (Lent::LeastSquares { oracle, .. } | Lent::Conic { oracle, .. }, _) => {
+                let (entries, rounds) = match &oracle.form {
+                    Form::LeastSquares { a, .. } => (a.rows() * a.cols(), 1),
+                    Form::Conic { form, .. } => {
+                        let rounds = match going.run.state().slots.get(clarabel::ITERATIONS) {
+                            Some(Slot::Count(k)) => *k,
+                            _ => 0,
+                        };
+                        (form.p.nnz() + form.a.nnz(), rounds)
+                    }
+                };
+                if going.run.steps() == 0 {
+                    0.0
+                } else {
+                    rounds as f64 * (1.0 + entries as f64 / n)
+                }
+            }
+            _ => 0.0,
+        }
+    }
+
+    /// The user's own numbers at an answer, whatever the method said.
+    fn settled(&mut self, mut answer: Answer) -> Answer {
+        if answer.x.is_empty() && !self.columns.is_empty() {
+            return answer;
+        }
+        match self.model.eval(&answer.x) {
+            Ok(()) => {
+                let has_point = !matches!(answer.status, Status::Infeasible);
+                answer.objective = match answer.status {
+                    Status::Infeasible => None,
+                    Status::Unbounded if self.maximize => Some(f64::INFINITY),
+                    Status::Unbounded => Some(f64::NEG_INFINITY),
+                    _ => Some(self.model.objective()),
+                };
+                let rows = self.model.rows();
+                if has_point {
+                    answer.slacks = rows.iter().map(|r| r.slack.clone()).collect();
+                }
+            }
+            Err(f) => {
+                answer.status = answer.status.downgrade(Status::EvaluationError);
+                answer.fault = Some(f);
+            }
+        }
+        answer
     }
 
     fn empty_bounds(&self, k: usize, l: &[f64], u: &[f64]) -> Answer {
@@ -342,87 +582,16 @@ impl Compiled {
         }
         String::new()
     }
+}
 
-    /// Binds the form, runs the method on it, and draws the conclusion.
-    fn answer(&mut self, ask: &Ask<'_>, l: Vec<f64>, u: Vec<f64>) -> Result<Answer, Fault> {
-        let (start, warm) = self.start(ask);
-        let row = choose::choose(self.class);
-        let class = self.class;
-        match &mut self.kind {
-            Kind::LeastSquares(ls) => {
-                ls.rows.bind(ask.params);
-                let data = ls.data()?;
-                let (method, mut a) = begin(ask, row, "a factorization starts from nothing");
-                if data.negative_weight {
-                    // Not a sum of squares after all; nothing is proved about it.
-                    a.reason = "a weight is negative, so this is no sum of squares".into();
-                    return Ok(a);
-                }
-                let form = Form::LeastSquares { a: data.a, b: data.b };
-                let mut oracle = FormOracle { class, form };
-                if let Some(done) = run(&mut a, method, &mut oracle, start, ask) {
-                    a.conclude_least_squares(done, &oracle.form, data.rounded, ask.tolerance);
-                    if class == Class::LinearSystem {
-                        self.conclude_system(&mut a, &oracle.form, ask.tolerance)?;
-                    }
-                }
-                Ok(a)
-            }
-            Kind::Conic(program) => {
-                program.rows.bind(ask.params);
-                let bound = program.data(&l, &u)?;
-                let (method, mut a) = begin(ask, row, "an interior-point method starts from its own point");
-                let from = vec![0.0; bound.form.q.len()];
-                let constant = bound.constant;
-                let mut oracle = FormOracle {
-                    class,
-                    form: Form::Conic {
-                        form: bound.form,
-                        constant,
-                    },
-                };
-                let done = run(&mut a, method, &mut oracle, from, ask);
-                if let (Some(done), Form::Conic { form, .. }) = (done, &oracle.form) {
-                    let dual = Dual {
-                        form,
-                        constant,
-                        spans: &bound.spans,
-                        lower: &l,
-                        upper: &u,
-                    };
-                    self.conclude_conic(&mut a, done, &dual, ask.tolerance)?;
-                }
-                Ok(a)
-            }
-            Kind::Smooth(s) => {
-                let bounds = Arc::new(Bounds { lower: l, upper: u });
-                s.bind(ask.params);
-                s.class = if bounds.any() {
-                    Class::SmoothBounds
-                } else {
-                    Class::Smooth
-                };
-                s.bounds = bounds.clone();
-                let entries = match (&ask.method, &s.unstructured) {
-                    (None, None) => s.constant_hessian(&start).ok().map(|h| h.nnz()),
-                    _ => None,
-                };
-                let row = choose::smooth(s.class, start.len(), entries);
-                let (method, mut a) = begin(ask, Some(row), "");
-                a.warm = match (warm, ask.previous.is_some()) {
-                    (true, _) => (true, "started from the last answer".into()),
-                    (false, true) => (false, "a start was given".into()),
-                    (false, false) => (false, String::new()),
-                };
-                match run(&mut a, method, s.as_mut(), start.clone(), ask) {
-                    Some(done) => a.conclude_smooth(done, s, &bounds, ask.tolerance),
-                    None => {
-                        a.fault = s.trace_fault(&start);
-                        a.x = start;
-                    }
-                }
-                Ok(a)
-            }
+impl Lent {
+    /// What the run asks.
+    fn oracle<'s>(&'s mut self, kind: &'s mut Kind) -> &'s mut dyn Oracle {
+        match (self, kind) {
+            (Lent::LeastSquares { oracle, .. } | Lent::Conic { oracle, .. }, _) => oracle,
+            (Lent::Functions, Kind::Smooth(s)) => s.as_mut(),
+            // A run asks functions of a smooth problem only: `begin` makes no other.
+            (Lent::Functions, _) => unreachable!(),
         }
     }
 }
@@ -446,39 +615,4 @@ fn begin(ask: &Ask<'_>, chosen: Option<&Choice>, warm: &str) -> (Arc<dyn Method>
     };
     a.method = method.card().name.into();
     (method, a)
-}
-
-/// Runs a method to its end; without one where it refused to start, for the reason left in the answer.
-fn run(
-    a: &mut Answer,
-    method: Arc<dyn Method>,
-    oracle: &mut dyn Oracle,
-    start: Vec<f64>,
-    ask: &Ask<'_>,
-) -> Option<Ended> {
-    let options = Options {
-        tolerance: ask.tolerance,
-        budget: ask.budget,
-        stops: ask.stops.clone(),
-        measure_every: ask.measure_every,
-        judge: ask.judge,
-        seed: Seed(ask.seed),
-        ..Options::default()
-    };
-    match Run::new(method, oracle, &Point::plain(start), options) {
-        Ok(mut run) => {
-            run.set_watch(ask.watch.clone());
-            while run.advance(oracle, u64::MAX, ask.now).is_none() {}
-            let state = run.state().clone();
-            let finished = run.finished();
-            a.trace = Some(finished.trace.clone());
-            a.counts = (finished.counts, finished.extra);
-            Some(Ended { state, finished })
-        }
-        Err(refusal) => {
-            a.status = Status::EvaluationError;
-            a.reason = refusal.to_string();
-            None
-        }
-    }
 }

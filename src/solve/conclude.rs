@@ -91,8 +91,8 @@ impl Answer {
         self.take(&done);
         self.log = done.trace.lines();
         self.x = done.point.values;
-        if matches!(self.status, Status::EvaluationError) {
-            self.fault.clone_from(&s.last_fault);
+        if !matches!(self.status, Status::EvaluationError) {
+            self.fault = None;
         }
         let mut g = vec![0.0; self.x.len()];
         let recomputed = Oracle::gradient(s, &self.x, &mut g).is_ok().then(|| {

@@ -16,6 +16,8 @@ pub enum Purpose {
     Init = 2,
     /// Starts of `multistart` and `from random`.
     Start = 3,
+    /// Seeds of copies of a pipeline.
+    Copy = 4,
 }
 
 /// The draws of one place in one step.
@@ -37,6 +39,10 @@ impl Key {
     }
     fn bits(self, entry: u64) -> u64 {
         mix(self.0 ^ mix(entry))
+    }
+    /// Any 64 bits.
+    pub fn number(self) -> u64 {
+        self.bits(0)
     }
     /// Strictly between 0 and 1.
     pub fn uniform(self, entry: u64) -> f64 {

@@ -4,10 +4,12 @@
 
 mod batches;
 pub mod bits;
+mod board;
 pub mod choose;
 mod classify;
 pub mod compiled;
 mod conclude;
+pub mod course;
 pub mod diagnose;
 pub mod draws;
 pub mod errors;

@@ -99,6 +99,13 @@ pub struct Saved {
     ended: Option<Reason>,
 }
 
+impl Saved {
+    /// Had the run ended?
+    pub fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+}
+
 /// What another thread may see and do while a run advances.
 #[derive(Default)]
 pub struct Watch {
@@ -115,6 +122,10 @@ impl Watch {
             interrupt,
             ..Watch::default()
         }
+    }
+    /// Is the run asked to stop?
+    pub fn is_set(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed)
     }
     /// Stops the run before its next step.
     pub fn stop(&self) {
@@ -395,12 +406,28 @@ impl Run {
 
     /// The result as of now; `step limit` if it has not ended.
     pub fn finished(self) -> Finished {
+        self.account()
+    }
+
+    /// Ends it where it stands, unless it has ended.
+    pub fn end(&mut self, reason: Reason) {
+        self.ended.get_or_insert(reason);
+    }
+
+    /// Does one of these rules hold at the last committed state?
+    pub fn meets(&self, stops: &[Stop]) -> bool {
+        stops.iter().any(|s| self.holds(s))
+    }
+
+    /// The result as of now; `step limit` if it has not ended. The run goes on untouched.
+    pub fn account(&self) -> Finished {
         let reason = self
             .ended
+            .clone()
             .unwrap_or_else(|| Reason::new(Status::StepLimit, "stopped after the asked number of steps"));
         Finished {
             point: Point {
-                layout: self.layout,
+                layout: self.layout.clone(),
                 values: self.method.answer(&self.now).to_vec(),
             },
             objective: self.now.measures.objective,
@@ -411,8 +438,8 @@ impl Run {
             iterations: self.step,
             counts: self.counts,
             extra: self.extra,
-            multipliers: self.now.multipliers,
-            trace: self.trace,
+            multipliers: self.now.multipliers.clone(),
+            trace: self.trace.clone(),
             whole: self.method.granularity() == Granularity::Whole,
         }
     }

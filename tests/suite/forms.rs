@@ -180,21 +180,18 @@ impl Case {
 }
 
 fn solve(c: &mut Compiled, params: &[(InputId, Arc<Tensor>)], tolerance: f64) -> Answer {
-    c.solve(&Ask {
+    let ask = Ask {
         params,
-        tolerance,
-        budget: Default::default(),
-        stops: vec![],
-        measure_every: 0,
-        judge: false,
-        seed: 0,
-        start: BTreeMap::new(),
+        options: ravine::solve::run::Options {
+            tolerance,
+            ..Default::default()
+        },
+        start: &BTreeMap::new(),
         previous: None,
         method: None,
         watch: Arc::default(),
-        now: &|| 0.0,
-    })
-    .unwrap_or_else(|f| panic!("{}", f.what))
+    };
+    c.solve(ask, &|| 0.0).unwrap_or_else(|f| panic!("{}", f.what))
 }
 
 fn close(a: &[f64], b: &[f64], tol: f64) {

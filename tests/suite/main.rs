@@ -34,6 +34,7 @@ mod passes;
 mod peers;
 mod problems;
 mod programs;
+mod race;
 mod render;
 mod repl;
 mod session;

@@ -461,7 +461,6 @@ fn each_special_message() {
         ("let y = $x", "R0101"),
         ("for k in 1..3 { solve p }", "R0190"),
         ("extern rust {\n  fn f(x: &[f64]) { ) }\n}", "R0190"),
-        ("solve p with race { a(); b() }", "R0190"),
         ("min x: Vector[3] from 1", "R0190"),
         ("problem q = read(\"x.mps\")", "R0190"),
         ("var X: Matrix[n, n] in PSD", "R0190"),

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::calls::problem_words;
 use super::operators::set_elem;
+use super::optimizer::GROUPS;
 use super::scope::{Entry, ProblemInfo};
 use super::types::{Dim, Elem, Kind, Same, Ty};
 use super::{Checker, Place, What};
@@ -325,6 +326,20 @@ impl Checker<'_> {
             return;
         }
         let name = &m.name.text;
+        if let Some((group, options)) = GROUPS.iter().find(|g| g.0 == name) {
+            let args = if options.is_empty() { "" } else { "(20)" };
+            let d = Diagnostic::new(
+                Code::BadPipeline,
+                format!("`{name}` runs pipelines in braces, there are none"),
+            )
+            .at(m.span, "")
+            .help(format!(
+                "such as `{group}{args} {{ lbfgs(){} }}`",
+                if args.is_empty() { "; newton_tr()" } else { "" }
+            ));
+            self.report(d);
+            return;
+        }
         let Some(entry) = self.catalogue.methods.get(name) else {
             let own = self.scope.names().filter(|(_, e)| matches!(e.what, What::Method(_)));
             let all = self.catalogue.methods.keys().chain(&self.catalogue.library);

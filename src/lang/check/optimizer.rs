@@ -16,8 +16,8 @@ use crate::base::diagnostic::did_you_mean;
 use crate::base::{Code, Diagnostic, Span};
 use crate::lang::errors::types as errors;
 use crate::lang::syntax::{
-    Arg, Expr, ExprKind, Ident, LetDecl, MethodCall, OptimizerDecl, Pipeline, PipelineDecl, Role, Stage, StepKind,
-    StepStmt, Subscript, TypeExpr,
+    Arg, Entrant, Expr, ExprKind, Ident, LetDecl, MethodCall, OptimizerDecl, Pipeline, PipelineDecl, Role, Stage,
+    StepKind, StepStmt, Subscript, TypeExpr,
 };
 
 /// The set that the point's coordinates range over, as types show it.
@@ -27,6 +27,13 @@ const POINT: &str = "point";
 pub const ORACLES: &[&str] = &["value", "trial", "grad", "hvp", "hessian", "prox", "project"];
 /// Random draws.
 pub const DRAWS: &[&str] = &["normal", "rademacher", "uniform", "permutation", "sample"];
+
+/// What runs pipelines in braces, and what it is told.
+pub const GROUPS: &[(&str, &[&str])] = &[
+    ("race", &[]),
+    ("multistart", &["count", "spread"]),
+    ("repeat", &["count"]),
+];
 
 /// What is known while an optimizer's block is checked.
 #[derive(Default)]
@@ -635,13 +642,19 @@ impl Checker<'_> {
             let mut sorts = vec![];
             let mut records = vec![];
             for m in &s.parts {
+                if let Some(entrants) = &m.group {
+                    records.extend(self.group(m, entrants, s));
+                    continue;
+                }
                 let info = self.part(m);
                 if let Some(i) = &info {
                     records.extend(i.records.iter().cloned());
                 }
                 sorts.push((m, info.map(|i| i.sort)));
             }
-            self.one_step(s, &sorts);
+            if !s.parts.iter().any(|m| m.group.is_some()) {
+                self.one_step(s, &sorts);
+            }
             if let Some((e, _)) = &s.count {
                 self.integer(e, "a number of steps");
             }
@@ -674,6 +687,88 @@ impl Checker<'_> {
             d = d.help_edit(format!("did you mean `{n}`?"), e.span, n.to_string());
         }
         self.wrong(d)
+    }
+
+    /// `race { a; b }`, `multistart(20) { a }`, `repeat(3) { a }`; answers what its pipelines record.
+    fn group(&mut self, m: &MethodCall, entrants: &[Entrant], stage: &Stage) -> Vec<String> {
+        let name = m.name.text.as_str();
+        let Some((_, options)) = GROUPS.iter().find(|g| g.0 == name) else {
+            let near = did_you_mean(name, GROUPS.iter().map(|g| g.0));
+            let mut d =
+                Diagnostic::new(Code::BadPipeline, format!("`{name}` takes no pipelines in braces")).at(m.span, "");
+            d = match near {
+                Some(n) => d.help_edit(format!("did you mean `{n}`?"), m.name.span, n),
+                None => d.help("`race { … }`, `multistart(20) { … }` and `repeat(3) { … }` do"),
+            };
+            self.report(d);
+            return vec![];
+        };
+        if let [_, _, ..] = stage.parts.as_slice() {
+            let d = Diagnostic::new(
+                Code::BadPipeline,
+                format!("`{name}` runs whole pipelines: transforms do not reach into their steps"),
+            )
+            .at(m.span, "")
+            .help("put the transforms inside the braces");
+            self.report(d);
+        }
+        for (k, a) in m.args.iter().enumerate() {
+            match (k, &a.name) {
+                (0, None) if options.contains(&"count") => self.integer(&a.value, "how often"),
+                (_, Some(n)) if n.text == "spread" && options.contains(&"spread") => {
+                    self.constant_scalar(&a.value, "a spread");
+                }
+                (_, n) => {
+                    let at = n.as_ref().map_or(a.value.span, |n| n.span);
+                    let takes = match name {
+                        "race" => "it takes none: `race { lbfgs(); newton_tr() }`",
+                        "multistart" => "it takes how often, and `spread:`, how far from the start",
+                        _ => "it takes how often: `repeat(3) { … }`",
+                    };
+                    self.report(
+                        Diagnostic::new(Code::BadOption, format!("`{name}` has no such argument"))
+                            .at(at, "")
+                            .help(takes),
+                    );
+                }
+            }
+        }
+        if options.contains(&"count") && m.args.first().is_none_or(|a| a.name.is_some()) {
+            let d = Diagnostic::new(Code::BadOption, format!("`{name}` needs to know how often"))
+                .at(m.name.span, "")
+                .help(format!("such as `{name}(20) {{ … }}`"));
+            self.report(d);
+        }
+        let wrong = match (name, entrants) {
+            (_, []) => Some(("there is nothing in the braces".to_string(), "put a pipeline there")),
+            ("race", [_]) => Some((
+                "a race has at least two runners, this one has one".into(),
+                "`race { lbfgs(); newton_tr() }`",
+            )),
+            ("race", _) | (_, [_]) => None,
+            _ => Some((
+                format!("`{name}` runs one pipeline, there are {}", entrants.len()),
+                "`then` makes one of them, `race { … }` runs them against one another",
+            )),
+        };
+        if let Some((what, help)) = wrong {
+            self.report(Diagnostic::new(Code::BadPipeline, what).at(m.span, "").help(help));
+        }
+        let mut labels: Vec<&Ident> = vec![];
+        let mut records = vec![];
+        for e in entrants {
+            if let Some(l) = &e.label {
+                if let Some(first) = labels.iter().find(|k| k.text == l.text) {
+                    let d = Diagnostic::new(Code::DuplicateName, format!("two runners are called `{}`", l.text))
+                        .at(l.span, "again here")
+                        .at(first.span, "first here");
+                    self.report(d);
+                }
+                labels.push(l);
+            }
+            records.extend(self.pipeline(&e.pipeline));
+        }
+        records
     }
 
     /// One call of a pipeline; nothing is known of methods that are not written in the language.

@@ -32,10 +32,6 @@ impl Feature {
                 "be reductions over samples with their duals",
             ),
             Feature::Statement(word) => match word {
-                "race" => (
-                    "pipelines with blocks are",
-                    "run methods against one another (`race`) or from many starts (`multistart`)",
-                ),
                 "compare" => (
                     "`compare` is",
                     "run several pipelines on one problem and show them side by side",

@@ -8,10 +8,11 @@ use super::classify::{first_word, keyword_like};
 use super::grammar::Rule;
 use super::scan::{RawBlock, RawStmt};
 use super::stmt::Parser;
+use crate::base::Span;
 use crate::lang::errors::syntax as errors;
 use crate::lang::syntax::{
-    CountUnit, Expr, Ident, MethodCall, OptimizerDecl, Pipeline, PipelineDecl, Role, Stage, StepKind, StepStmt,
-    StmtKind,
+    CountUnit, Entrant, Expr, Ident, MethodCall, OptimizerDecl, Pipeline, PipelineDecl, Role, Stage, StepKind,
+    StepStmt, StmtKind,
 };
 
 impl<'a> Parser<'a> {
@@ -346,12 +347,8 @@ impl<'a> Parser<'a> {
         Some((name?, value?))
     }
 
-    pub(super) fn pipeline(&mut self, r: &RawStmt, docs: Option<&str>) -> Option<StmtKind> {
-        if let Some(b) = r.blocks.first() {
-            let at = self.at(b.open, b.open + 1);
-            self.fold.not_built(super::feature::Feature::Statement("race"), at);
-            return None;
-        }
+    pub(super) fn pipeline(&mut self, r: &mut RawStmt, docs: Option<&str>) -> Option<StmtKind> {
+        self.lend_groups(r);
         let p = self.read(r, Rule::pipeline_decl)?;
         let (mut name, mut params, mut body) = (None, vec![], None);
         for q in p.into_inner() {
@@ -379,6 +376,40 @@ impl<'a> Parser<'a> {
         Some(Pipeline { stages, span })
     }
 
+    /// Keeps the blocks of a statement at hand for the parts that they stand behind.
+    pub(super) fn lend_groups(&mut self, r: &mut RawStmt) {
+        self.groups.extend(r.blocks.drain(..).map(|b| (b.open, b)));
+    }
+
+    /// The pipelines in the braces at a place, one a line; those that cannot be read are reported and left out.
+    pub(super) fn entrants(&mut self, at: Span) -> Vec<Entrant> {
+        let Some(block) = self.groups.remove(&(at.start as usize)) else {
+            return vec![];
+        };
+        let base = self.fold.base;
+        let mut out = vec![];
+        for mut line in block.statements {
+            if line.broken {
+                continue;
+            }
+            self.lend_groups(&mut line);
+            let Some(p) = self.read(&line, Rule::entrant) else {
+                continue;
+            };
+            let (mut label, mut pipeline) = (None, None);
+            for q in p.into_inner() {
+                match q.as_rule() {
+                    Rule::name => label = Some(self.fold.ident(&q)),
+                    Rule::stages => pipeline = self.stages(q),
+                    _ => {}
+                }
+            }
+            out.extend(pipeline.map(|pipeline| Entrant { label, pipeline }));
+        }
+        self.fold.base = base;
+        out
+    }
+
     fn stage(&mut self, p: Pair<'a, Rule>) -> Option<Stage> {
         let mut s = Stage {
             parts: vec![],
@@ -401,17 +432,19 @@ impl<'a> Parser<'a> {
             }
             match q.as_rule() {
                 Rule::part => {
-                    let (mut name, mut args) = (None, vec![]);
+                    let (mut name, mut args, mut group) = (None, vec![], None);
                     for x in q.into_inner() {
                         match x.as_rule() {
                             Rule::name => name = Some(self.fold.ident(&x)),
                             Rule::call_args => args = self.call_args(x),
+                            Rule::group => group = Some(self.entrants(self.fold.span(&x))),
                             _ => {}
                         }
                     }
                     s.parts.push(MethodCall {
                         name: name?,
                         args,
+                        group,
                         span: at,
                     });
                 }

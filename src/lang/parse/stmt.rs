@@ -2,6 +2,8 @@
 //!
 //! Invariant: a statement that was reported becomes `Error` or `NotBuilt` and keeps the name it would have declared.
 
+use std::collections::BTreeMap;
+
 use pest::Parser as _;
 use pest::error::{ErrorVariant, InputLocation};
 use pest::iterators::Pair;
@@ -14,7 +16,7 @@ use super::feature::Feature;
 use super::fold::{Folder, compare_op};
 use super::grammar::{self, Grammar, Rule};
 use super::lexicon::{STATEMENT_WORDS, is_reserved};
-use super::scan::RawStmt;
+use super::scan::{RawBlock, RawStmt};
 use crate::base::{Diagnostics, SourceId, Span};
 use crate::lang::errors::syntax as errors;
 use crate::lang::syntax::{
@@ -36,6 +38,8 @@ pub struct Parser<'a> {
     pub(super) fold: Folder<'a>,
     source: SourceId,
     pub(super) masked: &'a str,
+    /// Blocks of the statement being read, by the byte of their `{`: pipelines in braces.
+    pub(super) groups: BTreeMap<usize, RawBlock>,
 }
 
 /// The constraints after a `subject to`, while they are collected.
@@ -52,6 +56,7 @@ impl<'a> Parser<'a> {
             fold: Folder::new(source, diagnostics),
             source,
             masked,
+            groups: BTreeMap::new(),
         }
     }
 
@@ -249,14 +254,7 @@ impl<'a> Parser<'a> {
                 .and_then(|p| self.one_expr(p))
                 .map(StmtKind::Seed),
             _ if command == "solve" => {
-                if let Some(b) = r.blocks.first() {
-                    let at = self.at(b.open, b.open + 1);
-                    self.fold.not_built(Feature::Statement("race"), at);
-                    return Some(StmtKind::NotBuilt {
-                        keyword: "solve".to_string(),
-                        declares: self.declared_name(r.start, r.end),
-                    });
-                }
+                self.lend_groups(r);
                 self.read(r, Rule::solve).and_then(|p| self.solve(p))
             }
             _ if is_assignment(text) => self.read(r, Rule::assign).and_then(|p| self.assign(p)),

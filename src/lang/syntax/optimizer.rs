@@ -226,10 +226,33 @@ impl Pipeline {
             _ => None,
         }
     }
-    /// All calls, in the order written.
-    pub fn calls(&self) -> impl Iterator<Item = &MethodCall> {
-        self.stages.iter().flat_map(|s| &s.parts)
+    /// Calls `f` with every stage, those of pipelines in braces included, in the order written.
+    pub fn for_each_stage<'p>(&'p self, f: &mut dyn FnMut(&'p Stage)) {
+        for s in &self.stages {
+            f(s);
+            for e in s.parts.iter().flat_map(|m| m.group.iter().flatten()) {
+                e.pipeline.for_each_stage(f);
+            }
+        }
     }
+    /// Calls `f` with every expression that stands in it: arguments, counts, limits.
+    pub fn for_each_expr<'p>(&'p self, f: &mut dyn FnMut(&'p Expr)) {
+        self.for_each_stage(&mut |s| {
+            s.parts.iter().flat_map(|m| &m.args).for_each(|a| f(&a.value));
+            s.count.iter().for_each(|(e, _)| f(e));
+            s.until.iter().for_each(&mut *f);
+            s.within.iter().for_each(|(e, _)| f(e));
+        });
+    }
+}
+
+/// One pipeline of those in braces: `race { lbfgs(); fast: adam(0.1) }`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entrant {
+    /// The name it is reported under, if it has one.
+    pub label: Option<Ident>,
+    /// What it runs.
+    pub pipeline: Pipeline,
 }
 
 /// `pipeline NAME(params) = …`.

@@ -181,16 +181,9 @@ impl Uses {
     }
 
     fn pipeline(&mut self, p: &Pipeline) {
-        for s in &p.stages {
-            for m in &s.parts {
-                self.used.insert(m.name.text.clone());
-                self.args(&m.args);
-            }
-            s.count.iter().for_each(|(e, _)| self.expr(e));
-            // Quantities of an `until` are no names of the program, but its limits are.
-            s.until.iter().for_each(|e| self.expr(e));
-            s.within.iter().for_each(|(e, _)| self.expr(e));
-        }
+        p.for_each_stage(&mut |s| self.used.extend(s.parts.iter().map(|m| m.name.text.clone())));
+        // Quantities of an `until` are no names of the program, but its limits are.
+        p.for_each_expr(&mut |e| self.expr(e));
     }
 
     fn args(&mut self, args: &[Arg]) {

@@ -91,18 +91,8 @@ pub fn called(program: &Program, out: &mut Vec<String>) {
 
 fn statement(s: &Stmt, add: &mut dyn FnMut(&str)) {
     let pipeline = |p: &crate::lang::syntax::Pipeline, add: &mut dyn FnMut(&str)| {
-        for m in p.calls() {
-            add(&m.name.text);
-            m.args.iter().for_each(|a| calls(&a.value, add));
-        }
-        for s in &p.stages {
-            if let Some((e, _)) = &s.count {
-                calls(e, add);
-            }
-            if let Some(e) = &s.until {
-                calls(e, add);
-            }
-        }
+        p.for_each_stage(&mut |s| s.parts.iter().for_each(|m| add(&m.name.text)));
+        p.for_each_expr(&mut |e| calls(e, add));
     };
     match &s.kind {
         StmtKind::Let(d) => calls(&d.value, add),
