@@ -103,6 +103,7 @@ codes! {
     R0704 NoMethodForClass Error "no method is built for this class of problem yet";
     R0705 UnknownProblem Error "there is nothing to solve by that name";
     R0706 BadStart Error "a start does not fit its variable";
+    R0707 BadVariation Error "a `fixing`, `without` or `relaxed` does not fit the problem";
     R0710 BadStep Error "a step holds what cannot stand there";
     R0711 BadPipeline Error "the parts of a pipeline do not fit together";
     R0712 OracleMissing Error "an optimizer asks for what the problem cannot answer";

@@ -327,6 +327,37 @@ pub enum Start {
     Values(Vec<(Ident, Expr)>),
     /// `from s`: an earlier solution.
     Solution(Expr),
+    /// `from random(seed)`: drawn; with the solve's own seed if none is given.
+    Random(Option<Expr>),
+}
+
+/// What a solve changes of its problem (`fixing`, `without`, `relaxed`): the problem itself stays.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Variation {
+    /// Variables, or entries of them, that are given their values.
+    pub fixing: Vec<Fixed>,
+    /// Constraints that are left out.
+    pub without: Vec<Ident>,
+    /// Are `Int` and `Bool` variables reals?
+    pub relaxed: Option<Span>,
+}
+
+impl Variation {
+    /// Does it change nothing?
+    pub fn is_empty(&self) -> bool {
+        *self == Variation::default()
+    }
+}
+
+/// `x = 1`, `ship["a", :] = 0`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fixed {
+    /// The variable.
+    pub name: Ident,
+    /// The variable, or entries of it.
+    pub place: Expr,
+    /// A number, or an array of the place's shape.
+    pub value: Expr,
 }
 
 /// Units of time.
@@ -383,6 +414,8 @@ pub struct Solve {
     pub method: Option<Pipeline>,
     /// Was `cold` said: no start from the last answer?
     pub cold: bool,
+    /// What is changed of the problem.
+    pub variation: Variation,
     /// The word `solve`.
     pub keyword: Span,
 }

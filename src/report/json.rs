@@ -89,6 +89,8 @@ pub fn solve(s: &SolveEntry) -> Json {
         "error": or_null(s.error),
         "condition": or_null(s.condition),
         "iterations": s.iterations,
+        "changes": s.changes,
+        "turn": s.turn,
         "warm_start": { "used": s.warm_start.used, "why": s.warm_start.why },
         "time": { "compile": number_json(s.time_compile), "solve": number_json(s.time_solve) },
         "certificate": by_name(&s.certificate),

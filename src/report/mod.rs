@@ -62,6 +62,10 @@ pub enum ResultEntry {
 pub struct SolveEntry {
     /// Name of the problem; empty for the unnamed one.
     pub problem: String,
+    /// What the solve changed of it, as written: `fixing x = 1`; empty for nothing.
+    pub changes: String,
+    /// The turn of the loop that it is part of: `k = 3`; empty outside of loops.
+    pub turn: String,
     /// Its class: `convex QP`.
     pub class: String,
     /// The rules that prove the class, in one sentence; may be empty.
@@ -153,6 +157,8 @@ pub struct FileHash {
 impl Default for SolveEntry {
     fn default() -> Self {
         SolveEntry {
+            changes: String::new(),
+            turn: String::new(),
             problem: String::new(),
             class: String::new(),
             class_why: String::new(),

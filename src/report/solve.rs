@@ -74,8 +74,13 @@ pub fn summary(s: &SolveEntry, detail: Detail) -> View {
     } else {
         format!("  {}", s.reason)
     };
+    let changes = match s.changes.as_str() {
+        "" => String::new(),
+        c => format!(" {c}"),
+    };
     let head = words(&[
         (name, Role::Name),
+        (&changes, Role::Plain),
         (": ", Role::Plain),
         (s.status.word(), role(s.status)),
         (&reason, Role::Faint),

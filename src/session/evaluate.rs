@@ -16,7 +16,12 @@ use super::Session;
 impl Session {
     /// The value of an expression without variables.
     pub(super) fn evaluate(&self, e: &Expr) -> Result<Value, Box<Diagnostic>> {
-        let v = lower::lower_value(self, e)?;
+        self.evaluate_among(e, &[])
+    }
+
+    /// As [`Session::evaluate`], with values for some names.
+    pub(super) fn evaluate_among(&self, e: &Expr, values: &[(String, Arc<Tensor>)]) -> Result<Value, Box<Diagnostic>> {
+        let v = lower::lower_value_among(self, e, values)?;
         match v.value {
             Evaluable::Set(s) => Ok(Value::Set(s)),
             Evaluable::Text(t) => Ok(Value::Text(t)),

@@ -22,6 +22,7 @@ pub mod show;
 mod solving;
 mod trust;
 mod uses;
+mod what_if;
 mod words;
 mod worker;
 
@@ -137,7 +138,7 @@ pub(crate) enum Def {
     Problem(Rc<ProblemDecl>),
     Optimizer(Rc<OptimizerDecl>),
     Pipeline(Rc<PipelineDecl>),
-    Solution(Arc<SolutionData>),
+    Solution(Rc<SolutionData>),
     Text(String),
     Table(Arc<Table>),
 }
@@ -173,6 +174,8 @@ pub struct Session {
     detached: Vec<(String, worker::Detached)>,
     /// Solves detached so far.
     solves_left: usize,
+    /// The turns of the loops around the running statement, outermost first: `k = 3`.
+    turn: Vec<String>,
     /// Linear systems solved by the running statement, and where they were written.
     trust: RefCell<Vec<(Option<Span>, Trust)>>,
 }
@@ -238,6 +241,7 @@ impl Session {
             detached: vec![],
             solves_left: 0,
             trust: RefCell::default(),
+            turn: vec![],
         }
     }
 
@@ -542,6 +546,14 @@ fn reads(s: &Stmt) -> bool {
         _ => None,
     };
     matches!(value.map(|e| &e.kind), Some(ExprKind::Call { callee, .. }) if callee.as_name() == Some("read"))
+}
+
+/// An entry of an array in the user's words: `x`, `ship[a, b]`.
+pub(crate) fn instance(name: &str, dims: &[IndexSet], flat: usize) -> String {
+    match dims {
+        [] => name.to_string(),
+        _ => format!("{name}[{}]", instance_name(dims, flat)),
+    }
 }
 
 /// Entries of a tensor that a dimension's element names point at, for messages.

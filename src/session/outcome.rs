@@ -21,6 +21,8 @@ pub(super) struct About {
     /// Name, index sets, first coordinate and number of coordinates of each variable.
     vars: Vec<(String, Vec<IndexSet>, usize, usize)>,
     constraints: Vec<(String, Vec<IndexSet>)>,
+    /// Variables that the solve was given.
+    pub fixed: Vec<(String, Arc<Tensor>)>,
     pub maximize: bool,
 }
 
@@ -36,6 +38,7 @@ impl About {
                 .map(|(v, (_, first, len))| (v.name.clone(), v.dims.clone(), *first, *len))
                 .collect(),
             constraints: constraints.map(|(k, x)| (x.name.clone(), rows(k))).collect(),
+            fixed: vec![],
             maximize: c
                 .problem
                 .objective
@@ -68,7 +71,7 @@ impl About {
 impl Session {
     /// The report's entry of a solve.
     pub(super) fn entry(&self, c: &About, a: &Answer, tolerance: f64, time: (f64, f64)) -> SolveEntry {
-        let variables = c
+        let mut variables: Vec<(String, Value)> = c
             .vars
             .iter()
             .filter_map(|(name, dims, first, len)| {
@@ -76,6 +79,9 @@ impl Session {
                 Some((name.clone(), Value::tensor(Tensor::dense(dims.clone(), data)?)))
             })
             .collect();
+        if !a.x.is_empty() {
+            variables.extend(c.fixed.iter().map(|(n, t)| (n.clone(), Value::tensor((**t).clone()))));
+        }
         let family = |k: usize, data: &[f64]| -> Option<Value> {
             let dims = &c.constraints[k].1;
             let t = Tensor::dense(dims.clone(), data.to_vec());
@@ -104,6 +110,8 @@ impl Session {
         }
         SolveEntry {
             problem: c.name.clone(),
+            changes: String::new(),
+            turn: String::new(),
             class: c.class.clone(),
             class_why: c.proof.clone(),
             method: a.method.clone(),
@@ -151,6 +159,7 @@ impl Session {
             method: a.method.clone(),
             ..SolutionData::default()
         };
+        s.past = self.past_of(at);
         let arc = |v: &Value| match v {
             Value::Array { tensor, .. } => tensor.clone(),
             _ => Arc::new(Tensor::scalar(f64::NAN)),

@@ -15,16 +15,16 @@ use crate::ir::atom::Trust;
 use crate::lang::lower::{self, LoweredProblem, SolutionData};
 use crate::lang::syntax::{
     Arg, Expr, FormalParam, MethodCall, MinimizeFrom, ProblemRef, Solve, Start, Stmt, StmtKind, TypeExpr, VarDecl,
-    show as shown,
+    Variation, show as shown,
 };
 
 use crate::exec::Fault;
 use crate::report::ResultEntry;
-use crate::solve::compiled::Compiled;
+use crate::solve::compiled::{Answer, Compiled};
 use crate::solve::course::{Entry, Quota, Standing};
 use crate::solve::errors::Given;
 use crate::solve::methods;
-use crate::solve::{Method, MethodCard, choose};
+use crate::solve::{Method, MethodCard, Seed, choose, draws};
 
 use super::outcome::About;
 use super::worker::{Good, Job, Outcome};
@@ -32,7 +32,11 @@ use super::{Def, Event, Progress, Session};
 
 /// A compiled problem with what it was compiled for.
 pub(super) struct Cached {
-    key: String,
+    pub(super) key: String,
+    /// The key of the problem without changes.
+    base: String,
+    /// What it was lowered from.
+    pub(super) body: Body,
     /// Forms of the names it was compiled from.
     from: Vec<(String, u64)>,
     structural: Vec<(String, Arc<Tensor>)>,
@@ -41,15 +45,22 @@ pub(super) struct Cached {
     pub(super) forms: Vec<(Option<String>, Compiled)>,
     /// Flat values of the last answer.
     last: Option<Vec<f64>>,
+    /// The method and the steps of the last solve that began afresh.
+    afresh: Option<(String, u64)>,
 }
 
 pub(super) type Found<T> = Result<T, Diagnostics>;
 
 /// A problem's statements, and the values of its parameters.
+#[derive(Clone, Default)]
 pub(super) struct Body {
-    name: String,
+    pub(super) name: String,
     pub(super) statements: Vec<Stmt>,
-    args: Vec<(String, Rc<Expr>)>,
+    pub(super) args: Vec<(String, Rc<Expr>)>,
+    /// What the statements were changed by, as a part of the key; empty for nothing.
+    pub(super) changes: String,
+    /// Variables and entries that are fixed.
+    pub(super) pins: Vec<(String, lower::Pin)>,
 }
 
 #[allow(clippy::boxed_local, reason = "the shape that `map_err` is given")]
@@ -76,9 +87,8 @@ impl Session {
                 return Err(vec![d]);
             }
             return Ok(Body {
-                name: String::new(),
                 statements: all.into_iter().map(|s| s.0).collect(),
-                args: vec![],
+                ..Body::default()
             });
         };
         let Some(Def::Problem(p)) = self.defs.get(&t.name.text) else {
@@ -95,6 +105,7 @@ impl Session {
             name: t.name.text.clone(),
             statements: p.body.clone(),
             args,
+            ..Body::default()
         })
     }
 
@@ -114,9 +125,19 @@ impl Session {
         sink: &mut dyn FnMut(Event),
     ) -> Found<usize> {
         let body = self.body_of(target, span)?;
+        self.compiled_body(body, span, sink)
+    }
+
+    /// As [`Session::compiled`], for statements that may have been changed.
+    pub(super) fn compiled_body(&mut self, body: Body, span: Span, sink: &mut dyn FnMut(Event)) -> Found<usize> {
+        if body.name.is_empty() && std::mem::take(&mut self.unnamed_changed) {
+            self.compiled.retain(|c| !c.body.name.is_empty());
+        }
         let args = body.args.iter();
-        let key = args.fold(body.name.clone(), |k, (n, e)| format!("{k};{n}={}", shown(e)));
+        let base = args.fold(body.name.clone(), |k, (n, e)| format!("{k};{n}={}", shown(e)));
+        let key = format!("{base}{}", body.changes);
         let mut changed = vec![];
+        let (mut last, mut afresh) = (None, None);
         if let Some(at) = self.compiled.iter().position(|c| c.key == key) {
             let c = &self.compiled[at];
             let forms = c.from.iter().filter(|(n, form)| self.graph.stamps(n).form != *form);
@@ -126,22 +147,22 @@ impl Session {
                     changed.push(n.clone());
                 }
             }
-            let other = body.name.is_empty() && self.unnamed_changed;
-            if changed.is_empty() && !other {
+            if changed.is_empty() && c.body.pins == body.pins {
                 return Ok(at);
             }
             // That its own statements changed is no news.
             changed.retain(|n| *n != body.name);
-            if other {
-                changed.clear();
+            let old = self.compiled.remove(at);
+            if old.body.pins != body.pins {
+                // Other values in the same places: the last answer is as good a start as ever.
+                (last, afresh) = (old.last, old.afresh);
             }
-            self.compiled.remove(at);
-        }
-        if body.name.is_empty() {
-            self.unnamed_changed = false;
         }
         let name = body.name.clone();
-        let at = self.lowered(key, body)?;
+        let at = self.lowered(base, body)?;
+        let n: usize = self.compiled[at].lowered.problem.vars.iter().map(size).sum();
+        self.compiled[at].last = last.filter(|x| x.len() == n);
+        self.compiled[at].afresh = afresh;
         if !changed.is_empty() {
             self.tell_rebuilt(&name, &changed, span, sink);
         }
@@ -149,11 +170,11 @@ impl Session {
     }
 
     /// Lowers a problem and keeps it with what it was lowered from.
-    fn lowered(&mut self, key: String, body: Body) -> Found<usize> {
+    fn lowered(&mut self, base: String, body: Body) -> Found<usize> {
         let lowered = {
             let sources = &self.sources;
             let line = |s| sources.line_column(s).0;
-            lower::lower_problem(self, &body.name, &body.statements, &body.args, &line)?
+            lower::lower_problem(self, &body.name, &body.statements, &body.args, &body.pins, &line)?
         };
         let structural = lowered
             .structural
@@ -164,18 +185,56 @@ impl Session {
         for (_, e) in &body.args {
             e.names_into(&mut uses);
         }
-        uses.insert(body.name);
+        uses.insert(body.name.clone());
         let from = self.graph.ground(&uses).into_iter();
         let from = from.map(|n| (n.clone(), self.graph.stamps(&n).form)).collect();
         self.compiled.push(Cached {
-            key,
+            key: format!("{base}{}", body.changes),
+            base,
+            body,
             from,
             structural,
             lowered,
             forms: vec![],
             last: None,
+            afresh: None,
         });
         Ok(self.compiled.len() - 1)
+    }
+
+    /// What the names of a compiled problem mean now, for its solution.
+    pub(super) fn past_of(&self, at: usize) -> Rc<lower::Past> {
+        let c = &self.compiled[at];
+        let names = c
+            .from
+            .iter()
+            .filter_map(|(n, _)| Some((n.clone(), lower::Names::lookup(self, n)?)));
+        Rc::new(lower::Past {
+            body: c.body.statements.clone(),
+            args: c.body.args.clone(),
+            names: names.collect(),
+        })
+    }
+
+    /// The last answer of a compiled problem, or what the answer of the problem without changes says of its variables.
+    fn previous(&self, at: usize) -> Option<Vec<f64>> {
+        let c = &self.compiled[at];
+        if c.last.is_some() {
+            return c.last.clone();
+        }
+        let base = self.compiled.iter().find(|b| b.key == c.base && c.key != c.base)?;
+        let x = base.last.as_ref()?;
+        let mut known = IndexMap::new();
+        let mut first = 0;
+        for v in &base.lowered.problem.vars {
+            known.insert(v.name.as_str(), x.get(first..first + size(v))?);
+            first += size(v);
+        }
+        let mut out = vec![];
+        for v in &c.lowered.problem.vars {
+            out.extend_from_slice(known.get(v.name.as_str()).filter(|x| x.len() == size(v))?);
+        }
+        Some(out)
     }
 
     /// Values of the parameters that a compiled problem reads.
@@ -218,7 +277,7 @@ impl Session {
     /// `[s =] solve P …`.
     pub(super) fn solve(&mut self, c: &Solve, span: Span, sink: &mut dyn FnMut(Event)) -> Found<()> {
         let started = (self.settings.now)();
-        let at = self.compiled(c.target.as_ref(), span, sink)?;
+        let at = self.varied(c, span, sink)?;
         self.solve_compiled(c, at, span, started, sink)
     }
 
@@ -232,7 +291,11 @@ impl Session {
         sink: &mut dyn FnMut(Event),
     ) -> Found<()> {
         let stages = self.stages(c.method.as_ref(), at)?;
-        let start = self.starts(c.from.as_ref(), at)?;
+        let seed = match &c.seed {
+            Some(e) => self.number(e).map_err(one)? as u64,
+            None => self.seed,
+        };
+        let start = self.starts(c.from.as_ref(), at, seed)?;
         let tolerance = match &c.to {
             Some(e) => self.positive(e, "a tolerance")?,
             None => 1e-8,
@@ -241,17 +304,14 @@ impl Session {
             Some((e, unit)) => Some(self.positive(e, "a time limit")? * unit.seconds()),
             None => None,
         };
-        let seed = match &c.seed {
-            Some(e) => self.number(e).map_err(one)? as u64,
-            None => self.seed,
-        };
         let params = self.param_inputs(&self.compiled[at].lowered.params);
-        let previous = if c.cold { None } else { self.compiled[at].last.clone() };
+        let previous = if c.cold { None } else { self.previous(at) };
         let (keys, course) = self.fitted(at, stages)?;
         let solving = (self.settings.now)();
         let now = self.settings.now;
         let forms = self.lend_forms(at, &keys);
-        let about = About::of(&forms[0], |k| self.row_sets(at, k));
+        let mut about = About::of(&forms[0], |k| self.row_sets(at, k));
+        about.fixed = self.compiled[at].body.fixed();
         let mut title = String::new();
         course.for_each(&mut |s| {
             let card = s.method.as_ref().map(|m| m.card());
@@ -310,7 +370,7 @@ impl Session {
         let ended = now();
         let Standing {
             form,
-            answer,
+            mut answer,
             boards,
             as_written,
         } = match result {
@@ -319,16 +379,20 @@ impl Session {
             Err((form, f)) => return Err(vec![self.solve_fault(at, self.form_at(at, &keys, form), &f, span)]),
         };
         let form = self.form_at(at, &keys, form);
-        let about = match self.compiled[at].forms.get(form) {
+        let mut about = match self.compiled[at].forms.get(form) {
             Some((_, c)) if left.is_none() => About::of(c, |k| self.row_sets(at, k)),
             _ => about,
         };
+        about.fixed = self.compiled[at].body.fixed();
         if !answer.x.is_empty() && answer.status.is_success() {
             self.compiled[at].last = Some(answer.x.clone());
         }
+        self.tell_whether_it_helped(at, &mut answer);
         let mut entry = self.entry(&about, &answer, tolerance, (solving - started, ended - solving));
         entry.as_written = as_written;
         entry.boards = boards;
+        entry.changes = c.variation.to_string();
+        entry.turn = self.turn.join(", ");
         let data = self.solution(at, &answer, &entry);
         self.keep(c.bind.as_ref().map(|b| b.text.as_str()), data);
         let doubt = answer.error.and_then(|error| {
@@ -385,6 +449,25 @@ impl Session {
         keys.get(form)
             .and_then(|k| all.iter().position(|f| f.0 == *k))
             .unwrap_or(0)
+    }
+
+    /// Adds to an answer that began at the last one whether that saved steps, where one that began afresh is known.
+    fn tell_whether_it_helped(&mut self, at: usize, a: &mut Answer) {
+        let Some(steps) = a.iterations.filter(|_| a.status.is_success()) else {
+            return;
+        };
+        let c = &mut self.compiled[at];
+        if !a.warm.0 {
+            c.afresh = Some((a.method.clone(), steps));
+        } else if let Some((method, fresh)) = &c.afresh
+            && *method == a.method
+        {
+            a.warm.1 += if steps < *fresh {
+                ", which saved steps"
+            } else {
+                ", which saved no steps"
+            };
+        }
     }
 
     pub(super) fn positive(&self, e: &Expr, what: &str) -> Found<f64> {
@@ -445,7 +528,7 @@ impl Session {
     }
 
     /// Starts given by `from`: values by variable.
-    pub(super) fn starts(&self, from: Option<&Start>, at: usize) -> Found<IndexMap<String, Vec<f64>>> {
+    pub(super) fn starts(&self, from: Option<&Start>, at: usize, seed: u64) -> Found<IndexMap<String, Vec<f64>>> {
         let mut out = IndexMap::new();
         let Some(from) = from else { return Ok(out) };
         let vars = &self.compiled[at].lowered.problem.vars;
@@ -497,6 +580,16 @@ impl Session {
                     }
                 }
             }
+            Start::Random(e) => {
+                let seed = match e {
+                    Some(e) => self.whole_number(e, "a seed")?,
+                    None => seed,
+                };
+                for (k, v) in vars.iter().enumerate() {
+                    let (l, u) = self.bounds_of(at, k)?;
+                    out.insert(v.name.clone(), draws::start(Seed(seed), k as u64, &l, &u));
+                }
+            }
             Start::Solution(e) => {
                 let solution = e.as_name().and_then(|n| self.defs.get(n));
                 let Some(Def::Solution(s)) = solution else {
@@ -510,6 +603,24 @@ impl Session {
                     if let Some(t) = s.fields.get(&v.name) {
                         out.insert(v.name.clone(), start_of(&v.name, &v.dims, t, e.span)?);
                     }
+                }
+                if out.is_empty() && !vars.is_empty() {
+                    let of = if s.problem.is_empty() {
+                        "the problem"
+                    } else {
+                        &s.problem
+                    };
+                    let why = match s.past.body.iter().any(|b| {
+                        matches!(b.kind, StmtKind::Var(_))
+                            && b.kind.declared().is_some_and(|n| s.fields.contains_key(&n.text))
+                    }) {
+                        true => format!(
+                            "`{}` is a solution of `{of}`, which has no variable in common with this one",
+                            shown(e)
+                        ),
+                        false => format!("`{}` has no point: it is {}", shown(e), s.status),
+                    };
+                    return Err(vec![Diagnostic::new(Code::BadStart, why).at(e.span, "here")]);
                 }
             }
         }
@@ -570,12 +681,12 @@ impl Session {
             seed: None,
             method: None,
             cold: true,
+            variation: Variation::default(),
             keyword: span,
         };
         let body = Body {
-            name: String::new(),
             statements,
-            args: vec![],
+            ..Body::default()
         };
         let at = self.lowered("\u{0}".into(), body)?;
         let done = self.solve_compiled(&solve, at, span, started, sink);
@@ -586,13 +697,18 @@ impl Session {
     /// Keeps a solution under the name it was given.
     pub(super) fn keep(&mut self, name: Option<&str>, s: SolutionData) {
         if let Some(n) = name {
-            self.define(n, Def::Solution(Arc::new(s)));
+            self.define(n, Def::Solution(Rc::new(s)));
         }
     }
 }
 
+/// Number of entries of a variable.
+fn size(v: &crate::ir::problem::Variable) -> usize {
+    v.dims.iter().map(IndexSet::len).product()
+}
+
 /// An integer literal in the place of another expression.
-fn size_expr(n: usize, like: &Expr) -> Expr {
+pub(super) fn size_expr(n: usize, like: &Expr) -> Expr {
     Expr {
         id: like.id,
         span: like.span,

@@ -121,6 +121,17 @@ pub(super) const CLAUSES: &[Word] = &[
     word("seed", "solve p seed 7", "The seed of this solve."),
     word("cold", "solve p cold", "Does not start from the last answer."),
     word(
+        "fixing",
+        "solve p fixing x = 1",
+        "Gives variables, or entries of them, their values.",
+    ),
+    word("without", "solve p without budget", "Leaves constraints out."),
+    word(
+        "relaxed",
+        "solve p relaxed",
+        "Takes reals in the place of `Int` and `Bool` variables.",
+    ),
+    word(
         "with",
         "solve p with lbfgs(memory: 20)",
         "The method; without it the class of the problem decides.",

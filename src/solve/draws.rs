@@ -20,6 +20,19 @@ pub enum Purpose {
     Copy = 4,
 }
 
+/// A random start of a block of variables between its bounds: uniform where both are finite, else normal, on the side
+/// that is allowed.
+pub fn start(seed: Seed, block: u64, lower: &[f64], upper: &[f64]) -> Vec<f64> {
+    let key = Key::new(seed, Purpose::Start, 0, block);
+    let one = |(k, (l, u)): (u64, (&f64, &f64))| match (l.is_finite(), u.is_finite()) {
+        (true, true) => l + (u - l) * key.uniform(k),
+        (true, false) => l + key.normal(k).abs(),
+        (false, true) => u - key.normal(k).abs(),
+        (false, false) => key.normal(k),
+    };
+    (0..).zip(lower.iter().zip(upper)).map(one).collect()
+}
+
 /// The draws of one place in one step.
 #[derive(Clone, Copy, Debug)]
 pub struct Key(u64);

@@ -502,7 +502,8 @@ impl Checker<'_> {
             }
             return ty;
         };
-        if let Some((t, _)) = problem.vars.get(&name.text) {
+        let own = problem.vars.get(&name.text);
+        if let Some((t, _)) = own.or_else(|| problem.lets.get(&name.text)) {
             return Ty {
                 varies: false,
                 ..t.clone()
@@ -624,17 +625,7 @@ impl Checker<'_> {
             },
             "value" => {
                 let mark = self.scope.mark();
-                for (n, (t, span)) in problem.vars.iter().chain(&problem.lets) {
-                    let constant = Ty {
-                        varies: false,
-                        ..t.clone()
-                    };
-                    let entry = Entry {
-                        span: *span,
-                        what: What::Let(constant, None),
-                    };
-                    self.scope.add_local(n, entry);
-                }
+                self.solved_names(&problem);
                 let ty = self.expr(&arg.value);
                 self.scope.release(mark);
                 ty
@@ -643,6 +634,29 @@ impl Checker<'_> {
                 self.arguments_silently(args);
                 self.field(base, name)
             }
+        }
+    }
+
+    /// Declares a problem's own names as they are in its solution: values.
+    pub(super) fn solved_names(&mut self, problem: &ProblemInfo) {
+        let params = problem
+            .params
+            .iter()
+            .map(|p| (&p.name, (&p.ty, Span::new(crate::base::SourceId(0), 0, 0))));
+        let values = problem.vars.iter().chain(&problem.lets);
+        for (n, (t, span)) in values.map(|(n, (t, s))| (n, (t, *s))).chain(params) {
+            let constant = Ty {
+                varies: false,
+                ..t.clone()
+            };
+            let entry = Entry {
+                span,
+                what: What::Let(constant, None),
+            };
+            self.scope.add_local(n, entry);
+        }
+        for (n, entry) in &problem.sets {
+            self.scope.add_local(n, entry.clone());
         }
     }
 

@@ -14,7 +14,7 @@ use super::{Checker, Place, What};
 use crate::base::diagnostic::did_you_mean;
 use crate::base::{Code, Diagnostic, Span};
 use crate::lang::errors::types as errors;
-use crate::lang::syntax::{Expr, ExprKind, Ident, MethodCall, MinimizeFrom, ProblemRef, Solve, Start};
+use crate::lang::syntax::{Expr, ExprKind, Ident, MethodCall, MinimizeFrom, ProblemRef, Solve, Start, Variation, show};
 
 impl Checker<'_> {
     pub(super) fn assign(&mut self, name: &Ident, value: &Expr) {
@@ -301,8 +301,10 @@ impl Checker<'_> {
                     self.report(d);
                 }
             }
+            Some(Start::Random(e)) => e.iter().for_each(|e| self.integer(e, "a seed")),
             None => {}
         }
+        self.variation(&c.variation, problem.as_deref());
         if let Some(e) = &c.to {
             self.constant_scalar(e, "a tolerance");
         }
@@ -318,6 +320,85 @@ impl Checker<'_> {
         if let Some(n) = &c.bind {
             let what = problem.map_or(What::Error, What::Solution);
             self.declare_result(n, what);
+        }
+    }
+
+    /// `fixing`, `without`, `relaxed`: do they name what the problem has?
+    fn variation(&mut self, v: &Variation, problem: Option<&ProblemInfo>) {
+        for f in &v.fixing {
+            let value = self.expr(&f.value);
+            let value = self.no_variables(&f.value, &value);
+            let Some(p) = problem else { continue };
+            let Some((var, span)) = p.vars.get(&f.name.text) else {
+                if !p.broken {
+                    let d = Diagnostic::new(
+                        Code::BadVariation,
+                        format!("{} has no variable `{}` to fix", problem_words(p), f.name.text),
+                    )
+                    .at(f.name.span, "unknown");
+                    let near = did_you_mean(&f.name.text, p.vars.keys().map(String::as_str)).map(str::to_string);
+                    let d = match near {
+                        Some(n) => d.help_edit(format!("did you mean `{n}`?"), f.name.span, n),
+                        None => d,
+                    };
+                    self.report(d);
+                }
+                continue;
+            };
+            let (var, span) = (var.clone(), *span);
+            let mark = self.scope.mark();
+            self.solved_names(p);
+            let place = self.expr(&f.place);
+            self.scope.release(mark);
+            if place.is_error() || value.is_error() || var.is_error() {
+                continue;
+            }
+            let value = self.numeric(&f.value, value);
+            let (a, b) = (place.dims(), value.dims());
+            let fits = value.is_error()
+                || b.is_empty()
+                || a.len() == b.len() && a.iter().zip(b).all(|(p, q)| p.same(q) != Same::No);
+            if !fits {
+                let d = Diagnostic::new(
+                    Code::BadVariation,
+                    format!(
+                        "`{}` is {}, what it is fixed at {}",
+                        show(&f.place),
+                        place.describe(),
+                        value.describe()
+                    ),
+                )
+                .at(f.value.span, value.describe())
+                .at(span, format!("`{}` is declared here", f.name.text))
+                .help("a number for all entries, or an array of their shape");
+                self.report(d);
+            }
+        }
+        for n in &v.without {
+            let Some(p) = problem else { continue };
+            if p.constraints.contains_key(&n.text) || p.broken {
+                continue;
+            }
+            let d = Diagnostic::new(
+                Code::UnknownConstraint,
+                format!("{} has no constraint `{}` to leave out", problem_words(p), n.text),
+            )
+            .at(n.span, "unknown");
+            let near = did_you_mean(&n.text, p.constraints.keys().map(String::as_str)).map(str::to_string);
+            let d = match near {
+                Some(m) => d.help_edit(format!("did you mean `{m}`?"), n.span, m),
+                None if p.vars.contains_key(&n.text) => {
+                    d.help("`without` takes constraints by name; a variable is fixed by `fixing`")
+                }
+                None if p.constraints.is_empty() => {
+                    d.help("only named constraints can be left out: `budget: sum(x) <= 1`")
+                }
+                None => {
+                    let known: Vec<String> = p.constraints.keys().map(|k| format!("`{k}`")).collect();
+                    d.help(format!("it has {}", errors::list(&known)))
+                }
+            };
+            self.report(d);
         }
     }
 

@@ -39,7 +39,11 @@ impl Checker<'_> {
                     let ty = self.let_decl(l);
                     p.lets.insert(l.name.text.clone(), (ty, l.name.span));
                 }
-                StmtKind::Set(x) => self.set_decl(x),
+                StmtKind::Set(x) => {
+                    self.set_decl(x);
+                    let set = self.scope.get(&x.name.text).cloned();
+                    p.sets.extend(set.map(|e| (x.name.text.clone(), e)));
+                }
                 StmtKind::Objective(o) => self.objective(&mut p, o),
                 StmtKind::SubjectTo(list) => self.constraints(&mut p, list),
                 StmtKind::Error { declares } | StmtKind::NotBuilt { declares, .. } => {

@@ -155,6 +155,8 @@ pub struct ProblemInfo {
     pub vars: IndexMap<String, (Ty, Span)>,
     /// Derived values.
     pub lets: IndexMap<String, (Ty, Span)>,
+    /// Its own sets.
+    pub sets: IndexMap<String, Entry>,
     /// Constraints: the dimensions of a family, then of the arrays compared; the number of the former.
     pub constraints: IndexMap<String, (Vec<Dim>, usize, Span)>,
     /// Constraints, those without a name included.

@@ -26,7 +26,7 @@ impl Lower<'_> {
         if let Some(Local::Val(v)) = self.scope.get(name) {
             return self.call_schedule(v, args, span);
         }
-        if let Some(Entity::Fn(f)) = self.names.lookup(name) {
+        if let Some(Entity::Fn(f)) = self.lookup(name) {
             return self.call_fn(&f, args, span);
         }
         if let Some(a) = args.iter().find(|a| a.name.is_some()) {
@@ -167,7 +167,7 @@ impl Lower<'_> {
         self.with_scope(scope, |l| l.expr(&c.body))
     }
 
-    fn one<'a>(&self, name: &str, args: &'a [Arg], span: Span) -> Lowered<&'a Arg> {
+    pub(super) fn one<'a>(&self, name: &str, args: &'a [Arg], span: Span) -> Lowered<&'a Arg> {
         match args {
             [a] => Ok(a),
             _ => Err(err(
@@ -369,7 +369,7 @@ impl Lower<'_> {
             // Sizes named in the parameter's type are bound by the argument.
             for (d, set) in p.ty.dims.iter().zip(value.dims()) {
                 if let Some(n) = d.as_name() {
-                    let known = scope.get(n).is_some() || self.names.lookup(n).is_some();
+                    let known = scope.get(n).is_some() || self.lookup(n).is_some();
                     if !known {
                         let local = if set.is_plain() {
                             Local::Size(set.len())
@@ -405,49 +405,6 @@ impl Lower<'_> {
         });
         self.depth = self.depth.saturating_sub(20);
         r
-    }
-
-    /// `s.dual(c)`, `s.slack(c)`, `s.reduced(x)`, `s.value(e)`.
-    fn method(&mut self, base: Val, name: &str, args: &[Arg], span: Span) -> Lowered<Val> {
-        let Val::Solution(s) = base else {
-            return Err(err(Code::UnknownField, "only solutions have fields")
-                .at(span, "here")
-                .into());
-        };
-        let arg = self.one(name, args, span)?.value.clone();
-        let (table, what) = match name {
-            "dual" => (&s.duals, "constraint"),
-            "slack" => (&s.slacks, "constraint"),
-            "reduced" => (&s.reduced, "variable"),
-            "value" => {
-                return Err(err(
-                    Code::NotBuiltYet,
-                    "`value` of an expression at a solution is not built yet",
-                )
-                .at(span, "here")
-                .help("name the variables instead: `s.x`")
-                .into());
-            }
-            _ => {
-                let known = ["dual", "slack", "reduced"];
-                return Err(self.no_such(name, "function", known.into_iter(), span));
-            }
-        };
-        let (key, subs) = match &arg.kind {
-            ExprKind::Index { base, subscripts } => (show(base), Some(subscripts.clone())),
-            _ => (show(&arg), None),
-        };
-        let Some(t) = table.get(&key).cloned() else {
-            return Err(self.no_such(&key, what, table.keys().map(String::as_str), arg.span));
-        };
-        let v = self.constant_value(&format!("{name}({key})"), &t);
-        match (subs, v) {
-            (None, v) => Ok(v),
-            (Some(subs), Val::Arr(a)) => self.subscript(a, &subs, arg.span, &key),
-            (Some(_), _) => Err(err(Code::WrongIndexCount, format!("`{key}` is not a family"))
-                .at(arg.span, "indexed here")
-                .into()),
-        }
     }
 }
 

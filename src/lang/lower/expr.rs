@@ -290,7 +290,7 @@ impl Lower<'_> {
             Some(Local::Let(x)) => self.expr(&x),
             Some(Local::Size(k)) => Ok(Val::Num(self.ir.constant(k as f64), Elem::Int)),
             Some(Local::Dims(s)) => Ok(Val::Set(s)),
-            None => match self.names.lookup(n) {
+            None => match self.lookup(n) {
                 Some(Entity::Set(s)) => Ok(Val::Set(s)),
                 Some(Entity::Family { .. }) => Err(err(Code::WrongType, format!("`{n}` is a family of sets"))
                     .at(span, "here")
@@ -738,7 +738,7 @@ impl Lower<'_> {
     }
 
     /// A column of a table as a vector.
-    fn table_column(&mut self, t: &Table, name: &str, span: Span) -> Lowered<Val> {
+    pub(super) fn table_column(&mut self, t: &Table, name: &str, span: Span) -> Lowered<Val> {
         match t.column(name) {
             Some(Column::Numbers(v)) => {
                 let data = Tensor::vector(v.clone());
@@ -770,53 +770,6 @@ impl Lower<'_> {
                     d = d.help_edit(format!("did you mean `{n}`?"), span, n);
                 }
                 Err(d.into())
-            }
-        }
-    }
-
-    /// A field of a solution.
-    fn field(&mut self, v: Val, name: &str, span: Span) -> Lowered<Val> {
-        if let Val::Table(t) = &v {
-            return self.table_column(t, name, span);
-        }
-        let Val::Solution(s) = v else {
-            return Err(err(Code::UnknownField, "only solutions have fields")
-                .at(span, "here")
-                .into());
-        };
-        match name {
-            "status" => return Ok(Val::Text(s.status.clone())),
-            "method" => return Ok(Val::Text(s.method.clone())),
-            _ => {}
-        }
-        match s.fields.get(name) {
-            Some(t) => Ok(self.constant_value(name, &t.clone())),
-            None => Err(self.no_such(name, "field", s.fields.keys().map(String::as_str), span)),
-        }
-    }
-
-    pub(super) fn no_such<'k>(
-        &self,
-        name: &str,
-        what: &str,
-        known: impl Iterator<Item = &'k str> + Clone,
-        span: Span,
-    ) -> Box<crate::base::Diagnostic> {
-        let mut d = err(Code::UnknownField, format!("the solution has no {what} `{name}`"))
-            .at(span, "not there")
-            .note(format!("it has: {}", known.clone().collect::<Vec<_>>().join(", ")));
-        if let Some(n) = crate::base::diagnostic::did_you_mean(name, known) {
-            d = d.help_edit(format!("did you mean `{n}`?"), span, n);
-        }
-        d.into()
-    }
-
-    pub(super) fn constant_value(&mut self, name: &str, t: &Arc<Tensor>) -> Val {
-        match t.as_scalar() {
-            Some(v) => Val::Num(self.ir.constant(v), Elem::Real),
-            None => {
-                let n = self.embed(name, t);
-                Val::Arr(self.node_arr(n, t.dims.clone()))
             }
         }
     }

@@ -102,7 +102,7 @@ impl Lower<'_> {
                 Some(Local::Let(x)) => self.affine(&x)?,
                 Some(Local::Val(Val::Num(k, _))) => self.ir.as_const(k).and_then(exact).map(Affine::constant),
                 Some(_) => None,
-                None => match self.names.lookup(n) {
+                None => match self.lookup(n) {
                     Some(Entity::Size(k)) => Some(Affine::constant(k as i64)),
                     Some(Entity::Param(p)) => match p.tensor.as_scalar().and_then(exact) {
                         Some(v) if p.elem == Elem::Int => {
@@ -216,7 +216,7 @@ impl Lower<'_> {
             ExprKind::Name(n) => match self.scope.get(n) {
                 Some(Local::Val(Val::Set(s))) | Some(Local::Dims(s)) => Some(s),
                 Some(_) => None,
-                None => match self.names.lookup(n) {
+                None => match self.lookup(n) {
                     Some(Entity::Set(s)) => Some(s),
                     _ => None,
                 },

@@ -13,6 +13,7 @@ mod narrow;
 mod optimizer;
 mod problem;
 mod sets;
+mod solution;
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -24,10 +25,10 @@ use crate::base::value::{Elem, IndexSet, ListedSet, Storage, Table, Tensor};
 use crate::base::{Code, Diagnostic, Span};
 use crate::ir::facts::Sign;
 use crate::ir::{DomainId, IndexId, Input, InputId, InputKind, Ir, NodeId, Pos};
-use crate::lang::syntax::{Entry, Expr, FnDecl};
+use crate::lang::syntax::{Entry, Expr, FnDecl, Stmt};
 
 pub use optimizer::{PartCall, PointBlock, lower_script};
-pub use problem::{LoweredProblem, RowLabels, lower_problem};
+pub use problem::{LoweredProblem, Pin, RowLabels, lower_problem};
 pub use sets::{DeclaredSet, inside, listed, lower_parts, lower_set};
 
 /// What a name of the session means.
@@ -55,7 +56,7 @@ pub enum Entity {
     /// A table.
     Table(Arc<Table>),
     /// A solution.
-    Solution(Arc<SolutionData>),
+    Solution(Rc<SolutionData>),
 }
 
 /// A parameter's value and what its declaration promises.
@@ -86,6 +87,19 @@ pub struct SolutionData {
     pub slacks: IndexMap<String, Arc<Tensor>>,
     /// Reduced costs by variable name.
     pub reduced: IndexMap<String, Arc<Tensor>>,
+    /// What the names of the problem meant.
+    pub past: Rc<Past>,
+}
+
+/// The problem behind a solution, and what its names meant when it was solved.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// Its statements.
+    pub body: Vec<Stmt>,
+    /// Values of its parameters.
+    pub args: Vec<(String, Rc<Expr>)>,
+    /// Names of the session that it uses.
+    pub names: IndexMap<String, Entity>,
 }
 
 /// Meaning of names outside the expression being lowered.
@@ -121,7 +135,7 @@ pub enum Val {
     /// A table.
     Table(Arc<Table>),
     /// A solution.
-    Solution(Arc<SolutionData>),
+    Solution(Rc<SolutionData>),
     /// A function of the step.
     Closure(Rc<Closure>),
 }
@@ -238,6 +252,8 @@ pub struct Lower<'n> {
     answered: std::collections::HashMap<Span, Val>,
     /// One domain for all loops over a set, so that they become one pass.
     shared: Option<(IndexSet, DomainId, IndexId)>,
+    /// The solved problem whose names are looked up first.
+    past: Option<Rc<Past>>,
 }
 
 /// An expression lowered for evaluation.
@@ -271,7 +287,16 @@ pub enum Evaluable {
 
 /// Lowers an expression that does not depend on variables, to be evaluated as it stands.
 pub fn lower_value(names: &dyn Names, expr: &Expr) -> Lowered<LoweredValue> {
+    lower_value_among(names, expr, &[])
+}
+
+/// As [`lower_value`], with values for some names.
+pub fn lower_value_among(names: &dyn Names, expr: &Expr, values: &[(String, Arc<Tensor>)]) -> Lowered<LoweredValue> {
     let mut l = Lower::new(names);
+    for (name, t) in values {
+        let v = l.constant_value(name, t);
+        l.scope = l.scope.with(name, Local::Val(v));
+    }
     let v = l.expr(expr)?;
     let value = l.evaluable(v, expr.span)?;
     l.check_lookups()?;
@@ -329,7 +354,14 @@ impl<'n> Lower<'n> {
             depth: 0,
             answered: std::collections::HashMap::new(),
             shared: None,
+            past: None,
         }
+    }
+
+    /// What a name means outside the expression: when the solution that is looked into was found, or now.
+    fn lookup(&self, name: &str) -> Option<Entity> {
+        let then = self.past.as_ref().and_then(|p| p.names.get(name));
+        then.cloned().or_else(|| self.names.lookup(name))
     }
 
     fn evaluable(&mut self, v: Val, span: Span) -> Lowered<Evaluable> {
@@ -367,6 +399,13 @@ impl<'n> Lower<'n> {
 
     /// The input of a session parameter.
     fn param(&mut self, name: &str, p: &ParamValue) -> NodeId {
+        if self.past.as_ref().is_some_and(|past| past.names.contains_key(name)) {
+            // The value of then is not the parameter's value of now.
+            return match p.tensor.as_scalar() {
+                Some(v) => self.ir.constant(v),
+                None => self.embed(name, &p.tensor),
+            };
+        }
         let id = match self.params.get(name) {
             Some(id) => *id,
             None => {

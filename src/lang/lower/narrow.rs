@@ -140,7 +140,7 @@ impl Lower<'_> {
             return Ok(None);
         };
         let Some(n) = base.as_name() else { return Ok(None) };
-        Ok(match (self.scope.get(n), self.names.lookup(n)) {
+        Ok(match (self.scope.get(n), self.lookup(n)) {
             (Some(Local::Family(set, keys)), _) | (None, Some(Entity::Family { set, keys })) => {
                 Some(set.parts[keys..].to_vec())
             }
@@ -154,7 +154,7 @@ impl Lower<'_> {
         match self.scope.get(n) {
             Some(Local::Val(Val::Set(s)) | Local::Dims(s)) => Some(s),
             Some(_) => None,
-            None => match self.names.lookup(n) {
+            None => match self.lookup(n) {
                 Some(Entity::Set(s)) => Some(s),
                 _ => None,
             },

@@ -152,7 +152,7 @@ fn bind(l: &mut Lower<'_>, p: &PartCall<'_>) -> Lowered<Scope> {
         for (d, set) in f.ty.dims.iter().zip(value.dims()) {
             if let Some(n) = d.as_name()
                 && scope.get(n).is_none()
-                && l.names.lookup(n).is_none()
+                && l.lookup(n).is_none()
             {
                 let local = if set.is_plain() {
                     Local::Size(set.len())

@@ -4,9 +4,10 @@
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::{Entity, Local, Lower, Lowered, Names, Src, Val, describe, err};
-use crate::base::value::{Elem, IndexSet};
+use crate::base::value::{Elem, IndexSet, Tensor};
 use crate::base::{Code, Diagnostics, Span};
 use crate::ir::facts::Sign;
 use crate::ir::problem::{Constraint, Objective, Problem, Sense, Sides, Variable};
@@ -35,12 +36,23 @@ pub struct RowLabels {
     pub nodes: Vec<NodeId>,
 }
 
-/// Lowers a problem's statements; `args` are the values of its parameters, by name. `line` gives a constraint's line.
+/// What a solve fixes of a variable.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pin {
+    /// All of it: it is data then.
+    Whole(Arc<Tensor>),
+    /// Some entries: bounds of the variable's shape that meet there, and are infinite elsewhere.
+    Entries(Arc<Tensor>, Arc<Tensor>),
+}
+
+/// Lowers a problem's statements; `args` are the values of its parameters, `pins` what is fixed of its variables, by
+/// name. `line` gives a constraint's line.
 pub fn lower_problem(
     names: &dyn Names,
     name: &str,
     body: &[Stmt],
     args: &[(String, Rc<Expr>)],
+    pins: &[(String, Pin)],
     line: &dyn Fn(Span) -> usize,
 ) -> Result<LoweredProblem, Diagnostics> {
     let mut l = Lower::new(names);
@@ -62,7 +74,15 @@ pub fn lower_problem(
     // Declarations first, in order; objectives and constraints may stand before them in a notebook.
     for s in body {
         let r = match &s.kind {
-            StmtKind::Var(v) => l.variable(v).map(|v| out.vars.push(v)),
+            StmtKind::Var(v) => match pins.iter().find(|p| p.0 == v.name.text) {
+                Some((name, Pin::Whole(t))) => {
+                    let v = l.constant_value(name, t);
+                    l.scope = l.scope.with(name, Local::Val(v));
+                    Ok(())
+                }
+                Some((_, Pin::Entries(lo, hi))) => l.variable(v, Some((lo, hi))).map(|v| out.vars.push(v)),
+                None => l.variable(v, None).map(|v| out.vars.push(v)),
+            },
             StmtKind::Let(d) => {
                 l.scope = l.scope.with(&d.name.text, Local::Let(Rc::new(d.value.clone())));
                 Ok(())
@@ -112,7 +132,7 @@ pub fn lower_problem(
 }
 
 impl Lower<'_> {
-    fn local_set(&mut self, d: &syntax::SetDecl) -> Lowered<()> {
+    pub(super) fn local_set(&mut self, d: &syntax::SetDecl) -> Lowered<()> {
         let local = match self.declared_set(d)? {
             super::DeclaredSet::One(s) => Local::Val(Val::Set(s)),
             super::DeclaredSet::Family { set, keys } => Local::Family(set, keys),
@@ -121,10 +141,19 @@ impl Lower<'_> {
         Ok(())
     }
 
-    fn variable(&mut self, v: &syntax::VarDecl) -> Lowered<Variable> {
+    fn variable(&mut self, v: &syntax::VarDecl, pinned: Option<(&Arc<Tensor>, &Arc<Tensor>)>) -> Lowered<Variable> {
         let name = v.name.text.as_str();
         match v.ty.name.text.as_str() {
             "Real" | "Vector" | "Matrix" => {}
+            whole @ ("Int" | "Bool") => {
+                return Err(err(
+                    Code::NotBuiltYet,
+                    format!("variables of type `{whole}` are not built yet"),
+                )
+                .at(v.ty.span, "this type")
+                .help("`solve … relaxed` takes reals in their place, which bounds what whole numbers can reach")
+                .into());
+            }
             other => {
                 return Err(err(
                     Code::NotBuiltYet,
@@ -185,6 +214,16 @@ impl Lower<'_> {
                         _ => sign,
                     };
                 }
+            }
+        }
+        if let Some((lo, hi)) = pinned {
+            for (t, is_lower) in [(lo, true), (hi, false)] {
+                let n = self.embed(name, t);
+                let slot = if is_lower { &mut lower } else { &mut upper };
+                *slot = Some(match *slot {
+                    None => n,
+                    Some(old) => self.tighter(old, n, is_lower, &dims, v.name.span)?,
+                });
             }
         }
         let start = v.start.as_ref().map(|e| self.of_shape(e, &dims, name)).transpose()?;

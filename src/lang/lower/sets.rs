@@ -144,7 +144,7 @@ impl Lower<'_> {
             },
             _ => return Ok(None),
         };
-        let Some(Entity::Table(t)) = base.as_name().and_then(|n| self.names.lookup(n)) else {
+        let Some(Entity::Table(t)) = base.as_name().and_then(|n| self.lookup(n)) else {
             return Ok(None);
         };
         let labels: indexmap::IndexSet<String> = match t.column(&column) {
@@ -483,7 +483,7 @@ impl Lower<'_> {
         let (set, keys) = match self.scope.get(n) {
             Some(Local::Family(set, keys)) => (set, keys),
             Some(_) => return Ok(None),
-            None => match self.names.lookup(n) {
+            None => match self.lookup(n) {
                 Some(Entity::Family { set, keys }) => (set, keys),
                 _ => return Ok(None),
             },

@@ -9,7 +9,9 @@ use super::feature::Feature;
 use super::grammar::Rule;
 use super::stmt::Parser;
 use crate::lang::errors::syntax as errors;
-use crate::lang::syntax::{Arg, Aspect, Expr, ProblemRef, Solve, Start, StmtKind, TimeUnit};
+use crate::lang::syntax::{
+    Arg, Aspect, Expr, ExprKind, Fixed, Ident, ProblemRef, Solve, Start, StmtKind, TimeUnit, Variation,
+};
 
 impl<'a> Parser<'a> {
     pub(super) fn call_args(&mut self, p: Pair<'a, Rule>) -> Vec<Arg> {
@@ -44,6 +46,7 @@ impl<'a> Parser<'a> {
             seed: None,
             method: None,
             cold: false,
+            variation: Variation::default(),
             keyword: whole,
         };
         // Was a clause of the whole solve given after `with`?
@@ -84,7 +87,7 @@ impl<'a> Parser<'a> {
                     s.from = Some(if x.as_rule() == Rule::starts {
                         Start::Values(self.starts(x))
                     } else {
-                        Start::Solution(self.fold.expr(x))
+                        start(self.fold.expr(x))
                     });
                 }
                 Rule::to_clause | Rule::seed_clause => {
@@ -99,18 +102,44 @@ impl<'a> Parser<'a> {
                     let stages = q.into_inner().find(|x| x.as_rule() == Rule::stages)?;
                     s.method = self.stages(stages);
                 }
-                Rule::rest => {
-                    let word = self.at(at.start as usize, at.start as usize + token_at(q.as_str()).len());
-                    self.fold.not_built(Feature::Statement("what if"), word);
-                    return Some(StmtKind::NotBuilt {
-                        keyword: "solve".to_string(),
-                        declares: s.bind,
-                    });
+                Rule::fixing_clause => {
+                    for f in q.into_inner().filter(|f| f.as_rule() == Rule::fixed) {
+                        s.variation.fixing.extend(self.fixed(f));
+                    }
                 }
+                Rule::without_clause => {
+                    let names = q.into_inner().filter(|n| n.as_rule() == Rule::name);
+                    s.variation.without.extend(names.map(|n| self.fold.ident(&n)));
+                }
+                Rule::kw_relaxed => s.variation.relaxed = Some(at),
                 _ => {}
             }
         }
         Some(StmtKind::Solve(Box::new(s)))
+    }
+
+    /// `x = 1`, `ship["a", :] = 0`.
+    fn fixed(&mut self, p: Pair<'a, Rule>) -> Option<Fixed> {
+        let mut inner = p.into_inner();
+        let place = self.fold.operand(inner.next()?);
+        let value = self.fold.expr(inner.find(|q| q.as_rule() == Rule::expr)?);
+        let base = match &place.kind {
+            ExprKind::Index { base, .. } => base,
+            _ => &place,
+        };
+        let Some(name) = base.as_name() else {
+            self.fold.report(errors::clause(
+                "`fixing` takes variables and entries of them",
+                place.span,
+                "`fixing x = 1, ship[\"a\", :] = 0`",
+            ));
+            return None;
+        };
+        let name = Ident {
+            text: name.to_string(),
+            span: base.span,
+        };
+        Some(Fixed { name, place, value })
     }
 
     /// `within 5 seconds`.
@@ -192,4 +221,15 @@ impl<'a> Parser<'a> {
         let within = exprs.next().map(|e| self.fold.expr(e));
         Some(StmtKind::Assert { condition, within })
     }
+}
+
+/// What `from` is followed by: a solution, or `random(seed)`.
+fn start(e: Expr) -> Start {
+    if let ExprKind::Call { callee, args } = &e.kind
+        && callee.as_name() == Some("random")
+        && args.len() <= 1
+    {
+        return Start::Random(args.first().map(|a| a.value.clone()));
+    }
+    Start::Solution(e)
 }

@@ -53,10 +53,6 @@ impl Feature {
                     "minimize over some variables and maximize over others",
                 ),
                 "read model" => ("reading whole models is", "take MPS, QPS, LP, SDPA, CBF and NL files"),
-                "what if" => (
-                    "`fixing`, `without` and `relaxed` are",
-                    "solve a variation of a problem",
-                ),
                 "conflict" => (
                     "`inspect … conflict` is",
                     "find a smallest set of constraints that cannot hold together",

@@ -488,7 +488,7 @@ impl<'a> Folder<'a> {
         Binders { items, condition, span }
     }
 
-    fn operand(&mut self, pair: Pair<'_, Rule>) -> Expr {
+    pub fn operand(&mut self, pair: Pair<'_, Rule>) -> Expr {
         let span = self.span(&pair);
         let mut inner = pair.into_inner();
         let mut e = match inner.next() {

@@ -118,7 +118,12 @@ impl Uses {
                 match &c.from {
                     Some(Start::Values(values)) => values.iter().for_each(|(_, e)| self.expr(e)),
                     Some(Start::Solution(e)) => self.expr(e),
+                    Some(Start::Random(e)) => e.iter().for_each(|e| self.expr(e)),
                     None => {}
+                }
+                for f in &c.variation.fixing {
+                    f.place.for_each_child(&mut |e| self.expr(e));
+                    self.expr(&f.value);
                 }
                 c.to.iter().for_each(|e| self.expr(e));
                 c.within.iter().for_each(|(e, _)| self.expr(e));

@@ -596,7 +596,7 @@ impl<'n> Builder<'n> {
         self.l
             .params
             .iter()
-            .filter_map(|(n, i)| match self.l.names.lookup(n) {
+            .filter_map(|(n, i)| match self.l.lookup(n) {
                 Some(Entity::Param(p)) => Some((*i, p.tensor)),
                 _ => None,
             })

@@ -1,0 +1,180 @@
+//! Solutions: their fields, duals and slacks, and expressions of the problem's names at the answer.
+//!
+//! Invariant: a solution is a snapshot: names of its problem mean what they meant when it was found, whatever they mean
+//! now.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::{Arr, Local, Lower, Lowered, Scope, SolutionData, Src, Val, err};
+use crate::base::value::{Elem, Tensor};
+use crate::base::{Code, Span};
+use crate::ir::Pos;
+use crate::lang::syntax::{Arg, Expr, ExprKind, StmtKind, show};
+
+impl Lower<'_> {
+    /// A field of a solution.
+    pub(super) fn field(&mut self, v: Val, name: &str, span: Span) -> Lowered<Val> {
+        if let Val::Table(t) = &v {
+            return self.table_column(t, name, span);
+        }
+        let Val::Solution(s) = v else {
+            return Err(err(Code::UnknownField, "only solutions have fields")
+                .at(span, "here")
+                .into());
+        };
+        match name {
+            "status" => return Ok(Val::Text(s.status.clone())),
+            "method" => return Ok(Val::Text(s.method.clone())),
+            _ => {}
+        }
+        match s.fields.get(name) {
+            Some(t) => Ok(self.constant_value(name, &t.clone())),
+            None if s.past.lets(name) => {
+                let name = Expr {
+                    id: crate::lang::syntax::ExprId(0),
+                    span,
+                    kind: ExprKind::Name(name.into()),
+                };
+                self.at_solution(&s, &name)
+            }
+            None => Err(self.no_such(name, "field", s.fields.keys().map(String::as_str), span)),
+        }
+    }
+
+    pub(super) fn no_such<'k>(
+        &self,
+        name: &str,
+        what: &str,
+        known: impl Iterator<Item = &'k str> + Clone,
+        span: Span,
+    ) -> Box<crate::base::Diagnostic> {
+        let mut d = err(Code::UnknownField, format!("the solution has no {what} `{name}`"))
+            .at(span, "not there")
+            .note(format!("it has: {}", known.clone().collect::<Vec<_>>().join(", ")));
+        if let Some(n) = crate::base::diagnostic::did_you_mean(name, known) {
+            d = d.help_edit(format!("did you mean `{n}`?"), span, n);
+        }
+        d.into()
+    }
+
+    pub(super) fn constant_value(&mut self, name: &str, t: &Arc<Tensor>) -> Val {
+        match t.as_scalar() {
+            Some(v) => Val::Num(self.ir.constant(v), Elem::Real),
+            None => {
+                let n = self.embed(name, t);
+                Val::Arr(self.node_arr(n, t.dims.clone()))
+            }
+        }
+    }
+
+    /// `s.dual(c)`, `s.slack(c)`, `s.reduced(x)`, `s.value(e)`.
+    pub(super) fn method(&mut self, base: Val, name: &str, args: &[Arg], span: Span) -> Lowered<Val> {
+        let Val::Solution(s) = base else {
+            return Err(err(Code::UnknownField, "only solutions have fields")
+                .at(span, "here")
+                .into());
+        };
+        let arg = self.one(name, args, span)?.value.clone();
+        let (table, what) = match name {
+            "dual" => (&s.duals, "constraint"),
+            "slack" => (&s.slacks, "constraint"),
+            "reduced" => (&s.reduced, "variable"),
+            "value" => return self.at_solution(&s, &arg),
+            _ => {
+                let known = ["dual", "slack", "reduced", "value"];
+                return Err(self.no_such(name, "function", known.into_iter(), span));
+            }
+        };
+        let (key, subs) = match &arg.kind {
+            ExprKind::Index { base, subscripts } => (show(base), Some(subscripts.clone())),
+            _ => (show(&arg), None),
+        };
+        let Some(t) = table.get(&key).cloned() else {
+            return Err(self.no_such(&key, what, table.keys().map(String::as_str), arg.span));
+        };
+        let v = self.constant_value(&format!("{name}({key})"), &t);
+        match (subs, v) {
+            (None, v) => Ok(v),
+            (Some(subs), Val::Arr(a)) => self.subscript(a, &subs, arg.span, &key),
+            (Some(_), _) => Err(err(Code::WrongIndexCount, format!("`{key}` is not a family"))
+                .at(arg.span, "indexed here")
+                .into()),
+        }
+    }
+
+    /// An expression of a solved problem's names, with the values they have in its solution.
+    fn at_solution(&mut self, s: &Rc<SolutionData>, e: &Expr) -> Lowered<Val> {
+        let past = s.past.clone();
+        let before = self.past.replace(past.clone());
+        let v = self
+            .solved_scope(s, e.span)
+            .and_then(|scope| self.with_scope(scope, |l| l.expr(e)));
+        self.past = before;
+        Ok(match v? {
+            // Entries that are asked for later mean the same names.
+            Val::Arr(Arr {
+                dims,
+                src: Src::Pull(entry),
+                covector,
+                elem,
+            }) => {
+                let entry = Rc::new(move |l: &mut Lower<'_>, at: &[Pos]| {
+                    let before = l.past.replace(past.clone());
+                    let v = entry(l, at);
+                    l.past = before;
+                    v
+                });
+                Val::Arr(Arr {
+                    dims,
+                    src: Src::Pull(entry),
+                    covector,
+                    elem,
+                })
+            }
+            v => v,
+        })
+    }
+
+    /// The names of the problem itself: arguments, variables, sets and derived values.
+    fn solved_scope(&mut self, s: &Rc<SolutionData>, at: Span) -> Lowered<Scope> {
+        let mut scope = self.scope.clone();
+        for (name, e) in &s.past.args {
+            let v = self.with_scope(Scope::default(), |l| l.expr(e))?;
+            scope = scope.with(name, Local::Val(v));
+        }
+        for stmt in &s.past.body {
+            match &stmt.kind {
+                StmtKind::Var(v) => {
+                    let name = v.name.text.as_str();
+                    let Some(t) = s.fields.get(name) else {
+                        return Err(err(
+                            Code::UnknownField,
+                            format!("the solution has no value of `{name}`: it is {}", s.status),
+                        )
+                        .at(at, "asked for here")
+                        .into());
+                    };
+                    scope = scope.with(name, Local::Val(self.constant_value(name, &t.clone())));
+                }
+                StmtKind::Let(d) => scope = scope.with(&d.name.text, Local::Let(Rc::new(d.value.clone()))),
+                StmtKind::Set(d) => {
+                    scope = self.with_scope(scope, |l| {
+                        l.local_set(d)?;
+                        Ok(l.scope.clone())
+                    })?;
+                }
+                _ => {}
+            }
+        }
+        Ok(scope)
+    }
+}
+
+impl super::Past {
+    /// Does the problem derive a value of this name?
+    fn lets(&self, name: &str) -> bool {
+        let mut body = self.body.iter();
+        body.any(|s| matches!(&s.kind, StmtKind::Let(d) if d.name.text == name))
+    }
+}

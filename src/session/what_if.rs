@@ -1,0 +1,294 @@
+//! What if: a problem with variables fixed, constraints left out, integers as reals; starts drawn at random.
+//!
+//! Invariant: the problem itself stays as declared: a change makes a problem of its own, kept and reused like any other.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::base::value::{IndexSet, Tensor, Value};
+use crate::base::{Code, Diagnostic, Level, Span};
+use crate::lang::lower::Pin;
+use crate::lang::syntax::{Check, CompareOp, Expr, Fixed, Solve, StmtKind, VarDecl, Variation, show as shown};
+
+use super::solving::{Body, Found, one, size_expr};
+use super::{Event, Session};
+
+/// How far a fixed value may lie outside its bounds, relative to them: about what a solve leaves.
+const SLACK: f64 = 1e-6;
+
+/// What is fixed of one variable, while it is collected.
+struct Pinned<'a> {
+    name: &'a str,
+    dims: Vec<IndexSet>,
+    at: Span,
+    values: Vec<Option<f64>>,
+}
+
+impl Session {
+    /// The compiled problem of a solve, with its changes.
+    pub(super) fn varied(&mut self, c: &Solve, span: Span, sink: &mut dyn FnMut(Event)) -> Found<usize> {
+        let v = &c.variation;
+        let mut body = self.body_of(c.target.as_ref(), span)?;
+        if v.is_empty() {
+            return self.compiled_body(body, span, sink);
+        }
+        if let Some(at) = v.relaxed {
+            if relax(&mut body) == 0 {
+                let d = Diagnostic::new(
+                    Code::BadVariation,
+                    "`relaxed` changes nothing: every variable is a real",
+                );
+                let d = Diagnostic {
+                    level: Level::Advice,
+                    ..d
+                };
+                self.tell(d.at(at, "here"), sink);
+            }
+            body.changes += " relaxed";
+        }
+        if !v.without.is_empty() {
+            let out = |label: &str| v.without.iter().any(|n| n.text == label);
+            for s in &mut body.statements {
+                if let StmtKind::SubjectTo(list) = &mut s.kind {
+                    list.retain(|c| c.label.as_ref().is_none_or(|l| !out(&l.text)));
+                }
+            }
+            let mut names: Vec<&str> = v.without.iter().map(|n| n.text.as_str()).collect();
+            names.sort_unstable();
+            names.dedup();
+            body.changes += &format!(" without {}", names.join(", "));
+        }
+        if v.fixing.is_empty() {
+            return self.compiled_body(body, span, sink);
+        }
+        // Its variables have to be known before any of them is fixed.
+        let free = self.compiled_body(body.clone(), span, sink)?;
+        body.pins = self.pins(&v.fixing, free)?;
+        let places: Vec<String> = v.fixing.iter().map(|f| shown(&f.place)).collect();
+        body.changes += &format!(" fixing {}", places.join(", "));
+        self.compiled_body(body, span, sink)
+    }
+
+    /// What is fixed, by variable.
+    fn pins(&self, fixing: &[Fixed], at: usize) -> Found<Vec<(String, Pin)>> {
+        let vars = &self.compiled[at].lowered.problem.vars;
+        let mut all: Vec<(usize, Pinned<'_>)> = vec![];
+        for f in fixing {
+            let Some(k) = vars.iter().position(|v| v.name == f.name.text) else {
+                return Err(wrong(
+                    format!("the problem has no variable `{}`", f.name.text),
+                    f.name.span,
+                ));
+            };
+            let n: usize = vars[k].dims.iter().map(IndexSet::len).product();
+            let here = match all.iter().position(|p| p.0 == k) {
+                Some(i) => i,
+                None => {
+                    all.push((
+                        k,
+                        Pinned {
+                            name: &f.name.text,
+                            dims: vars[k].dims.clone(),
+                            at: f.name.span,
+                            values: vec![None; n],
+                        },
+                    ));
+                    all.len() - 1
+                }
+            };
+            self.pin(f, &mut all[here].1)?;
+        }
+        let mut out = vec![];
+        for (k, mut p) in all {
+            let (l, u) = self.bounds_of(at, k)?;
+            for (i, v) in p.values.iter_mut().enumerate() {
+                let Some(v) = v else { continue };
+                for (b, below, word) in [(l[i], *v < l[i], "below"), (u[i], *v > u[i], "above")] {
+                    if below && (*v - b).abs() > SLACK * (1.0 + b.abs()) {
+                        return Err(wrong(
+                            format!(
+                                "`{}` is fixed at {}, {word} its bound {}",
+                                super::instance(p.name, &p.dims, i),
+                                super::show::number(*v),
+                                super::show::number(b)
+                            ),
+                            p.at,
+                        ));
+                    }
+                    if below {
+                        *v = b;
+                    }
+                }
+            }
+            let tensor = |data: Vec<f64>| {
+                Arc::new(Tensor::dense(p.dims.clone(), data).unwrap_or_else(|| Tensor::scalar(f64::NAN)))
+            };
+            let or = |free: f64| tensor(p.values.iter().map(|v| v.unwrap_or(free)).collect());
+            let pin = match p.values.iter().all(Option::is_some) {
+                true => Pin::Whole(or(0.0)),
+                false => Pin::Entries(or(f64::NEG_INFINITY), or(f64::INFINITY)),
+            };
+            out.push((p.name.to_string(), pin));
+        }
+        let whole = out.iter().filter(|p| matches!(p.1, Pin::Whole(_))).count();
+        if whole == vars.len() {
+            let at = fixing
+                .first()
+                .map_or(self.compiled[at].lowered.problem.vars[0].span, |f| f.name.span);
+            let d = Diagnostic::new(Code::BadVariation, "every variable is fixed: nothing is left to decide");
+            return Err(vec![d.at(at, "here").help("leave one of them free")]);
+        }
+        Ok(out)
+    }
+
+    /// Adds one fixed place to what is fixed of its variable.
+    fn pin(&self, f: &Fixed, p: &mut Pinned<'_>) -> Found<()> {
+        // The place as positions: the same expression, on an array that holds them.
+        let numbered = (0..p.values.len()).map(|i| i as f64).collect();
+        let numbered = Tensor::dense(p.dims.clone(), numbered).unwrap_or_else(|| Tensor::scalar(0.0));
+        let places = array(
+            self.evaluate_among(&f.place, &[(f.name.text.clone(), Arc::new(numbered))])
+                .map_err(one)?,
+        );
+        let value = array(self.evaluate(&f.value).map_err(one)?);
+        let (Some(places), Some(value)) = (places, value) else {
+            return Err(wrong("a variable is fixed at numbers".into(), f.value.span));
+        };
+        if !value.dims.is_empty() && value.dims != places.dims {
+            return Err(wrong(
+                format!(
+                    "`{}` is {}, what it is fixed at {}",
+                    shown(&f.place),
+                    crate::lang::lower::describe_dims(&places.dims),
+                    crate::lang::lower::describe_dims(&value.dims)
+                ),
+                f.value.span,
+            ));
+        }
+        let places = places.to_dense();
+        for (at, v) in places.iter().zip(super::evaluate::spread(&value, places.len())) {
+            let at = *at as usize;
+            if !v.is_finite() {
+                return Err(wrong(
+                    format!(
+                        "a variable is fixed at finite numbers, not at {}",
+                        super::show::number(v)
+                    ),
+                    f.value.span,
+                ));
+            }
+            if p.values[at].is_some_and(|old| old != v) {
+                let name = super::instance(p.name, &p.dims, at);
+                return Err(wrong(
+                    format!("`{name}` is fixed twice, at different values"),
+                    f.place.span,
+                ));
+            }
+            p.values[at] = Some(v);
+        }
+        Ok(())
+    }
+
+    /// Bounds of a variable of a lowered problem, by entry.
+    pub(super) fn bounds_of(&self, at: usize, k: usize) -> Found<(Vec<f64>, Vec<f64>)> {
+        let l = &self.compiled[at].lowered;
+        let v = &l.problem.vars[k];
+        let n: usize = v.dims.iter().map(IndexSet::len).product();
+        let of = |node: Option<crate::ir::NodeId>, open: f64| -> Found<Vec<f64>> {
+            let Some(node) = node else { return Ok(vec![open; n]) };
+            let dims = match l.problem.ir.shape(node).is_empty() {
+                true => vec![],
+                false => v.dims.clone(),
+            };
+            let t = self
+                .run_nodes(&l.problem.ir, &l.params, &[(node, dims)])
+                .map_err(|f| one(self.fault_at(&l.problem.ir, &f, Some(v.span))))?;
+            Ok(t.first()
+                .map_or_else(|| vec![open; n], |t| super::evaluate::spread(t, n)))
+        };
+        Ok((of(v.lower, f64::NEG_INFINITY)?, of(v.upper, f64::INFINITY)?))
+    }
+
+    /// A whole number, not negative.
+    pub(super) fn whole_number(&self, e: &Expr, what: &str) -> Found<u64> {
+        let v = self.number(e).map_err(one)?;
+        if v.fract() == 0.0 && (0.0..9e15).contains(&v) {
+            return Ok(v as u64);
+        }
+        let d = Diagnostic::new(Code::WrongType, format!("{what} is a whole number, not negative"));
+        Err(vec![d.at(e.span, super::show::number(v))])
+    }
+}
+
+impl Body {
+    /// Variables that are fixed as a whole.
+    pub(super) fn fixed(&self) -> Vec<(String, Arc<Tensor>)> {
+        let whole = self.pins.iter().filter_map(|(n, p)| match p {
+            Pin::Whole(t) => Some((n.clone(), t.clone())),
+            Pin::Entries(..) => None,
+        });
+        whole.collect()
+    }
+}
+
+impl fmt::Display for Variation {
+    /// As written: `fixing x = 1 without budget relaxed`.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = vec![];
+        if !self.fixing.is_empty() {
+            let fixed = self.fixing.iter();
+            let fixed: Vec<String> = fixed
+                .map(|f| format!("{} = {}", shown(&f.place), shown(&f.value)))
+                .collect();
+            parts.push(format!("fixing {}", fixed.join(", ")));
+        }
+        if !self.without.is_empty() {
+            let names: Vec<&str> = self.without.iter().map(|n| n.text.as_str()).collect();
+            parts.push(format!("without {}", names.join(", ")));
+        }
+        if self.relaxed.is_some() {
+            parts.push("relaxed".into());
+        }
+        out.write_str(&parts.join(" "))
+    }
+}
+
+/// Makes `Int` variables reals, and `Bool` variables reals between 0 and 1; how many there were.
+fn relax(body: &mut Body) -> usize {
+    let mut count = 0;
+    for s in &mut body.statements {
+        let StmtKind::Var(VarDecl { ty, bounds, .. }) = &mut s.kind else {
+            continue;
+        };
+        let span = ty.name.span;
+        let whole = ty.name.text.clone();
+        if !matches!(whole.as_str(), "Int" | "Bool") {
+            continue;
+        }
+        count += 1;
+        ty.name.text = "Real".into();
+        if whole == "Bool" {
+            let like = Expr {
+                id: crate::lang::syntax::ExprId(0),
+                span,
+                kind: crate::lang::syntax::ExprKind::Error,
+            };
+            for (op, n) in [(CompareOp::Ge, 0), (CompareOp::Le, 1)] {
+                let value = size_expr(n, &like);
+                bounds.push(Check { op, value, span });
+            }
+        }
+    }
+    count
+}
+
+fn array(v: Value) -> Option<Arc<Tensor>> {
+    match v {
+        Value::Array { tensor, .. } => Some(tensor),
+        _ => None,
+    }
+}
+
+fn wrong(what: String, at: Span) -> Vec<Diagnostic> {
+    vec![Diagnostic::new(Code::BadVariation, what).at(at, "here")]
+}
