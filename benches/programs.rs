@@ -131,7 +131,7 @@ impl Loaded {
     /// Lowers the first problem.
     pub fn lower(&self) -> LoweredProblem {
         let p = &self.problems[0];
-        match lower_problem(&self.session, &p.name.text, &p.body, &[], &|_| 0) {
+        match lower_problem(&self.session, &p.name.text, &p.body, &[], &[], &|_| 0) {
             Ok(l) => l,
             Err(d) => panic!("{d:?}"),
         }

@@ -111,6 +111,18 @@ const OWN: &[(&str, Form, &str, &str)] = &[
     ("ones", Form::Array, "(m: Int, n: Int) -> Matrix[m, n]", "Ones."),
     ("ones", Form::Array, "(I: Set) -> Real[I]", "Ones."),
     ("ones", Form::Array, "(I: Set, J: Set) -> Real[I, J]", "Ones."),
+    (
+        "linspace",
+        Form::Array,
+        "(first: Real, last: Real, n: Int) -> Vector[n]",
+        "Numbers at equal distances, both ends included.",
+    ),
+    (
+        "logspace",
+        Form::Array,
+        "(first: Real, last: Real, n: Int) -> Vector[n]",
+        "Powers of ten, the exponents at equal distances: from `10^first` to `10^last`.",
+    ),
     ("zeros", Form::Array, "(n: Int) -> Vector[n]", "Zeros."),
     ("zeros", Form::Array, "(m: Int, n: Int) -> Matrix[m, n]", "Zeros."),
     ("zeros", Form::Array, "(I: Set) -> Real[I]", "Zeros."),

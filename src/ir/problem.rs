@@ -91,4 +91,6 @@ pub struct Problem {
     pub objective: Option<Objective>,
     /// Constraints in order.
     pub constraints: Vec<Constraint>,
+    /// Scalars that the user asserts to be convex (or concave, if not).
+    pub assumed: Vec<(NodeId, bool)>,
 }

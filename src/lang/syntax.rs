@@ -118,6 +118,13 @@ pub enum StmtKind {
         /// Are steps counted beside being predicted?
         measured: bool,
     },
+    /// `assume convex(fit)`: taken as given, in a problem.
+    Assume {
+        /// Convex, or concave?
+        convex: bool,
+        /// The objective by its label, or an expression.
+        of: Expr,
+    },
     /// `assert s.objective == 1.25 within 1e-8`.
     Assert {
         /// The condition (a comparison if there is a tolerance).
@@ -127,6 +134,8 @@ pub enum StmtKind {
     },
     /// `seed 7`.
     Seed(Expr),
+    /// `for k in 1..10 { … }`: repeats statements.
+    For(Box<Repeat>),
     /// A statement of a part of the language that is not built yet; it was reported as R0190.
     NotBuilt {
         /// The words that begin it.
@@ -420,13 +429,28 @@ pub struct Solve {
     pub keyword: Span,
 }
 
+/// `for NAME in SET { … }` at the top level.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Repeat {
+    /// The name that takes the values.
+    pub name: Ident,
+    /// A set, or a vector of numbers.
+    pub set: Expr,
+    /// Commands, rebindings, `let`s and loops.
+    pub body: Vec<Stmt>,
+}
+
 /// What an `inspect` looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Aspect {
     /// Class, variables, constraints, sizes, ranges.
     Summary,
     /// `why`: the derivation of the curvature, and where it broke.
     Why,
+    /// `conflict`: a smallest set of constraints that cannot hold together.
+    Conflict,
+    /// `derivatives [at x = 1]`, `derivatives at s`: against differences.
+    Derivatives(Option<Start>),
 }
 
 /// A type as written: `Real`, `Vector[n]`, `Real[plants, markets]`.

@@ -83,6 +83,9 @@ fn rewrite_problem(problem: &mut Problem, level: Level) {
     if let Some(o) = &mut problem.objective {
         o.node = r.run(o.node);
     }
+    for a in &mut problem.assumed {
+        a.0 = r.run(a.0);
+    }
     for c in &mut problem.constraints {
         c.sides = match c.sides {
             Sides::Le(a, b) => Sides::Le(r.run(a), r.run(b)),

@@ -61,6 +61,32 @@ fn because(what: &str, why: &str) -> View {
     words(&[(what, Role::Plain), (&why, Role::Faint)])
 }
 
+/// The line shown for a solve that is one of a loop's.
+fn turn(s: &SolveEntry, full: bool) -> View {
+    let objective = s.objective.map_or_else(String::new, number);
+    let steps = match s.iterations {
+        Some(1) if full => ", 1 step".to_string(),
+        Some(n) if full => format!(", {n} steps"),
+        _ => String::new(),
+    };
+    let from = if s.warm_start.used { " from the last answer" } else { "" };
+    let answers = answers(s.status) || s.as_written;
+    let reason = match (answers, s.reason.as_str()) {
+        (false, r) if !r.is_empty() => format!("  {r}"),
+        _ => String::new(),
+    };
+    words(&[
+        (&s.turn, Role::Name),
+        (": ", Role::Plain),
+        (s.status.word(), role(s.status)),
+        (if objective.is_empty() { "" } else { ", objective " }, Role::Plain),
+        (&objective, Role::Number),
+        (&steps, Role::Plain),
+        (from, Role::Plain),
+        (&reason, Role::Faint),
+    ])
+}
+
 /// The block of lines shown for a solve.
 pub fn summary(s: &SolveEntry, detail: Detail) -> View {
     let full = detail == Detail::Full;
@@ -85,6 +111,10 @@ pub fn summary(s: &SolveEntry, detail: Detail) -> View {
         (s.status.word(), role(s.status)),
         (&reason, Role::Faint),
     ]);
+
+    if !s.turn.is_empty() {
+        return turn(s, full);
+    }
 
     let mut facts: Vec<(String, View)> = Vec::new();
     let mut fact = |label: &str, view: View| facts.push((format!("  {label}"), view));

@@ -9,7 +9,7 @@ use crate::base::{Code, Diagnostic, Span};
 use crate::io;
 use crate::ir::facts::Sign;
 use crate::lang::lower::{self, ParamValue};
-use crate::lang::syntax::{Arg, Check, CompareOp, Expr, ExprKind, ParamDecl, TypeExpr, show};
+use crate::lang::syntax::{Arg, Check, CompareOp, Expr, ExprKind, FormalParam, ParamDecl, TypeExpr, show};
 
 use super::{Def, Session};
 
@@ -119,7 +119,33 @@ impl Session {
         self.keep_param(&decl, value)
     }
 
-    fn keep_param(&mut self, d: &ParamDecl, (mut value, sizes): (ParamValue, Vec<(String, usize)>)) -> Bound<()> {
+    fn keep_param(&mut self, d: &ParamDecl, (value, sizes): (ParamValue, Vec<(String, usize)>)) -> Bound<()> {
+        let value = self.checked(d, value)?;
+        let bound: Vec<String> = sizes.iter().map(|s| s.0.clone()).collect();
+        self.drop_sizes(&d.name.text, &bound);
+        for (n, k) in sizes {
+            self.define(&n, Def::Size(k));
+            self.graph.set_size(&n, &d.name.text);
+        }
+        self.set_param(d, value);
+        Ok(())
+    }
+
+    /// The value of a problem's parameter: of its type, and as its checks want it.
+    pub(super) fn argument(&mut self, f: &FormalParam, e: &Expr) -> Bound<ParamValue> {
+        let d = ParamDecl {
+            name: f.name.clone(),
+            ty: Some(f.ty.clone()),
+            checks: f.checks.clone(),
+            default: None,
+            value: None,
+        };
+        let (value, _) = self.param_from(&d, e)?;
+        self.checked(&d, value)
+    }
+
+    /// A value as its checks want it, with the sign that they or the data give.
+    fn checked(&self, d: &ParamDecl, mut value: ParamValue) -> Bound<ParamValue> {
         for c in &d.checks {
             self.check_value(d, c, &value)?;
             value.sign = match (c.op, &c.value.kind) {
@@ -134,14 +160,7 @@ impl Session {
         if value.sign == Sign::Unknown {
             value.sign = value.tensor.held().fold(Sign::Zero, |s, (_, v)| s.join(Sign::of(v)));
         }
-        let bound: Vec<String> = sizes.iter().map(|s| s.0.clone()).collect();
-        self.drop_sizes(&d.name.text, &bound);
-        for (n, k) in sizes {
-            self.define(&n, Def::Size(k));
-            self.graph.set_size(&n, &d.name.text);
-        }
-        self.set_param(d, value);
-        Ok(())
+        Ok(value)
     }
 
     /// The value of a parameter and the sizes that it binds.

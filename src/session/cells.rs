@@ -204,12 +204,10 @@ impl Session {
             }
             let left = e.program.statements.len() - k - 1;
             let mark = self.report.diagnostics.len();
-            let result = self
-                .prepared(s, e.program.exprs, sink)
-                .and_then(|()| self.statement(s, sink));
+            let result = self.executed(s, &e.cell, e.program.exprs, sink);
             let failed = result.is_err();
             match result {
-                Ok(()) => self.adopt(s, &e.cell, e.program.exprs, sink),
+                Ok(()) => {}
                 Err(found) => {
                     // What a `read` could not take is a matter of data, not of the program.
                     self.report.data_failed |= reads(s);
@@ -245,6 +243,23 @@ impl Session {
             };
         }
         CellEnd::Ok
+    }
+
+    /// Brings what a statement uses up to date, runs it, and gives its cell what it declares.
+    pub(super) fn executed(
+        &mut self,
+        s: &Stmt,
+        cell: &Rc<str>,
+        exprs: u32,
+        sink: &mut dyn FnMut(Event),
+    ) -> Result<(), Diagnostics> {
+        if let StmtKind::For(f) = &s.kind {
+            return self.repeat(f, cell, exprs, sink);
+        }
+        self.prepared(s, exprs, sink)?;
+        self.statement(s, sink)?;
+        self.adopt(s, cell, exprs, sink);
+        Ok(())
     }
 
     /// The checker forgets the statements from `k` on; names that they would have replaced stay what they were.
@@ -661,11 +676,8 @@ fn declared(statements: &[Stmt]) -> BTreeSet<String> {
 
 /// Names of results.
 fn results(statements: &[Stmt]) -> BTreeSet<String> {
-    let names = statements.iter().filter(|s| matches!(s.kind, StmtKind::Solve(_)));
-    names
-        .filter_map(|s| s.kind.declared())
-        .map(|n| n.text.clone())
-        .collect()
+    let names = statements.iter().flat_map(|s| s.kind.keeps());
+    names.map(|n| n.text.clone()).collect()
 }
 
 fn uses_of(statements: &[Stmt]) -> BTreeSet<String> {

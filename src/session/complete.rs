@@ -92,7 +92,7 @@ impl Session {
         let trimmed = head.trim_end();
         if let Some(owner) = trimmed.strip_suffix('.') {
             return match r.env.names.get(trailing_name(owner)).map(|e| &e.what) {
-                Some(What::Solution(p)) => fields(p),
+                Some(What::Solution(p, _)) => fields(p),
                 _ => vec![],
             };
         }
@@ -150,7 +150,7 @@ impl Session {
                 "from" => {
                     let p = self.target_of(words.get(k + 1).copied(), r);
                     let vars = p.iter().flat_map(|p| p.vars.iter());
-                    let solutions = r.env.names.iter().filter(|(_, e)| matches!(e.what, What::Solution(_)));
+                    let solutions = r.env.names.iter().filter(|(_, e)| matches!(e.what, What::Solution(..)));
                     vars.map(|(n, (ty, _))| item(&format!("{n} = "), "variable", &ty.describe(), ""))
                         .chain(solutions.map(|(n, e)| self.named(n, &e.what, r)))
                         .collect()
@@ -269,7 +269,7 @@ fn argument_of(head: &str, at: &Whereabouts, r: &Reading) -> Option<Vec<Completi
     let callee = trailing_name(before);
     let owner = before[..before.len() - callee.len()].trim_end();
     if let Some(owner) = owner.strip_suffix('.') {
-        let Some(What::Solution(p)) = r.env.names.get(trailing_name(owner)).map(|e| &e.what) else {
+        let Some(What::Solution(p, _)) = r.env.names.get(trailing_name(owner)).map(|e| &e.what) else {
             return None;
         };
         return Some(match callee {
@@ -405,7 +405,7 @@ pub(super) fn described(what: &What) -> (&'static str, String) {
                 },
             )
         }
-        What::Solution(p) => (
+        What::Solution(p, _) => (
             "solution",
             if p.name.is_empty() {
                 "of the unnamed problem".into()

@@ -41,7 +41,7 @@ impl Session {
         let head = text[..start].trim_end();
         let reading = self.reading(text);
         if let Some(owner) = head.strip_suffix('.') {
-            let What::Solution(p) = &reading.env.names.get(trailing_name(owner))?.what else {
+            let What::Solution(p, _) = &reading.env.names.get(trailing_name(owner))?.what else {
                 return None;
             };
             return field(p, &name);
@@ -93,7 +93,7 @@ impl Session {
             Detail::Full => {
                 parts.push(View::text(docs));
                 match what {
-                    What::Problem(p) | What::Solution(p) => parts.push(contents(p)),
+                    What::Problem(p) | What::Solution(p, _) => parts.push(contents(p)),
                     _ => {}
                 }
                 parts.extend(self.value_of(name));

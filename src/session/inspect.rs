@@ -9,7 +9,7 @@ use crate::ir::facts::Grade;
 use crate::ir::{Curvature, NodeId, Problem, Sense, Sides};
 use crate::lang::lower::describe_dims;
 use crate::lang::syntax::{Aspect, ProblemRef};
-use crate::passes::analysis::curvature::{analyze, why_lines};
+use crate::passes::analysis::curvature::analyze;
 
 use super::{Event, Session};
 
@@ -18,7 +18,7 @@ impl Session {
     pub(super) fn inspect(
         &mut self,
         target: Option<&ProblemRef>,
-        what: Aspect,
+        what: &Aspect,
         span: Span,
         sink: &mut dyn FnMut(Event),
     ) -> Result<(String, View), Diagnostics> {
@@ -31,7 +31,9 @@ impl Session {
             p.name.clone()
         };
         let view = match what {
-            Aspect::Why => why(&p, &name),
+            Aspect::Why => self.why(&p, &name),
+            Aspect::Conflict => self.conflict(at, &name)?,
+            Aspect::Derivatives(from) => self.derivatives(at, from.as_ref(), &name)?,
             Aspect::Summary => {
                 let body = self.body_of(target, span)?;
                 let mut view = self.summary(at, &p, &name);
@@ -63,15 +65,15 @@ impl Session {
 
     fn summary(&mut self, at: usize, p: &Problem, name: &str) -> View {
         // Curvatures that the compiler found in the data, of the objective and of each constraint's sides.
-        let mut found: (Curvature, Vec<Vec<Curvature>>) = Default::default();
+        let mut found: (Known, Vec<Vec<Known>>) = Default::default();
         let class = match self.class_of(at) {
             Ok(c) => {
                 let of = |n: NodeId| match c.facts.get(n) {
-                    Some(f) if f.grade == Grade::CheckedOnData => f.curvature,
-                    _ => Curvature::Unknown,
+                    Some(f) if f.grade != Grade::Proved => (f.curvature, f.grade),
+                    _ => Known::default(),
                 };
                 found = (
-                    c.problem.objective.as_ref().map_or(Curvature::Unknown, |o| of(o.node)),
+                    c.problem.objective.as_ref().map_or_else(Known::default, |o| of(o.node)),
                     c.problem
                         .constraints
                         .iter()
@@ -173,10 +175,14 @@ impl Session {
     }
 }
 
-/// A curvature by the rules, else as it was found in the data.
-fn known(by_rules: Curvature, in_data: Curvature) -> String {
-    match (by_rules, in_data) {
-        (Curvature::Unknown, c) if c != Curvature::Unknown => format!("{} (checked on the data)", c.word()),
+/// A curvature beyond the rules, and what it rests on.
+type Known = (Curvature, Grade);
+
+/// A curvature by the rules, else as it was found in the data or assumed.
+fn known(by_rules: Curvature, beyond: Known) -> String {
+    match (by_rules, beyond) {
+        (Curvature::Unknown, (c, Grade::Asserted)) if c != Curvature::Unknown => format!("{} (assumed)", c.word()),
+        (Curvature::Unknown, (c, _)) if c != Curvature::Unknown => format!("{} (checked on the data)", c.word()),
         (c, _) => c.word().into(),
     }
 }
@@ -186,25 +192,4 @@ fn sides(s: &Sides) -> Vec<NodeId> {
         Sides::Le(a, b) | Sides::Ge(a, b) | Sides::Eq(a, b) => vec![a, b],
         Sides::Between(a, b, c) => vec![a, b, c],
     }
-}
-
-/// The derivation of every curvature, down to where it broke.
-fn why(p: &Problem, name: &str) -> View {
-    let mut outputs: Vec<(String, NodeId)> = vec![];
-    if let Some(o) = &p.objective {
-        outputs.push(("objective".into(), o.node));
-    }
-    for c in &p.constraints {
-        for n in sides(&c.sides) {
-            outputs.push((c.name.clone(), n));
-        }
-    }
-    let nodes: Vec<NodeId> = outputs.iter().map(|o| o.1).collect();
-    let t = analyze(&p.ir, &nodes);
-    let mut parts = vec![View::styled(format!("{name}: how curvature follows"), Role::Strong)];
-    for (label, n) in outputs {
-        parts.push(View::styled(label, Role::Name));
-        parts.push(View::Verbatim(why_lines(&p.ir, &t, n).join("\n")));
-    }
-    View::Stack(parts)
 }

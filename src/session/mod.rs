@@ -3,12 +3,14 @@
 //! Invariant: command line, prompt and kernel see `Session`, `Event`, `View` and `Diagnostic` only; a statement that
 //! fails has no effect, and those before it keep theirs.
 
+mod assert;
 mod bind;
 mod cells;
 mod complete;
 mod completeness;
 mod diagnose;
 mod evaluate;
+mod examining;
 pub mod files;
 mod graph;
 mod help;
@@ -17,17 +19,19 @@ mod look;
 mod optimizers;
 mod outcome;
 pub mod rendered;
+mod repeat;
 mod sets;
 pub mod show;
 mod solving;
 mod trust;
 mod uses;
 mod what_if;
+mod why;
 mod words;
 mod worker;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,7 +39,7 @@ use std::sync::atomic::AtomicBool;
 
 use indexmap::IndexMap;
 
-use crate::base::value::{IndexSet, ListedSet, Table, Value};
+use crate::base::value::{IndexSet, ListedSet, Table};
 use crate::base::view::View;
 pub use cells::CellEnd;
 pub use complete::{Completion, CompletionItem};
@@ -49,7 +53,7 @@ use crate::lang::check;
 use crate::lang::lower::{Entity, Names, ParamValue, SolutionData};
 use crate::lang::parse::parse;
 use crate::lang::syntax::{
-    Expr, ExprKind, FnDecl, OptimizerDecl, ParamDecl, PipelineDecl, ProblemDecl, Program, Stmt, StmtKind, show as shown,
+    Expr, ExprKind, FnDecl, OptimizerDecl, ParamDecl, PipelineDecl, ProblemDecl, Program, Stmt, StmtKind,
 };
 use crate::report::{FileHash, Report, ResultEntry, SolveEntry};
 
@@ -176,6 +180,12 @@ pub struct Session {
     solves_left: usize,
     /// The turns of the loops around the running statement, outermost first: `k = 3`.
     turn: Vec<String>,
+    /// Arguments of problems, by problem and parameter.
+    given: BTreeMap<String, ParamValue>,
+    /// What the running loops keep.
+    kept: repeat::Kept,
+    /// Messages of the running loop, which later turns do not repeat.
+    told: BTreeSet<(Code, Option<Span>)>,
     /// Linear systems solved by the running statement, and where they were written.
     trust: RefCell<Vec<(Option<Span>, Trust)>>,
 }
@@ -242,6 +252,9 @@ impl Session {
             solves_left: 0,
             trust: RefCell::default(),
             turn: vec![],
+            given: BTreeMap::new(),
+            kept: repeat::Kept::default(),
+            told: BTreeSet::new(),
         }
     }
 
@@ -312,6 +325,7 @@ impl Session {
     }
 
     fn tell(&mut self, d: Diagnostic, sink: &mut dyn FnMut(Event)) {
+        let Some(d) = self.in_turn(d) else { return };
         self.report.diagnostics.push(d.clone());
         sink(Event::Diagnostic(Box::new(d)));
     }
@@ -361,7 +375,8 @@ impl Session {
     pub(crate) fn param_value(&self, name: &str) -> Option<&ParamValue> {
         match self.defs.get(name) {
             Some(Def::Param { value, .. }) => Some(value),
-            _ => None,
+            // The name of a problem's argument has a point in it, so it is no other name.
+            _ => self.given.get(name),
         }
     }
 
@@ -426,26 +441,16 @@ impl Session {
                 });
             }
             // Parts of the unnamed problem: kept by their cell.
-            StmtKind::Var(_) | StmtKind::SubjectTo(_) | StmtKind::Objective(_) => {}
+            StmtKind::Var(_) | StmtKind::SubjectTo(_) | StmtKind::Objective(_) | StmtKind::Assume { .. } => {}
             StmtKind::MinimizeFrom(m) => return self.minimize_from(m, s.span, sink),
             StmtKind::Solve(c) => return self.solve(c, s.span, sink),
             StmtKind::Assign { name, value } => self.rebind_param(&name.text, value).map_err(one)?,
-            StmtKind::Print(items) => {
-                for e in items {
-                    let (v, trust) = self.evaluate_with_trust(e).map_err(one)?;
-                    sink(Event::Shown(show::named(&shown(e), &v, trust.as_ref())));
-                    self.report.results.push(ResultEntry::Value {
-                        expression: shown(e),
-                        value: v,
-                        trust: trust.map(|t| (t.error, t.condition)),
-                    });
-                }
-            }
+            StmtKind::Print(items) => self.print(items, items, sink).map_err(one)?,
             StmtKind::Write { value, to } => self.write(value, to).map_err(one)?,
             // Its declarations have run already.
             StmtKind::Use { .. } => {}
             StmtKind::Inspect { target, what } => {
-                let (subject, view) = self.inspect(target.as_ref(), *what, s.span, sink)?;
+                let (subject, view) = self.inspect(target.as_ref(), what, s.span, sink)?;
                 sink(Event::Shown(view.clone()));
                 self.report.results.push(ResultEntry::View {
                     command: "inspect".into(),
@@ -472,52 +477,11 @@ impl Session {
                 }
                 self.seed = v as u64;
             }
+            // What it repeats is run statement by statement.
+            StmtKind::For(_) => {}
             StmtKind::NotBuilt { .. } | StmtKind::Error { .. } => {}
         }
         Ok(())
-    }
-
-    fn assert(&mut self, c: &Expr, within: Option<&Expr>) -> Result<(), Diagnostics> {
-        let one = |d: Box<Diagnostic>| vec![*d];
-        let tolerance = match within {
-            Some(e) => Some(self.number(e).map_err(one)?),
-            None => None,
-        };
-        let (holds, detail) = match (&c.kind, tolerance) {
-            (ExprKind::Compare { first, rest }, Some(t)) if rest.len() == 1 => {
-                let entries = |v: Value| match v {
-                    Value::Array { tensor, .. } => tensor.to_dense(),
-                    _ => vec![f64::NAN],
-                };
-                let a = entries(self.evaluate(first).map_err(one)?);
-                let b = entries(self.evaluate(&rest[0].operand).map_err(one)?);
-                let n = a.len().max(b.len());
-                let at = |v: &[f64], k: usize| {
-                    if v.len() == 1 {
-                        v[0]
-                    } else {
-                        v.get(k).copied().unwrap_or(f64::NAN)
-                    }
-                };
-                let worst = (0..n).map(|k| (at(&a, k) - at(&b, k)).abs()).fold(0.0, |m: f64, d| {
-                    if d.is_nan() || m.is_nan() { f64::NAN } else { m.max(d) }
-                });
-                (worst <= t, format!("they differ by {}", show::number(worst)))
-            }
-            _ => match self.evaluate(c).map_err(one)? {
-                Value::Array { tensor, .. } => (
-                    tensor.held().all(|(_, v)| v != 0.0)
-                        && (tensor.as_dense().is_some() || tensor.first_absent().is_none()),
-                    "it is false".to_string(),
-                ),
-                _ => (false, "it is not a truth value".to_string()),
-            },
-        };
-        if holds {
-            return Ok(());
-        }
-        let d = Diagnostic::new(Code::AssertFailed, format!("`{}` does not hold", shown(c))).at(c.span, detail);
-        Err(vec![d])
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) type Found<T> = Result<T, Diagnostics>;
 pub(super) struct Body {
     pub(super) name: String,
     pub(super) statements: Vec<Stmt>,
-    pub(super) args: Vec<(String, Rc<Expr>)>,
+    pub(super) args: Vec<(FormalParam, lower::Argument)>,
     /// What the statements were changed by, as a part of the key; empty for nothing.
     pub(super) changes: String,
     /// Variables and entries that are fixed.
@@ -70,7 +70,7 @@ pub(super) fn one(d: Box<Diagnostic>) -> Diagnostics {
 
 impl Session {
     /// The statements of a problem and the values of its parameters.
-    pub(super) fn body_of(&self, target: Option<&ProblemRef>, span: Span) -> Found<Body> {
+    pub(super) fn body_of(&mut self, target: Option<&ProblemRef>, span: Span) -> Found<Body> {
         let Some(t) = target else {
             let all = self.unnamed_where(|_, _| true);
             if !all
@@ -100,13 +100,38 @@ impl Session {
             }
             return Err(vec![d]);
         };
-        let args = arguments(p, &t.args, t.span)?;
+        let p = p.clone();
+        let bound = bound_args(&p.name.text, &p.params, &t.args, t.span)?;
+        let mut args = vec![];
+        for (f, (_, e)) in p.params.iter().zip(bound) {
+            args.push((f.clone(), self.stands_for(&p.name.text, f, e)?));
+        }
         Ok(Body {
             name: t.name.text.clone(),
             statements: p.body.clone(),
             args,
             ..Body::default()
         })
+    }
+
+    /// What an argument stands for: its value where it is of numbers, so that another value needs no compilation.
+    fn stands_for(&mut self, problem: &str, f: &FormalParam, e: Expr) -> Found<lower::Argument> {
+        match f.ty.name.text.as_str() {
+            "Real" | "Vector" | "Matrix" => {
+                let value = self.argument(f, &e).map_err(|d| one(super::bind::placed(*d, e.span)))?;
+                Ok(lower::Argument::Input(format!("{problem}.{}", f.name.text), value))
+            }
+            // An integer may be a size: part of the problem.
+            "Int" if f.ty.dims.is_empty() => {
+                let value = self.argument(f, &e).map_err(|d| one(super::bind::placed(*d, e.span)))?;
+                let kind = crate::lang::syntax::ExprKind::Number {
+                    value: value.tensor.as_scalar().unwrap_or(f64::NAN),
+                    integer: true,
+                };
+                Ok(lower::Argument::Expr(Rc::new(Expr { kind, ..e })))
+            }
+            _ => Ok(lower::Argument::Expr(Rc::new(e))),
+        }
     }
 
     fn problem_names(&self) -> Vec<String> {
@@ -133,8 +158,19 @@ impl Session {
         if body.name.is_empty() && std::mem::take(&mut self.unnamed_changed) {
             self.compiled.retain(|c| !c.body.name.is_empty());
         }
-        let args = body.args.iter();
-        let base = args.fold(body.name.clone(), |k, (n, e)| format!("{k};{n}={}", shown(e)));
+        let mut base = body.name.clone();
+        for (f, a) in &body.args {
+            let name = &f.name.text;
+            base += &match a {
+                lower::Argument::Expr(e) => format!(";{name}={}", shown(e)),
+                // Another value of the same form needs no compilation.
+                lower::Argument::Input(key, v) => {
+                    self.given.insert(key.clone(), v.clone());
+                    let sparse = v.tensor.as_dense().is_none();
+                    format!(";{name}:{} {:?} {sparse}", lower::describe_dims(&v.tensor.dims), v.sign)
+                }
+            };
+        }
         let key = format!("{base}{}", body.changes);
         let mut changed = vec![];
         let (mut last, mut afresh) = (None, None);
@@ -182,8 +218,10 @@ impl Session {
             .filter_map(|n| self.param_value(n).map(|p| (n.clone(), p.tensor.clone())))
             .collect();
         let mut uses: BTreeSet<String> = body.statements.iter().flat_map(Stmt::uses).collect();
-        for (_, e) in &body.args {
-            e.names_into(&mut uses);
+        for (_, a) in &body.args {
+            if let lower::Argument::Expr(e) = a {
+                e.names_into(&mut uses);
+            }
         }
         uses.insert(body.name.clone());
         let from = self.graph.ground(&uses).into_iter();
@@ -697,7 +735,9 @@ impl Session {
     /// Keeps a solution under the name it was given.
     pub(super) fn keep(&mut self, name: Option<&str>, s: SolutionData) {
         if let Some(n) = name {
-            self.define(n, Def::Solution(Rc::new(s)));
+            let s = Rc::new(s);
+            self.kept.keep(n, &s);
+            self.define(n, Def::Solution(s));
         }
     }
 }
@@ -719,12 +759,6 @@ pub(super) fn size_expr(n: usize, like: &Expr) -> Expr {
     }
 }
 
-/// A problem's arguments by parameter name.
-fn arguments(p: &crate::lang::syntax::ProblemDecl, args: &[Arg], span: Span) -> Found<Vec<(String, Rc<Expr>)>> {
-    let bound = bound_args(&p.name.text, &p.params, args, span)?;
-    Ok(bound.into_iter().map(|(n, e)| (n, Rc::new(e))).collect())
-}
-
 /// Arguments by parameter name, defaults included.
 pub(super) fn bound_args(name: &str, params: &[FormalParam], args: &[Arg], span: Span) -> Found<Vec<(String, Expr)>> {
     let mut out = vec![];
@@ -733,8 +767,10 @@ pub(super) fn bound_args(name: &str, params: &[FormalParam], args: &[Arg], span:
             .iter()
             .find(|a| a.name.as_ref().is_some_and(|n| n.text == f.name.text))
             .or_else(|| args.get(k).filter(|a| a.name.is_none()));
-        match given.map(|a| &a.value).or(f.default.as_ref()) {
-            Some(e) => out.push((f.name.text.clone(), e.clone())),
+        // A default may use the parameters before it.
+        let default = f.default.as_ref().map(|d| d.substituted(&out));
+        match given.map(|a| a.value.clone()).or(default) {
+            Some(e) => out.push((f.name.text.clone(), e)),
             None => {
                 return Err(vec![
                     Diagnostic::new(

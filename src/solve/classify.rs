@@ -18,6 +18,7 @@ use crate::forms::conic::{ConeRows, Conic, NotConic, Parts, Side, SquareTerm, pa
 use crate::forms::least_squares::LeastSquares;
 use crate::forms::program::ConicProgram;
 use crate::forms::rows::{Columns, RowsBuilder};
+use crate::ir::facts::Grade;
 use crate::ir::{
     Constraint, Curvature, DomainId, InputId, Ir, Node, NodeId, Problem, Sense, Sides, Smooth as Smoothness,
 };
@@ -137,7 +138,14 @@ impl Classifier<'_> {
         let prefers_functions = free && smooth && !certified;
         if (prefers_functions && wanted != Wanted::Cones) || (wanted == Wanted::Functions && free) {
             match self.functions(convex, bounded) {
-                Ok(c) => return Ok(c.proved(if convex { "smooth and convex" } else { "smooth" })),
+                Ok(c) => {
+                    let asserted = f.is_some_and(|f| f.grade == Grade::Asserted);
+                    return Ok(c.proved(match (convex, asserted) {
+                        (true, true) => "smooth, and convex as `assume` says",
+                        (true, false) => "smooth and convex",
+                        (false, _) => "smooth",
+                    }));
+                }
                 Err(e) if wanted == Wanted::Functions => {
                     let what = format!("`{}` has no derivative here: {}", e.atom, e.reason);
                     let d = Diagnostic::new(Code::MethodCannotTake, what);

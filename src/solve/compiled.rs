@@ -201,11 +201,13 @@ impl Compiled {
                 outputs.extend([a, b]);
             }
         }
-        let mut facts = analyze_with(&problem.ir, &outputs, &Assumptions::default());
+        let asserted = asserted(&problem);
+        let mut facts = analyze_with(&problem.ir, &outputs, &asserted);
         let matrices = facts.needs_psd.clone();
-        let mut given = Assumptions::default();
+        let mut given = asserted.clone();
         if !matrices.is_empty() {
-            given = definite(&problem.ir, &matrices, params);
+            let found = definite(&problem.ir, &matrices, params);
+            (given.psd, given.nsd) = (found.psd, found.nsd);
             facts = analyze_with(&problem.ir, &outputs, &given);
         }
         let quadratics = open_quadratics(&mut problem, &mut root, &facts);
@@ -214,7 +216,9 @@ impl Compiled {
             outputs.push(root);
             outputs.extend(&quadratics);
             facts = analyze_with(&problem.ir, &outputs, &given);
-            let written = as_written(&mut problem, root, &facts, &given);
+            let mut written = as_written(&mut problem, root, &facts, &given);
+            written.asserted_convex.extend(&given.asserted_convex);
+            written.asserted_concave.extend(&given.asserted_concave);
             facts = analyze_with(&problem.ir, &outputs, &written);
         }
         let checked = !(given.psd.is_empty() && given.nsd.is_empty() && given.convex.is_empty());
@@ -305,6 +309,11 @@ impl Compiled {
             *v = v.max(l[i]).min(u[i]);
         }
         Ok(x)
+    }
+
+    /// Is it a cone program, in its form?
+    pub fn is_conic(&self) -> bool {
+        matches!(self.kind, Kind::Conic(_))
     }
 
     /// Number of terms that mini-batches are drawn from.
@@ -593,6 +602,23 @@ impl Lent {
             // A run asks functions of a smooth problem only: `begin` makes no other.
             (Lent::Functions, _) => unreachable!(),
         }
+    }
+}
+
+/// What the user takes as given.
+fn asserted(problem: &Problem) -> Assumptions {
+    let of = |convex: bool| {
+        problem
+            .assumed
+            .iter()
+            .filter(move |a| a.1 == convex)
+            .map(|a| a.0)
+            .collect()
+    };
+    Assumptions {
+        asserted_convex: of(true),
+        asserted_concave: of(false),
+        ..Assumptions::default()
     }
 }
 

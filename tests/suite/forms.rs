@@ -117,6 +117,7 @@ impl Case {
                 span: HERE,
             }),
             constraints,
+            assumed: vec![],
         };
         if self.canonical {
             passes::canonical(&mut out);

@@ -6,6 +6,7 @@
     reason = "tests read files and start the binary"
 )]
 
+mod after;
 mod architecture;
 mod atoms;
 mod book;

@@ -459,7 +459,6 @@ fn each_special_message() {
         ("fn f(x: Real) -> Real {\n let y = x\n}", "R0101"),
         ("let y = 1..2..3", "R0101"),
         ("let y = $x", "R0101"),
-        ("for k in 1..3 { solve p }", "R0190"),
         ("extern rust {\n  fn f(x: &[f64]) { ) }\n}", "R0190"),
         ("min x: Vector[3] from 1", "R0190"),
         ("problem q = read(\"x.mps\")", "R0190"),

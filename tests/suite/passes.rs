@@ -687,6 +687,7 @@ fn problem(roles: &[&str], t: &str) -> Problem {
         vars,
         objective: None,
         constraints: vec![],
+        assumed: vec![],
     };
     for (role, (domain, node)) in roles.iter().zip(outputs) {
         let sides = match *role {

@@ -21,8 +21,6 @@ const NOT_BUILT: &[&str] = &[
     "jacobian",
     "randn",
     "rand",
-    "logspace",
-    "linspace",
     "operator",
     "fft",
     "toeplitz",
@@ -486,6 +484,9 @@ impl Checker<'_> {
 
     /// `s.name`.
     pub(super) fn field(&mut self, base: &Expr, name: &Ident) -> Ty {
+        if let Some(ty) = self.field_of_turns(base, name) {
+            return ty;
+        }
         let ty = self.expr(base);
         if let Some(block) = self.block_of(&ty, name) {
             return block;
@@ -577,10 +578,74 @@ impl Checker<'_> {
         if !matches!(ty.kind, Kind::Solution(_)) {
             return None;
         }
+        // One turn of several is a solution like any other.
+        let base = match &base.kind {
+            ExprKind::Index { base, .. } => base,
+            _ => base,
+        };
         match &self.scope.get(base.as_name()?)?.what {
-            What::Solution(p) => Some(p.clone()),
+            What::Solution(p, _) => Some(p.clone()),
             _ => None,
         }
+    }
+
+    /// `s[3]`, `s[:]`: turns of a loop; the dimensions of those that are sliced.
+    fn turns_of(&mut self, e: &Expr, base: &Expr, subscripts: &[Subscript]) -> Option<Vec<Dim>> {
+        let What::Solution(_, dims) = &self.scope.get(base.as_name()?)?.what else {
+            return None;
+        };
+        if dims.is_empty() {
+            let d = Diagnostic::new(Code::WrongType, format!("`{}` is one solution, not one for each turn", show(base)))
+                .at(e.span, "indexed here")
+                .help("a loop keeps a solution for each turn: `for k in 1..10 { s = solve P }`, then `s[3]`, `s[:].objective`");
+            self.report(d);
+            return None;
+        }
+        let turns = Ty::array(Elem::Real, dims.clone(), false);
+        let ty = self.entries_of(e, base, turns, subscripts);
+        (!ty.is_error()).then(|| ty.dims().to_vec())
+    }
+
+    /// `s[3]` on its own: the solution of one turn.
+    pub(super) fn turn(&mut self, e: &Expr, base: &Expr, ty: &Ty, subscripts: &[Subscript]) -> Ty {
+        match self.turns_of(e, base, subscripts).as_deref() {
+            Some([]) => ty.clone(),
+            Some(_) => {
+                let text = show(e);
+                let d = errors::wrong_type("one turn", "several", e.span)
+                    .help(format!("ask them for a field: `{text}.objective`"));
+                self.wrong(d)
+            }
+            None => Ty::error(),
+        }
+    }
+
+    /// `s[3].w`, `s[:].w`: a field of the turns of a loop.
+    fn field_of_turns(&mut self, e: &Expr, name: &Ident) -> Option<Ty> {
+        let ExprKind::Index { base, subscripts } = &e.kind else {
+            return None;
+        };
+        if !matches!(self.scope.get(base.as_name()?)?.what, What::Solution(..)) {
+            return None;
+        }
+        let Some(dims) = self.turns_of(e, base, subscripts) else {
+            return Some(Ty::error());
+        };
+        let ty = self.field(base, name);
+        if dims.is_empty() || ty.is_error() {
+            return Some(ty);
+        }
+        Some(match ty.elem().filter(|e| *e != Elem::Text) {
+            Some(elem) => Ty::array(elem, dims.into_iter().chain(ty.dims().iter().cloned()).collect(), false),
+            None => {
+                let d = errors::wrong_type("numbers", &ty.words(), name.span).help(format!(
+                    "ask one turn: `{}[1].{}`",
+                    show(base),
+                    name.text
+                ));
+                self.wrong(d)
+            }
+        })
     }
 
     /// `s.dual(c)`, `s.slack(c)`, `s.reduced(x)`, `s.value(e)`.

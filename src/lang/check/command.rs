@@ -14,7 +14,10 @@ use super::{Checker, Place, What};
 use crate::base::diagnostic::did_you_mean;
 use crate::base::{Code, Diagnostic, Span};
 use crate::lang::errors::types as errors;
-use crate::lang::syntax::{Expr, ExprKind, Ident, MethodCall, MinimizeFrom, ProblemRef, Solve, Start, Variation, show};
+use crate::lang::syntax::{
+    Aspect, Expr, ExprKind, Ident, MethodCall, MinimizeFrom, ProblemRef, Repeat, Solve, Start, StmtKind, Variation,
+    show,
+};
 
 impl Checker<'_> {
     pub(super) fn assign(&mut self, name: &Ident, value: &Expr) {
@@ -259,12 +262,36 @@ impl Checker<'_> {
             let d = errors::nothing_to_solve(&problem_words(p), at);
             self.report(d);
         }
-        match &c.from {
+        self.point(c.from.as_ref(), problem.as_deref());
+        self.variation(&c.variation, problem.as_deref());
+        if let Some(e) = &c.to {
+            self.constant_scalar(e, "a tolerance");
+        }
+        if let Some((e, _)) = &c.within {
+            self.constant_scalar(e, "a time");
+        }
+        if let Some(e) = &c.seed {
+            self.integer(e, "a seed");
+        }
+        if let Some(p) = &c.method {
+            self.pipeline(p);
+        }
+        if let Some(n) = &c.bind {
+            // Turns of a loop whose values depend on an outer one make no array.
+            let turns: Option<Vec<Dim>> = self.turns.iter().map(|t| t.1.clone()).collect();
+            let what = problem.map_or(What::Error, |p| What::Solution(p, turns.unwrap_or_default()));
+            self.declare_result(n, what);
+        }
+    }
+
+    /// A point: values by variable, a solution, or a draw.
+    fn point(&mut self, from: Option<&Start>, problem: Option<&ProblemInfo>) {
+        match from {
             Some(Start::Values(values)) => {
                 for (name, value) in values {
                     let ty = self.expr(value);
                     let ty = self.no_variables(value, &ty);
-                    let Some(p) = &problem else { continue };
+                    let Some(p) = problem else { continue };
                     match p.vars.get(&name.text) {
                         Some((var, span)) => {
                             let var = var.clone();
@@ -304,23 +331,75 @@ impl Checker<'_> {
             Some(Start::Random(e)) => e.iter().for_each(|e| self.integer(e, "a seed")),
             None => {}
         }
-        self.variation(&c.variation, problem.as_deref());
-        if let Some(e) = &c.to {
-            self.constant_scalar(e, "a tolerance");
+    }
+
+    pub(super) fn inspect(&mut self, target: Option<&ProblemRef>, what: &Aspect, span: Span) {
+        let problem = self.target(target, span);
+        if let Aspect::Derivatives(at) = what {
+            self.point(at.as_ref(), problem.as_deref());
         }
-        if let Some((e, _)) = &c.within {
-            self.constant_scalar(e, "a time");
+    }
+
+    /// `for k in … { … }`.
+    pub(super) fn repeat(&mut self, f: &Repeat) {
+        let ty = self.expr(&f.set);
+        let ty = self.no_variables(&f.set, &ty);
+        let (what, dim) = match &ty.kind {
+            Kind::Set(d) if d.arity() > 1 => {
+                let d = errors::wrong_type("a set of single elements, or a vector", &ty.words(), f.set.span)
+                    .help("loop over each component in a loop of its own");
+                self.report(d);
+                (What::Error, None)
+            }
+            Kind::Set(d) => (What::Index(d.clone()), Some(d.clone())),
+            Kind::Array { elem, dims, .. } if dims.len() == 1 && *elem != Elem::Text => {
+                (What::Let(Ty::scalar(*elem), None), Some(dims[0].clone()))
+            }
+            Kind::Error => (What::Error, None),
+            _ => {
+                let mut d = errors::wrong_type("a set or a vector to loop over", &ty.words(), f.set.span);
+                if ty.elem() == Some(Elem::Int) && ty.dims().is_empty() {
+                    let text = show(&f.set);
+                    d = d.help_edit(
+                        format!("the integers up to it: `1..{text}`"),
+                        f.set.span,
+                        format!("1..{text}"),
+                    );
+                }
+                self.report(d);
+                (What::Error, None)
+            }
+        };
+        let mut names = std::collections::BTreeSet::new();
+        f.set.names_into(&mut names);
+        let follows = self.turns.iter().any(|t| names.contains(&t.0));
+        let mark = self.scope.mark();
+        match self.scope.get(&f.name.text) {
+            Some(old) if !matches!(old.what, What::Error) => {
+                let d = errors::index_shadows(&f.name.text, f.name.span, old.span, old.what.word());
+                self.report(d);
+            }
+            _ => {
+                let span = f.name.span;
+                self.scope.add_local(&f.name.text, Entry { span, what });
+            }
         }
-        if let Some(e) = &c.seed {
-            self.integer(e, "a seed");
+        self.turns.push((f.name.text.clone(), dim.filter(|_| !follows)));
+        for s in &f.body {
+            match &s.kind {
+                StmtKind::Let(d) => {
+                    self.gone.clear();
+                    self.place = Place::Function;
+                    let ty = self.let_decl(d);
+                    self.no_variables(&d.value, &ty);
+                    self.place = Place::Top;
+                }
+                _ => self.statements(std::slice::from_ref(s)),
+            }
         }
-        if let Some(p) = &c.method {
-            self.pipeline(p);
-        }
-        if let Some(n) = &c.bind {
-            let what = problem.map_or(What::Error, What::Solution);
-            self.declare_result(n, what);
-        }
+        self.turns.pop();
+        self.scope.release(mark);
+        self.gone.push((f.name.text.clone(), f.set.span));
     }
 
     /// `fixing`, `without`, `relaxed`: do they name what the problem has?

@@ -72,14 +72,17 @@ impl Checker<'_> {
                 StmtKind::Write { value, to } => self.written(value, to),
                 // The session has brought its names.
                 StmtKind::Use { .. } => {}
-                StmtKind::Inspect { target, .. } => {
-                    self.target(target.as_ref(), s.span);
+                StmtKind::Inspect { target, what } => self.inspect(target.as_ref(), what, s.span),
+                StmtKind::Assume { of, .. } => {
+                    let labels: Vec<String> = self.unnamed.objectives.iter().filter_map(|o| o.0.clone()).collect();
+                    self.assumption(of, &labels);
                 }
                 StmtKind::Diagnose { target, at, .. } => self.diagnose(target.as_ref(), at.as_ref(), s.span),
                 StmtKind::Assert { condition, within } => self.assert(condition, within.as_ref()),
                 StmtKind::Seed(e) => {
                     self.integer(e, "a seed");
                 }
+                StmtKind::For(f) => self.repeat(f),
                 StmtKind::NotBuilt { declares, .. } | StmtKind::Error { declares } => {
                     self.declare_error(declares.as_ref())
                 }

@@ -134,7 +134,7 @@ impl Checker<'_> {
             What::Fn(_) => Ty::of(Kind::Function),
             What::Method(_) => Ty::of(Kind::Method),
             What::Problem(_) => Ty::of(Kind::Problem),
-            What::Solution(p) => Ty::of(Kind::Solution(p.name.clone())),
+            What::Solution(p, _) => Ty::of(Kind::Solution(p.name.clone())),
         }
     }
 

@@ -206,6 +206,14 @@ impl Checker<'_> {
                 .help("`t[\"unit price\"]` and `t.price` are columns; rows are entries of columns: `t.price[3]`");
             return self.wrong(d);
         }
+        if matches!(ty.kind, Kind::Solution(_)) {
+            return self.turn(e, base, &ty, subscripts);
+        }
+        self.entries_of(e, base, ty, subscripts)
+    }
+
+    /// Entries of an array of the given type.
+    pub(super) fn entries_of(&mut self, e: &Expr, base: &Expr, ty: Ty, subscripts: &[Subscript]) -> Ty {
         let given: Vec<Option<Ty>> = subscripts
             .iter()
             .map(|s| match s {

@@ -62,6 +62,7 @@ pub fn check(program: &Program, env: &Env, catalogue: &Catalogue) -> (Checked, D
         used: BTreeSet::new(),
         defining: vec![],
         filtered: 0,
+        turns: vec![],
         step: None,
         place: Place::Top,
     };
@@ -107,6 +108,8 @@ struct Checker<'a> {
     defining: Vec<(String, Span)>,
     /// Conditions around this place: an index may not take all values.
     filtered: usize,
+    /// What the loops around this statement range over, outermost first; nothing for one that follows an outer one.
+    turns: Vec<(String, Option<Dim>)>,
     /// The optimizer whose block this is.
     step: Option<optimizer::StepScope>,
     place: Place,
@@ -152,10 +155,13 @@ impl Checker<'_> {
 
     /// Declares the result of a command: keeping another result under the same name is no second declaration.
     fn declare_result(&mut self, name: &Ident, what: What) {
-        let old = self
-            .scope
-            .get(&name.text)
-            .map(|e| (e.span, e.what.word(), matches!(e.what, What::Solution(_) | What::Error)));
+        let old = self.scope.get(&name.text).map(|e| {
+            (
+                e.span,
+                e.what.word(),
+                matches!(e.what, What::Solution(..) | What::Error),
+            )
+        });
         if let (Some((first, word, false)), Some(_)) = (old, self.mine.get(&name.text)) {
             self.report(errors::duplicate(&name.text, name.span, first, word));
             return;

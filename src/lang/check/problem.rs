@@ -46,6 +46,13 @@ impl Checker<'_> {
                 }
                 StmtKind::Objective(o) => self.objective(&mut p, o),
                 StmtKind::SubjectTo(list) => self.constraints(&mut p, list),
+                StmtKind::Assume { of, .. } => {
+                    let labels = d.body.iter().filter_map(|s| match &s.kind {
+                        StmtKind::Objective(o) => o.label.as_ref().map(|l| l.text.clone()),
+                        _ => None,
+                    });
+                    self.assumption(of, &labels.collect::<Vec<_>>());
+                }
                 StmtKind::Error { declares } | StmtKind::NotBuilt { declares, .. } => {
                     p.broken = true;
                     self.declare_error(declares.as_ref());
@@ -104,11 +111,32 @@ impl Checker<'_> {
         self.declare(&d.name, What::Problem(Rc::new(p)));
     }
 
+    /// What an `assume` speaks of: an objective by its label, or a number that depends on variables.
+    pub(super) fn assumption(&mut self, of: &Expr, labels: &[String]) {
+        if of.as_name().is_some_and(|n| labels.iter().any(|l| l == n)) {
+            return;
+        }
+        let ty = self.number(of);
+        if !ty.is_error() && (!ty.varies || !ty.dims().is_empty()) {
+            let d = errors::wrong_type(
+                "an objective's label, or one number that depends on variables,",
+                &ty.words(),
+                of.span,
+            )
+            .help("`minimize fit: …`, then `assume convex(fit)`");
+            self.report(d);
+        }
+    }
+
     pub(super) fn var_decl(&mut self, v: &VarDecl) -> Ty {
         let mut ty = self.declared_type(&v.ty, Sizes::Known);
         if ty.elem() == Some(Elem::Text) {
             let d = errors::wrong_type("a variable of numbers", "Text", v.ty.span);
             ty = self.wrong(d);
+        }
+        if ty.elem() == Some(Elem::Bool) {
+            // In an expression, a truth value that is decided is 0 or 1.
+            super::operators::set_elem(&mut ty, Elem::Int);
         }
         for b in &v.bounds {
             self.bound(&ty, b);

@@ -45,8 +45,8 @@ pub enum What {
     Method(Rc<MethodInfo>),
     /// A problem.
     Problem(Rc<ProblemInfo>),
-    /// A solution of a problem.
-    Solution(Rc<ProblemInfo>),
+    /// A solution of a problem; what its turns range over if a loop keeps one for each.
+    Solution(Rc<ProblemInfo>, Vec<Dim>),
     /// Something that was reported where it is declared.
     Error,
 }
@@ -66,7 +66,7 @@ impl What {
             What::Fn(_) => "a function",
             What::Method(m) => m.sort.word(),
             What::Problem(_) => "a problem",
-            What::Solution(_) => "a solution",
+            What::Solution(..) => "a solution",
             What::Error => "a name",
         }
     }

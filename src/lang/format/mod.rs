@@ -133,6 +133,7 @@ fn structure(tokens: &[Token<'_>], program: &Program, statements: &[RawStmt]) ->
                 s.constraints.extend(begins.filter(|c| s.starts.contains(c)));
             }
             StmtKind::Problem(p) => stack.extend(&p.body),
+            StmtKind::For(f) => stack.extend(&f.body),
             _ => {}
         }
     }

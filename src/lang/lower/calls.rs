@@ -10,7 +10,7 @@ use crate::atoms;
 use crate::base::value::{Elem, IndexSet};
 use crate::base::{Code, Span};
 use crate::ir::{AtomKind, AtomRef, NodeId, Pos};
-use crate::lang::syntax::{Arg, Expr, ExprKind, FnDecl, show};
+use crate::lang::syntax::{Arg, Expr, ExprKind, FnDecl, FormalParam, show};
 
 impl Lower<'_> {
     pub(super) fn call(&mut self, callee: &Expr, args: &[Arg], span: Span) -> Lowered<Val> {
@@ -36,6 +36,7 @@ impl Lower<'_> {
         }
         match name {
             "zeros" | "ones" | "eye" => return self.constant_array(name, args, span),
+            "linspace" | "logspace" => return self.spaced(name, args, span),
             "length" => {
                 let v = self.expr(&self.one(name, args, span)?.value)?;
                 let n = match &v {
@@ -177,6 +178,45 @@ impl Lower<'_> {
             .at(span, "here")
             .into()),
         }
+    }
+
+    /// `linspace(a, b, n)`, `logspace(a, b, n)`.
+    fn spaced(&mut self, name: &str, args: &[Arg], span: Span) -> Lowered<Val> {
+        let [first, last, count] = args else {
+            return Err(err(Code::WrongArity, format!("`{name}` takes two ends and a number"))
+                .at(span, "here")
+                .into());
+        };
+        let n = self.dimension(&count.value)?;
+        let ends = [first, last].map(|a| {
+            let v = self.expr(&a.value)?;
+            self.number(&v, a.value.span)
+        });
+        let [a, b] = ends;
+        let (a, b) = (a?, b?);
+        let steps = self.ir.constant((n.len().max(2) - 1) as f64);
+        let log = name == "logspace";
+        let pull = Rc::new(move |l: &mut Lower<'_>, at: &[Pos]| {
+            // a + (b - a)*(k - 1)/(n - 1), which is exact at both ends.
+            let k = l.position_node(&at[0])?;
+            let t = l.ir.apply(atoms::DIV, &[k, steps]);
+            let d = l.ir.apply(atoms::SUB, &[b, a]);
+            let d = l.ir.apply(atoms::MUL, &[d, t]);
+            let v = l.ir.apply(atoms::ADD, &[a, d]);
+            Ok(match log {
+                true => {
+                    let ten = l.ir.constant(10.0);
+                    l.ir.apply(atoms::POW, &[ten, v])
+                }
+                false => v,
+            })
+        });
+        Ok(Val::Arr(Arr {
+            dims: vec![n],
+            src: Src::Pull(pull),
+            covector: false,
+            elem: Elem::Real,
+        }))
     }
 
     fn constant_array(&mut self, name: &str, args: &[Arg], span: Span) -> Lowered<Val> {
@@ -351,36 +391,7 @@ impl Lower<'_> {
                     .into());
                 }
             };
-            if !p.ty.dims.is_empty() && p.ty.dims.len() != value.dims().len() {
-                return Err(err(
-                    Code::NoOverload,
-                    format!(
-                        "`{}` of `{}` is declared with {} dimensions, found {}",
-                        p.name.text,
-                        f.name.text,
-                        p.ty.dims.len(),
-                        describe(value.dims())
-                    ),
-                )
-                .at(span, "called here")
-                .at(p.ty.span, "declared here")
-                .into());
-            }
-            // Sizes named in the parameter's type are bound by the argument.
-            for (d, set) in p.ty.dims.iter().zip(value.dims()) {
-                if let Some(n) = d.as_name() {
-                    let known = scope.get(n).is_some() || self.lookup(n).is_some();
-                    if !known {
-                        let local = if set.is_plain() {
-                            Local::Size(set.len())
-                        } else {
-                            Local::Dims(set.clone())
-                        };
-                        scope = scope.with(n, local);
-                    }
-                }
-            }
-            scope = scope.with(&p.name.text, Local::Val(value));
+            scope = self.bound(scope, &f.name.text, p, value, span)?;
         }
         if args.len() > f.params.len() {
             return Err(err(
@@ -405,6 +416,48 @@ impl Lower<'_> {
         });
         self.depth = self.depth.saturating_sub(20);
         r
+    }
+}
+
+impl Lower<'_> {
+    /// A parameter of `of` bound to a value, and the sizes that its type names.
+    pub(super) fn bound(
+        &mut self,
+        mut scope: super::Scope,
+        of: &str,
+        p: &FormalParam,
+        value: Val,
+        span: Span,
+    ) -> Lowered<super::Scope> {
+        if !p.ty.dims.is_empty() && p.ty.dims.len() != value.dims().len() {
+            return Err(err(
+                Code::NoOverload,
+                format!(
+                    "`{}` of `{of}` is declared with {} dimensions, found {}",
+                    p.name.text,
+                    p.ty.dims.len(),
+                    describe(value.dims())
+                ),
+            )
+            .at(span, "called here")
+            .at(p.ty.span, "declared here")
+            .into());
+        }
+        // Sizes named in the parameter's type are bound by the argument.
+        for (d, set) in p.ty.dims.iter().zip(value.dims()) {
+            if let Some(n) = d.as_name() {
+                let known = scope.get(n).is_some() || self.lookup(n).is_some();
+                if !known {
+                    let local = if set.is_plain() {
+                        Local::Size(set.len())
+                    } else {
+                        Local::Dims(set.clone())
+                    };
+                    scope = scope.with(n, local);
+                }
+            }
+        }
+        Ok(scope.with(&p.name.text, Local::Val(value)))
     }
 }
 

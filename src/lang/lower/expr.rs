@@ -127,6 +127,7 @@ impl Lower<'_> {
                 }
                 let b = self.expr(base)?;
                 match b {
+                    Val::Solution(s) => Ok(Val::Solution(self.turn(&s, subscripts, e.span, &show(base))?)),
                     Val::Table(t) => match subscripts.as_slice() {
                         [Subscript::At(x)] => match self.expr(x)? {
                             Val::Text(n) => self.table_column(&t, &n, e.span),
@@ -146,6 +147,11 @@ impl Lower<'_> {
             }
             ExprKind::Call { callee, args } => self.call(callee, args, e.span),
             ExprKind::Field { base, name } => {
+                if let ExprKind::Index { base: of, subscripts } = &base.kind
+                    && let Some(Entity::Solution(s)) = of.as_name().and_then(|n| self.lookup(n))
+                {
+                    return self.field_of_turns(&s, subscripts, &name.text, e.span, &show(of));
+                }
                 let b = self.expr(base)?;
                 self.field(b, &name.text, name.span)
             }

@@ -15,7 +15,7 @@ mod problem;
 mod sets;
 mod solution;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -25,10 +25,10 @@ use crate::base::value::{Elem, IndexSet, ListedSet, Storage, Table, Tensor};
 use crate::base::{Code, Diagnostic, Span};
 use crate::ir::facts::Sign;
 use crate::ir::{DomainId, IndexId, Input, InputId, InputKind, Ir, NodeId, Pos};
-use crate::lang::syntax::{Entry, Expr, FnDecl, Stmt};
+use crate::lang::syntax::{Entry, Expr, FnDecl, FormalParam, Stmt};
 
 pub use optimizer::{PartCall, PointBlock, lower_script};
-pub use problem::{LoweredProblem, Pin, RowLabels, lower_problem};
+pub use problem::{Argument, LoweredProblem, Pin, RowLabels, lower_problem};
 pub use sets::{DeclaredSet, inside, listed, lower_parts, lower_set};
 
 /// What a name of the session means.
@@ -89,6 +89,17 @@ pub struct SolutionData {
     pub reduced: IndexMap<String, Arc<Tensor>>,
     /// What the names of the problem meant.
     pub past: Rc<Past>,
+    /// One solution for each turn, if a loop kept them.
+    pub turns: Option<Rc<Turns>>,
+}
+
+/// What a loop kept of a result: a solution for each turn.
+#[derive(Clone, Debug, Default)]
+pub struct Turns {
+    /// What the loops range over, outermost first.
+    pub dims: Vec<IndexSet>,
+    /// By turn, row-major; fewer where a loop ended early.
+    pub all: BTreeMap<usize, Rc<SolutionData>>,
 }
 
 /// The problem behind a solution, and what its names meant when it was solved.
@@ -96,8 +107,8 @@ pub struct SolutionData {
 pub struct Past {
     /// Its statements.
     pub body: Vec<Stmt>,
-    /// Values of its parameters.
-    pub args: Vec<(String, Rc<Expr>)>,
+    /// Its parameters and what they stood for.
+    pub args: Vec<(FormalParam, Argument)>,
     /// Names of the session that it uses.
     pub names: IndexMap<String, Entity>,
 }
@@ -406,17 +417,22 @@ impl<'n> Lower<'n> {
                 None => self.embed(name, &p.tensor),
             };
         }
-        let id = match self.params.get(name) {
+        self.input_of(name, name, p)
+    }
+
+    /// The input that the session knows by `key`.
+    fn input_of(&mut self, key: &str, shown: &str, p: &ParamValue) -> NodeId {
+        let id = match self.params.get(key) {
             Some(id) => *id,
             None => {
                 let id = self.ir.add_input(Input {
-                    name: name.into(),
+                    name: shown.into(),
                     kind: InputKind::Param,
                     dims: p.tensor.dims.clone(),
                     sparse: p.tensor.as_dense().is_none(),
                     sign: p.sign,
                 });
-                self.params.insert(name.into(), id);
+                self.params.insert(key.into(), id);
                 id
             }
         };

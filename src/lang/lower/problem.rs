@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{Entity, Local, Lower, Lowered, Names, Src, Val, describe, err};
+use super::{Entity, Local, Lower, Lowered, Names, ParamValue, Src, Val, describe, err};
 use crate::base::value::{Elem, IndexSet, Tensor};
 use crate::base::{Code, Diagnostics, Span};
 use crate::ir::facts::Sign;
 use crate::ir::problem::{Constraint, Objective, Problem, Sense, Sides, Variable};
 use crate::ir::{DomainId, Input, InputId, InputKind, NodeId, Pos};
-use crate::lang::syntax::{self, CompareOp, Expr, ExprKind, Stmt, StmtKind};
+use crate::lang::syntax::{self, CompareOp, Expr, ExprKind, FormalParam, Stmt, StmtKind};
 
 /// A lowered problem.
 pub struct LoweredProblem {
@@ -45,13 +45,22 @@ pub enum Pin {
     Entries(Arc<Tensor>, Arc<Tensor>),
 }
 
-/// Lowers a problem's statements; `args` are the values of its parameters, `pins` what is fixed of its variables, by
+/// What a parameter of a problem stands for.
+#[derive(Clone, Debug)]
+pub enum Argument {
+    /// An expression, part of the problem.
+    Expr(Rc<Expr>),
+    /// A value that may be another one in the next solve: an input, kept by the session under this name.
+    Input(String, ParamValue),
+}
+
+/// Lowers a problem's statements; `args` are its parameters and what they stand for, `pins` what is fixed of its variables, by
 /// name. `line` gives a constraint's line.
 pub fn lower_problem(
     names: &dyn Names,
     name: &str,
     body: &[Stmt],
-    args: &[(String, Rc<Expr>)],
+    args: &[(FormalParam, Argument)],
     pins: &[(String, Pin)],
     line: &dyn Fn(Span) -> usize,
 ) -> Result<LoweredProblem, Diagnostics> {
@@ -62,12 +71,18 @@ pub fn lower_problem(
         vars: vec![],
         objective: None,
         constraints: vec![],
+        assumed: vec![],
     };
     let mut labels = vec![];
     let mut errors: Diagnostics = vec![];
-    for (n, e) in args {
-        match l.expr(e) {
-            Ok(v) => l.scope = l.scope.with(n, Local::Val(v)),
+    for (p, a) in args {
+        let value = match a {
+            Argument::Expr(e) => l.expr(e),
+            Argument::Input(key, value) => Ok(l.given(key, &p.name.text, value)),
+        };
+        let scope = l.scope.clone();
+        match value.and_then(|v| l.bound(scope, name, p, v, p.name.span)) {
+            Ok(scope) => l.scope = scope,
             Err(d) => errors.push(*d),
         }
     }
@@ -94,10 +109,16 @@ pub fn lower_problem(
             errors.push(*d);
         }
     }
-    for s in body {
+    // An `assume` may stand before the objective that it speaks of.
+    let (last, first): (Vec<&Stmt>, Vec<&Stmt>) = body.iter().partition(|s| matches!(s.kind, StmtKind::Assume { .. }));
+    for s in first.into_iter().chain(last) {
         match &s.kind {
             StmtKind::Objective(o) => match l.objective(o, s.span) {
                 Ok(o) => out.objective = Some(o),
+                Err(d) => errors.push(*d),
+            },
+            StmtKind::Assume { convex, of } => match l.assumed(of, out.objective.as_ref()) {
+                Ok(node) => out.assumed.push((node, *convex)),
                 Err(d) => errors.push(*d),
             },
             StmtKind::SubjectTo(cs) => {
@@ -287,6 +308,29 @@ impl Lower<'_> {
             .help("a single number stands for all entries")
             .into()),
             v => self.number(&v, e.span),
+        }
+    }
+
+    /// What an `assume` speaks of: the objective by its label, or a scalar expression.
+    fn assumed(&mut self, of: &Expr, objective: Option<&Objective>) -> Lowered<NodeId> {
+        if let Some(o) = objective
+            && of.as_name().is_some_and(|n| o.label.as_deref() == Some(n))
+        {
+            return Ok(o.node);
+        }
+        let v = self.expr(of)?;
+        self.number(&v, of.span)
+    }
+
+    /// A value of a parameter, as an input.
+    fn given(&mut self, key: &str, shown: &str, p: &ParamValue) -> Val {
+        let node = self.input_of(key, shown, p);
+        match p.tensor.dims.is_empty() {
+            true => Val::Num(node, p.elem),
+            false => Val::Arr(super::Arr {
+                elem: p.elem,
+                ..self.node_arr(node, p.tensor.dims.clone())
+            }),
         }
     }
 

@@ -6,11 +6,11 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{Arr, Local, Lower, Lowered, Scope, SolutionData, Src, Val, err};
-use crate::base::value::{Elem, Tensor};
+use super::{Argument, Arr, Local, Lower, Lowered, Scope, SolutionData, Src, Turns, Val, err};
+use crate::base::value::{Elem, IndexSet, Tensor};
 use crate::base::{Code, Span};
 use crate::ir::Pos;
-use crate::lang::syntax::{Arg, Expr, ExprKind, StmtKind, show};
+use crate::lang::syntax::{Arg, Expr, ExprKind, StmtKind, Subscript, show};
 
 impl Lower<'_> {
     /// A field of a solution.
@@ -103,6 +103,125 @@ impl Lower<'_> {
         }
     }
 
+    /// The turns of a loop that kept this solution.
+    fn turns(&self, s: &SolutionData, span: Span, shown: &str) -> Lowered<Rc<Turns>> {
+        s.turns.clone().ok_or_else(|| {
+            err(
+                Code::WrongType,
+                format!("`{shown}` has no turns: its loop has not ended, or it is of no loop"),
+            )
+            .at(span, "indexed here")
+            .into()
+        })
+    }
+
+    /// The turn that constant indices name, if they are constant.
+    fn known_turn(&mut self, t: &Turns, subs: &[Subscript]) -> Lowered<Option<usize>> {
+        let mut flat = 0;
+        if subs.len() != t.dims.len() {
+            return Ok(None);
+        }
+        for (set, sub) in t.dims.iter().zip(subs) {
+            let Subscript::At(e) = sub else { return Ok(None) };
+            let at = match (&e.kind, set) {
+                (ExprKind::Text(label), IndexSet::Labels(l)) => l.labels.iter().position(|m| m == label),
+                (_, IndexSet::Range { lo, len }) => {
+                    let k = self.affine(e)?.filter(|a| a.terms.is_empty()).map(|a| a.constant - lo);
+                    k.and_then(|k| usize::try_from(k).ok()).filter(|k| k < len)
+                }
+                _ => None,
+            };
+            let Some(at) = at else { return Ok(None) };
+            flat = flat * set.len() + at;
+        }
+        Ok(Some(flat))
+    }
+
+    /// `s[3]`: the solution of one turn.
+    pub(super) fn turn(
+        &mut self,
+        s: &Rc<SolutionData>,
+        subs: &[Subscript],
+        span: Span,
+        shown: &str,
+    ) -> Lowered<Rc<SolutionData>> {
+        let turns = self.turns(s, span, shown)?;
+        let Some(flat) = self.known_turn(&turns, subs)? else {
+            let over: Vec<String> = turns.dims.iter().map(IndexSet::describe).collect();
+            return Err(err(
+                Code::IndexOutOfRange,
+                format!("`{shown}` has a turn for each element of {}", over.join(", ")),
+            )
+            .at(span, "no element that is known here")
+            .help(format!(
+                "name a turn, `{shown}[1]`; fields take any index, `{shown}[k].objective`"
+            ))
+            .into());
+        };
+        turns.all.get(&flat).cloned().ok_or_else(|| {
+            err(
+                Code::IndexOutOfRange,
+                format!("the loop of `{shown}` ended before this turn"),
+            )
+            .at(span, "no such turn")
+            .into()
+        })
+    }
+
+    /// `s[3].w`, `s[:].objective`: a field of one turn, or an array over the turns.
+    pub(super) fn field_of_turns(
+        &mut self,
+        s: &Rc<SolutionData>,
+        subs: &[Subscript],
+        name: &str,
+        span: Span,
+        shown: &str,
+    ) -> Lowered<Val> {
+        let turns = self.turns(s, span, shown)?;
+        if self.known_turn(&turns, subs)?.is_some() {
+            let one = self.turn(s, subs, span, shown)?;
+            return self.field(Val::Solution(one), name, span);
+        }
+        let count: usize = turns.dims.iter().map(IndexSet::len).product();
+        let mut data: Vec<f64> = vec![];
+        let mut inner: Option<Vec<IndexSet>> = None;
+        for k in 0..count {
+            let field = turns.all.get(&k).and_then(|t| t.fields.get(name));
+            let Some(t) = field else {
+                return Err(err(
+                    Code::UnknownField,
+                    format!("turn {} of `{shown}` has no number or array `{name}`", k + 1),
+                )
+                .at(span, "asked for all turns here")
+                .help(format!("ask one turn: `{shown}[…].{name}`"))
+                .into());
+            };
+            if inner.get_or_insert_with(|| t.dims.clone()) != &t.dims {
+                return Err(err(
+                    Code::ShapeMismatch,
+                    format!("`{name}` has another shape in turn {} than in turn 1", k + 1),
+                )
+                .at(span, "asked for all turns here")
+                .into());
+            }
+            data.extend(t.to_dense());
+        }
+        let inner = inner.unwrap_or_default();
+        let rest = inner.len();
+        let dims: Vec<IndexSet> = turns.dims.iter().cloned().chain(inner).collect();
+        let Some(t) = Tensor::dense(dims, data) else {
+            return Err(err(Code::ShapeMismatch, format!("`{name}` of no turns"))
+                .at(span, "here")
+                .into());
+        };
+        let n = self.embed(name, &Arc::new(t));
+        let dims = self.data.last().map(|d| d.2.dims.clone()).unwrap_or_default();
+        let all = self.node_arr(n, dims);
+        let mut subs = subs.to_vec();
+        subs.extend(std::iter::repeat_n(Subscript::All(span), rest));
+        self.subscript(all, &subs, span, &format!("{shown}.{name}"))
+    }
+
     /// An expression of a solved problem's names, with the values they have in its solution.
     fn at_solution(&mut self, s: &Rc<SolutionData>, e: &Expr) -> Lowered<Val> {
         let past = s.past.clone();
@@ -139,9 +258,12 @@ impl Lower<'_> {
     /// The names of the problem itself: arguments, variables, sets and derived values.
     fn solved_scope(&mut self, s: &Rc<SolutionData>, at: Span) -> Lowered<Scope> {
         let mut scope = self.scope.clone();
-        for (name, e) in &s.past.args {
-            let v = self.with_scope(Scope::default(), |l| l.expr(e))?;
-            scope = scope.with(name, Local::Val(v));
+        for (p, a) in &s.past.args {
+            let v = match a {
+                Argument::Expr(e) => self.with_scope(Scope::default(), |l| l.expr(e))?,
+                Argument::Input(_, value) => self.constant_value(&p.name.text, &value.tensor),
+            };
+            scope = self.bound(scope, &s.problem, p, v, at)?;
         }
         for stmt in &s.past.body {
             match &stmt.kind {

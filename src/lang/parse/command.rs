@@ -5,12 +5,12 @@
 use pest::iterators::Pair;
 
 use super::classify::token_at;
-use super::feature::Feature;
 use super::grammar::Rule;
-use super::stmt::Parser;
+use super::scan::RawStmt;
+use super::stmt::{Parser, Place};
 use crate::lang::errors::syntax as errors;
 use crate::lang::syntax::{
-    Arg, Aspect, Expr, ExprKind, Fixed, Ident, ProblemRef, Solve, Start, StmtKind, TimeUnit, Variation,
+    Arg, Aspect, Expr, ExprKind, Fixed, Ident, ProblemRef, Repeat, Solve, Start, StmtKind, TimeUnit, Variation,
 };
 
 impl<'a> Parser<'a> {
@@ -84,11 +84,7 @@ impl<'a> Parser<'a> {
                     let x = q
                         .into_inner()
                         .find(|x| matches!(x.as_rule(), Rule::starts | Rule::expr))?;
-                    s.from = Some(if x.as_rule() == Rule::starts {
-                        Start::Values(self.starts(x))
-                    } else {
-                        start(self.fold.expr(x))
-                    });
+                    s.from = Some(self.start(x));
                 }
                 Rule::to_clause | Rule::seed_clause => {
                     let to = q.as_rule() == Rule::to_clause;
@@ -116,6 +112,35 @@ impl<'a> Parser<'a> {
             }
         }
         Some(StmtKind::Solve(Box::new(s)))
+    }
+
+    /// A point: values by variable, a solution, or `random(seed)`.
+    fn start(&mut self, p: Pair<'a, Rule>) -> Start {
+        if p.as_rule() == Rule::starts {
+            Start::Values(self.starts(p))
+        } else {
+            start(self.fold.expr(p))
+        }
+    }
+
+    /// `assume convex(fit)`.
+    pub(super) fn assume(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {
+        let (mut what, mut of) = (None, None);
+        for q in p.into_inner() {
+            match q.as_rule() {
+                Rule::name => what = Some(self.fold.ident(&q)),
+                Rule::expr => of = Some(self.fold.expr(q)),
+                _ => {}
+            }
+        }
+        let what = what?;
+        if !matches!(what.text.as_str(), "convex" | "concave") {
+            let d = errors::unexpected(&what.text, "`convex(…)` or `concave(…)`", what.span);
+            self.fold.report(d);
+            return None;
+        }
+        let convex = what.text == "convex";
+        Some(StmtKind::Assume { convex, of: of? })
     }
 
     /// `x = 1`, `ship["a", :] = 0`.
@@ -154,6 +179,34 @@ impl<'a> Parser<'a> {
         Some((e, unit))
     }
 
+    /// `for k in 1..10 { … }`.
+    pub(super) fn repeat(&mut self, r: &mut RawStmt) -> Option<StmtKind> {
+        if r.blocks.is_empty() {
+            self.read(r, Rule::for_line)?;
+            let end = self.at(r.end.saturating_sub(1), r.end);
+            self.fold
+                .report(errors::unexpected("", "`{` and what is repeated", end));
+            return None;
+        }
+        let block = r.blocks.remove(0);
+        let head = self.read_range(r.start, block.open, Rule::for_line);
+        let (mut name, mut set) = (None, None);
+        for q in head.into_iter().flat_map(Pair::into_inner) {
+            match q.as_rule() {
+                Rule::name => name = Some(self.fold.ident(&q)),
+                Rule::expr => set = Some(self.fold.expr(q)),
+                _ => {}
+            }
+        }
+        let body = self.statements(block.statements, Place::Loop);
+        self.nothing_after(block.close, r.end)?;
+        Some(StmtKind::For(Box::new(Repeat {
+            name: name?,
+            set: set?,
+            body,
+        })))
+    }
+
     pub(super) fn assign(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {
         let (mut name, mut value) = (None, None);
         for q in p.into_inner() {
@@ -176,17 +229,12 @@ impl<'a> Parser<'a> {
             match q.as_rule() {
                 Rule::problem_ref => target = self.problem_ref(q),
                 Rule::kw_why => what = Aspect::Why,
-                Rule::kw_conflict | Rule::kw_derivatives => {
-                    let keyword = if q.as_rule() == Rule::kw_conflict {
-                        "conflict"
-                    } else {
-                        "derivatives"
-                    };
-                    self.fold.not_built(Feature::Statement(keyword), at);
-                    return Some(StmtKind::NotBuilt {
-                        keyword: "inspect".to_string(),
-                        declares: None,
-                    });
+                Rule::kw_conflict => what = Aspect::Conflict,
+                Rule::derivatives => {
+                    let at = q
+                        .into_inner()
+                        .find(|x| matches!(x.as_rule(), Rule::starts | Rule::expr));
+                    what = Aspect::Derivatives(at.map(|x| self.start(x)));
                 }
                 Rule::inspect_rest => {
                     self.fold

@@ -46,18 +46,11 @@ impl Feature {
                     "save problems as MPS, LP and CBF files; values can be written today",
                 ),
                 "extern" => ("`extern` is", "declare native functions"),
-                "assume" => ("`assume` is", "assert a fact about the problem that cannot be proved"),
-                "for" => ("loops are", "repeat statements"),
                 "saddle" => (
                     "saddle points are",
                     "minimize over some variables and maximize over others",
                 ),
                 "read model" => ("reading whole models is", "take MPS, QPS, LP, SDPA, CBF and NL files"),
-                "conflict" => (
-                    "`inspect … conflict` is",
-                    "find a smallest set of constraints that cannot hold together",
-                ),
-                "derivatives" => ("`inspect … derivatives` is", "compare derivatives with differences"),
                 _ => ("this is", "be part of the language"),
             },
         }

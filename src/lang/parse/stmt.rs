@@ -31,6 +31,8 @@ pub enum Place {
     Top,
     /// The body of a problem.
     Problem,
+    /// The body of a loop.
+    Loop,
 }
 
 /// Parses the statements of one source.
@@ -84,7 +86,7 @@ impl<'a> Parser<'a> {
             if begins {
                 close(&mut section, &mut out);
             }
-            if first == "subject" && begins {
+            if first == "subject" && begins && place != Place::Loop {
                 section = self.subject(&r);
                 if section.is_none() {
                     out.push(self.failed(&r));
@@ -183,7 +185,7 @@ impl<'a> Parser<'a> {
         if place == Place::Problem {
             let what = match command {
                 "solve" | "inspect" | "print" | "assert" | "compare" | "sweep" | "diagnose" | "plot" | "write"
-                | "use" | "seed" | "problem" | "optimizer" | "transform" | "pipeline" | "extern" => command,
+                | "for" | "use" | "seed" | "problem" | "optimizer" | "transform" | "pipeline" | "extern" => command,
                 _ => "",
             };
             if !what.is_empty() {
@@ -197,8 +199,26 @@ impl<'a> Parser<'a> {
                 return None;
             }
         }
+        if place == Place::Loop {
+            let what = match first {
+                "set" | "param" | "var" | "fn" | "problem" | "optimizer" | "transform" | "pipeline" | "extern"
+                | "use" | "subject" | "assume" => first,
+                "minimize" | "maximize" if !text.contains(" from ") => first,
+                _ => "",
+            };
+            if !what.is_empty() {
+                let help = match what {
+                    "param" => "declare it before the loop; inside, `name = …` gives it a value and `let` names one",
+                    _ => "put it before the loop; inside stand commands, `name = …`, `let` and loops",
+                };
+                let d = errors::misplaced(&format!("`{what}`"), "inside a loop", word_at, help);
+                self.fold.report(d);
+                return None;
+            }
+        }
         match command {
-            "compare" | "sweep" | "plot" | "extern" | "assume" | "for" => {
+            "for" => return self.repeat(r),
+            "compare" | "sweep" | "plot" | "extern" => {
                 let keyword = NOT_BUILT.iter().copied().find(|k| *k == command)?;
                 let at = text
                     .find(command)
@@ -248,6 +268,7 @@ impl<'a> Parser<'a> {
             }),
             "inspect" => self.read(r, Rule::inspect).and_then(|p| self.inspect(p)),
             "diagnose" => self.read(r, Rule::diagnose).map(|p| self.diagnose(p)),
+            "assume" => self.read(r, Rule::assume).and_then(|p| self.assume(p)),
             "assert" => self.read(r, Rule::assert).and_then(|p| self.assert(p)),
             "seed" => self
                 .read(r, Rule::seed)
@@ -781,7 +802,7 @@ impl<'a> Parser<'a> {
 }
 
 /// Words that begin statements of parts that are not built.
-const NOT_BUILT: &[&str] = &["compare", "sweep", "plot", "extern", "assume", "for"];
+const NOT_BUILT: &[&str] = &["compare", "sweep", "plot", "extern"];
 
 /// Ends a `subject to` and keeps it.
 fn close(section: &mut Option<Section>, out: &mut Vec<Stmt>) {

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Arg, Binders, Check, Constraint, Expr, ExprKind, FormalParam, Ident, Pipeline, ProblemRef, Start, StepKind, Stmt,
-    StmtKind, TypeExpr,
+    Arg, Aspect, Binders, Check, Constraint, Expr, ExprKind, FormalParam, Ident, Pipeline, ProblemRef, Start, StepKind,
+    Stmt, StmtKind, TypeExpr,
 };
 
 impl StmtKind {
@@ -26,11 +26,24 @@ impl StmtKind {
         }
     }
 
+    /// Names of the results that it keeps, those of the statements that it repeats included.
+    pub fn keeps(&self) -> Vec<&Ident> {
+        match self {
+            StmtKind::Solve(s) => s.bind.iter().collect(),
+            StmtKind::For(f) => f.body.iter().flat_map(|s| s.kind.keeps()).collect(),
+            _ => vec![],
+        }
+    }
+
     /// Is it a part of the unnamed problem?
     pub fn belongs_to_a_problem(&self) -> bool {
         matches!(
             self,
-            StmtKind::Let(_) | StmtKind::Var(_) | StmtKind::Objective(_) | StmtKind::SubjectTo(_)
+            StmtKind::Let(_)
+                | StmtKind::Var(_)
+                | StmtKind::Objective(_)
+                | StmtKind::SubjectTo(_)
+                | StmtKind::Assume { .. }
         )
     }
 }
@@ -115,12 +128,7 @@ impl Uses {
             }
             StmtKind::Solve(c) => {
                 self.target(c.target.as_ref());
-                match &c.from {
-                    Some(Start::Values(values)) => values.iter().for_each(|(_, e)| self.expr(e)),
-                    Some(Start::Solution(e)) => self.expr(e),
-                    Some(Start::Random(e)) => e.iter().for_each(|e| self.expr(e)),
-                    None => {}
-                }
+                self.start(c.from.as_ref());
                 for f in &c.variation.fixing {
                     f.place.for_each_child(&mut |e| self.expr(e));
                     self.expr(&f.value);
@@ -164,7 +172,13 @@ impl Uses {
                 self.expr(value);
                 self.expr(to);
             }
-            StmtKind::Inspect { target, .. } => self.target(target.as_ref()),
+            StmtKind::Inspect { target, what } => {
+                self.target(target.as_ref());
+                if let Aspect::Derivatives(at) = what {
+                    self.start(at.as_ref());
+                }
+            }
+            StmtKind::Assume { of, .. } => self.expr(of),
             StmtKind::Diagnose { target, at, .. } => {
                 target.iter().for_each(|e| self.expr(e));
                 at.iter().for_each(|e| self.expr(e));
@@ -174,7 +188,26 @@ impl Uses {
                 within.iter().for_each(|e| self.expr(e));
             }
             StmtKind::Seed(e) => self.expr(e),
+            StmtKind::For(f) => {
+                self.expr(&f.set);
+                self.bound.insert(f.name.text.clone());
+                for s in &f.body {
+                    self.stmt(s);
+                    if let StmtKind::Let(d) = &s.kind {
+                        self.bound.insert(d.name.text.clone());
+                    }
+                }
+            }
             StmtKind::Use { .. } | StmtKind::NotBuilt { .. } | StmtKind::Error { .. } => {}
+        }
+    }
+
+    fn start(&mut self, from: Option<&Start>) {
+        match from {
+            Some(Start::Values(values)) => values.iter().for_each(|(_, e)| self.expr(e)),
+            Some(Start::Solution(e)) => self.expr(e),
+            Some(Start::Random(e)) => e.iter().for_each(|e| self.expr(e)),
+            None => {}
         }
     }
 

@@ -1,8 +1,8 @@
-//! Visiting the parts of an expression.
+//! Visiting the parts of an expression, and of the statements that a loop may repeat.
 //!
 //! Invariant: every direct subexpression is visited once, in the order written.
 
-use super::{Expr, ExprKind, Subscript};
+use super::{Arg, Aspect, Expr, ExprKind, Pipeline, ProblemRef, Start, Stmt, StmtKind, Subscript};
 
 impl Expr {
     /// Calls `f` with every direct subexpression, in the order written.
@@ -165,6 +165,17 @@ impl Expr {
         out
     }
 
+    /// As [`Expr::substituted`] in place; what stands for a name keeps the name's place in the text.
+    fn put(&mut self, by: &[(String, Expr)]) {
+        if let ExprKind::Name(n) = &self.kind
+            && let Some((_, e)) = by.iter().find(|(m, _)| m == n)
+        {
+            self.kind = e.kind.clone();
+            return;
+        }
+        self.for_each_child_mut(&mut |c| c.put(by));
+    }
+
     /// The length of the longest path down the tree; stops counting above `limit`.
     pub fn height(&self, limit: usize) -> usize {
         if limit == 0 {
@@ -190,5 +201,85 @@ impl super::Binders {
         if let Some(c) = &mut self.condition {
             f(c);
         }
+    }
+}
+
+impl Stmt {
+    /// A statement of a loop with names replaced by what they stand for in one turn. Declarations stay as they are: a
+    /// loop has none.
+    pub fn put(&self, by: &[(String, Expr)]) -> Stmt {
+        let mut out = self.clone();
+        match &mut out.kind {
+            StmtKind::Let(d) => d.value.put(by),
+            StmtKind::Assign { value, .. } => value.put(by),
+            StmtKind::Seed(e) => e.put(by),
+            StmtKind::Print(items) => items.iter_mut().for_each(|e| e.put(by)),
+            StmtKind::Write { value, to } => {
+                value.put(by);
+                to.put(by);
+            }
+            StmtKind::Assert { condition, within } => {
+                condition.put(by);
+                within.iter_mut().for_each(|e| e.put(by));
+            }
+            StmtKind::MinimizeFrom(m) => {
+                m.objective.expr.put(by);
+                m.starts.iter_mut().for_each(|s| s.1.put(by));
+            }
+            StmtKind::Solve(c) => {
+                problem(c.target.as_mut(), by);
+                start(c.from.as_mut(), by);
+                c.to.iter_mut().for_each(|e| e.put(by));
+                c.within.iter_mut().for_each(|w| w.0.put(by));
+                c.seed.iter_mut().for_each(|e| e.put(by));
+                c.method.iter_mut().for_each(|p| pipeline(p, by));
+                for f in &mut c.variation.fixing {
+                    f.place.for_each_child_mut(&mut |e| e.put(by));
+                    f.value.put(by);
+                }
+            }
+            StmtKind::Inspect { target, what } => {
+                problem(target.as_mut(), by);
+                if let Aspect::Derivatives(at) = what {
+                    start(at.as_mut(), by);
+                }
+            }
+            StmtKind::Diagnose { target, at, .. } => {
+                target.iter_mut().for_each(|e| e.put(by));
+                at.iter_mut().for_each(|e| e.put(by));
+            }
+            StmtKind::For(f) => {
+                f.set.put(by);
+                f.body = f.body.iter().map(|s| s.put(by)).collect();
+            }
+            _ => {}
+        }
+        out
+    }
+}
+
+fn start(from: Option<&mut Start>, by: &[(String, Expr)]) {
+    match from {
+        Some(Start::Values(values)) => values.iter_mut().for_each(|s| s.1.put(by)),
+        Some(Start::Solution(e)) => e.put(by),
+        Some(Start::Random(e)) => e.iter_mut().for_each(|e| e.put(by)),
+        None => {}
+    }
+}
+
+fn problem(t: Option<&mut ProblemRef>, by: &[(String, Expr)]) {
+    t.into_iter().for_each(|t| args(&mut t.args, by));
+}
+
+fn args(list: &mut [Arg], by: &[(String, Expr)]) {
+    list.iter_mut().for_each(|a| a.value.put(by));
+}
+
+fn pipeline(p: &mut Pipeline, by: &[(String, Expr)]) {
+    for s in &mut p.stages {
+        s.parts.iter_mut().for_each(|m| args(&mut m.args, by));
+        s.count.iter_mut().for_each(|c| c.0.put(by));
+        s.until.iter_mut().for_each(|e| e.put(by));
+        s.within.iter_mut().for_each(|w| w.0.put(by));
     }
 }

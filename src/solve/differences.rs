@@ -1,0 +1,312 @@
+//! Derivatives against differences: for the objective and every constraint, by variable.
+//!
+//! Invariant: a difference is only held against a derivative where it is trusted: extrapolated central differences that
+//! agree among themselves (Ridders, Adv. Eng. Software 4, 1982); where they do not, the place is reported as a kink or as
+//! an edge of a domain, never as a wrong derivative.
+
+use std::sync::Arc;
+
+use super::classify::comparisons;
+use super::compiled::Compiled;
+use super::oracle::Oracle;
+use super::smooth::Smooth;
+use crate::atoms::{self, rules};
+use crate::base::Tensor;
+use crate::exec::Fault;
+use crate::ir::{AtomKind, DomainId, InputId, Ir, NodeId};
+
+/// Coordinates of one variable that are looked at; with more, as many at equal distances.
+const LOOKED_AT: usize = 200;
+/// Halvings of the difference.
+const ROUNDS: usize = 6;
+/// Relative difference above which a derivative is called wrong.
+pub const WRONG: f64 = 1e-5;
+
+/// A function and a variable.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Block {
+    /// Constraint by number; nothing for the objective.
+    pub constraint: Option<usize>,
+    /// First or second derivatives.
+    pub order: u8,
+    /// The variable by number.
+    pub variable: usize,
+    /// Entries that were looked at.
+    pub looked_at: usize,
+    /// The largest difference, relative to the derivative, and where.
+    pub worst: f64,
+    /// Flat coordinate of the worst entry.
+    pub at: usize,
+    /// The derivative there.
+    pub derivative: f64,
+    /// The difference there.
+    pub difference: f64,
+}
+
+/// A place where differences say nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// Constraint by number; nothing for the objective.
+    pub constraint: Option<usize>,
+    /// The flat coordinate that was moved.
+    pub at: usize,
+    /// Slopes to the left and to the right; nothing where the function is not defined beside the point.
+    pub kink: Option<(f64, f64)>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Comparison {
+    /// By function, order and variable.
+    pub blocks: Vec<Block>,
+    /// Kinks and edges.
+    pub places: Vec<Place>,
+    /// Functions without derivatives: constraint by number (nothing for the objective), and why.
+    pub without: Vec<(Option<usize>, String)>,
+}
+
+impl Compiled {
+    /// The declared start, or the point that is given by coordinates.
+    pub fn point(&mut self, params: &[(InputId, Arc<Tensor>)], at: &[(usize, Vec<f64>)]) -> Result<Vec<f64>, Fault> {
+        self.model.bind(params)?;
+        let mut x = self.model.start();
+        for (first, values) in at {
+            x[*first..first + values.len()].copy_from_slice(values);
+        }
+        Ok(x)
+    }
+
+    /// Compares derivatives with differences at a point.
+    ///
+    /// # Errors
+    /// If the objective or a constraint cannot be evaluated at the point itself.
+    pub fn differences(&mut self, params: &[(InputId, Arc<Tensor>)], x: &[f64]) -> Result<Comparison, Fault> {
+        let mut out = Comparison::default();
+        let mut roots: Vec<(Option<usize>, Ir, NodeId)> = vec![];
+        if let Some(o) = &self.problem.objective {
+            roots.push((None, self.problem.ir.clone(), o.node));
+        }
+        for (k, c) in self.problem.constraints.iter().enumerate() {
+            let mut ir = self.problem.ir.clone();
+            // The two rows of one constraint must not cancel one another either.
+            let parts: Vec<NodeId> = comparisons(&c.sides)
+                .into_iter()
+                .zip([1.0, 0.3])
+                .map(|((a, b, ..), by)| {
+                    let row = weighted(&mut ir, c.domain, a, b);
+                    let by = ir.constant(by);
+                    ir.apply(atoms::MUL, &[by, row])
+                })
+                .collect();
+            let Some(root) = parts.into_iter().reduce(|a, b| ir.apply(atoms::ADD, &[a, b])) else {
+                continue;
+            };
+            roots.push((Some(k), ir, root));
+        }
+        for (constraint, mut ir, root) in roots {
+            match Smooth::new(&mut ir, root, self.columns.clone()) {
+                Ok(mut s) => {
+                    s.bind(params);
+                    self.one(constraint, &mut s, x, &mut out)?;
+                }
+                Err(e) => out.without.push((constraint, format!("`{}`: {}", e.atom, e.reason))),
+            }
+        }
+        Ok(out)
+    }
+
+    fn one(&self, constraint: Option<usize>, s: &mut Smooth, x: &[f64], out: &mut Comparison) -> Result<(), Fault> {
+        let n = x.len();
+        let fault = |s: &mut Smooth, f: super::Fault| {
+            s.trace_fault(x).unwrap_or(Fault {
+                what: f.to_string(),
+                node: None,
+                at: vec![],
+            })
+        };
+        let f0 = s.value(x).map_err(|f| fault(s, f))?;
+        let mut g = vec![0.0; n];
+        s.gradient(x, &mut g).map_err(|f| fault(s, f))?;
+        let size = 1.0 + g.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+        let second = s.offers().hvp;
+        for (variable, (_, first, len)) in self.columns.blocks.iter().enumerate() {
+            let stride = len.div_ceil(LOOKED_AT).max(1);
+            let empty = |order| Block {
+                constraint,
+                order,
+                variable,
+                looked_at: 0,
+                worst: 0.0,
+                at: *first,
+                derivative: 0.0,
+                difference: 0.0,
+            };
+            let (mut slopes, mut curves) = (empty(1), empty(2));
+            for j in (*first..first + len).step_by(stride) {
+                match slope(s, x, j, f0) {
+                    Slope::Smooth(d) => slopes.add(j, g[j], d, size),
+                    Slope::Kink(left, right) => {
+                        out.places.push(Place {
+                            constraint,
+                            at: j,
+                            kink: Some((left, right)),
+                        });
+                        continue;
+                    }
+                    Slope::Edge => {
+                        out.places.push(Place {
+                            constraint,
+                            at: j,
+                            kink: None,
+                        });
+                        continue;
+                    }
+                }
+                if second && let Some((h, d, size)) = column(s, x, j) {
+                    let worst = (0..n).max_by(|a, b| (h[*a] - d[*a]).abs().total_cmp(&(h[*b] - d[*b]).abs()));
+                    if let Some(w) = worst {
+                        curves.add(j, h[w], d[w], size);
+                    }
+                }
+            }
+            for b in [slopes, curves] {
+                // Nothing is said of what is zero all over.
+                if b.looked_at > 0 && (b.order == 1 || b.derivative != 0.0 || b.worst > 0.0) {
+                    out.blocks.push(b);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Block {
+    fn add(&mut self, at: usize, derivative: f64, difference: f64, size: f64) {
+        let off = (derivative - difference).abs() / size;
+        if self.looked_at == 0 || off > self.worst || off.is_nan() {
+            self.worst = if off.is_nan() { f64::INFINITY } else { off };
+            (self.at, self.derivative, self.difference) = (at, derivative, difference);
+        }
+        self.looked_at += 1;
+    }
+}
+
+/// One number for all instances of a comparison: their differences, weighted so that none cancels another.
+fn weighted(ir: &mut Ir, domain: DomainId, a: NodeId, b: NodeId) -> NodeId {
+    let d = rules::sub(ir, a, b);
+    let mut indices = vec![];
+    for d in ir.chain(domain) {
+        indices.extend(ir.domain(d).indices.clone());
+    }
+    let mut phase: Option<NodeId> = None;
+    for (k, i) in indices.into_iter().enumerate() {
+        let v = ir.index_value(i);
+        let by = ir.constant(1.0 + 0.37 * (k + 1) as f64);
+        let v = ir.apply(atoms::MUL, &[by, v]);
+        phase = Some(phase.map_or(v, |p| ir.apply(atoms::ADD, &[p, v])));
+    }
+    let Some(phase) = phase else { return d };
+    let Some(sin) = atoms::find_kind("sin", AtomKind::Scalar) else {
+        return ir.fold(atoms::SUM, domain, d);
+    };
+    let wave = ir.apply(sin, &[phase]);
+    let two = ir.constant(2.0);
+    let weight = ir.apply(atoms::ADD, &[two, wave]);
+    let body = ir.apply(atoms::MUL, &[weight, d]);
+    ir.fold(atoms::SUM, domain, body)
+}
+
+enum Slope {
+    Smooth(f64),
+    /// Left and right.
+    Kink(f64, f64),
+    /// Not defined on one side.
+    Edge,
+}
+
+fn step_of(x: f64) -> f64 {
+    1e-3 * (1.0 + x.abs())
+}
+
+/// The slope along a coordinate.
+fn slope(s: &mut Smooth, x: &[f64], j: usize, f0: f64) -> Slope {
+    let mut at = x.to_vec();
+    let mut f = |t: f64| {
+        at[j] = x[j] + t;
+        s.value(&at).ok().filter(|v| v.is_finite())
+    };
+    let h = step_of(x[j]);
+    // A kink stays when the step shrinks; curvature shrinks with it.
+    let gap = |f: &mut dyn FnMut(f64) -> Option<f64>, h: f64| -> Option<(f64, f64)> {
+        Some(((f0 - f(-h)?) / h, (f(h)? - f0) / h))
+    };
+    let (Some(far), Some(near)) = (gap(&mut f, h * 1e-2), gap(&mut f, h * 1e-4)) else {
+        return Slope::Edge;
+    };
+    let size = 1.0 + near.0.abs().max(near.1.abs());
+    let rounding = 1e-9 * (1.0 + f0.abs()) / (h * 1e-4);
+    let (wide, close) = ((far.1 - far.0).abs(), (near.1 - near.0).abs());
+    if close > 1e-4 * size + 1e-6 * rounding && close > 0.3 * wide {
+        return Slope::Kink(near.0, near.1);
+    }
+    let central = |h: f64| Some((f(h)? - f(-h)?) / (2.0 * h));
+    extrapolated(central, h).map_or(Slope::Edge, Slope::Smooth)
+}
+
+/// Ridders' table of central differences with halved steps; the entry with the least estimated error.
+fn extrapolated(mut central: impl FnMut(f64) -> Option<f64>, h: f64) -> Option<f64> {
+    let mut row: Vec<f64> = vec![];
+    let (mut best, mut error) = (None, f64::INFINITY);
+    let mut h = h;
+    for k in 0..ROUNDS {
+        // Too wide a step may leave the domain; a narrower one need not.
+        let Some(d) = central(h) else {
+            row.clear();
+            h *= 0.25;
+            continue;
+        };
+        let mut next = vec![d];
+        let mut factor = 4.0;
+        for old in &row {
+            let Some(last) = next.last().copied() else { break };
+            next.push((factor * last - old) / (factor - 1.0));
+            factor *= 4.0;
+        }
+        for w in 1..next.len() {
+            let e = (next[w] - next[w - 1]).abs().max((next[w] - row[w - 1]).abs());
+            if e <= error {
+                (best, error) = (Some(next[w]), e);
+            }
+        }
+        if k == 0 && best.is_none() {
+            best = Some(d);
+        }
+        row = next;
+        h *= 0.5;
+    }
+    best
+}
+
+/// A column of the Hessian, the difference of gradients, and what their difference is relative to; nothing where the
+/// gradient is not defined beside the point.
+fn column(s: &mut Smooth, x: &[f64], j: usize) -> Option<(Vec<f64>, Vec<f64>, f64)> {
+    let n = x.len();
+    let mut e = vec![0.0; n];
+    e[j] = 1.0;
+    let mut h = vec![0.0; n];
+    s.hvp(x, &e, &mut h).ok()?;
+    let t = step_of(x[j]) * 1e-1;
+    let mut at = x.to_vec();
+    let mut gradient = |t: f64| {
+        at[j] = x[j] + t;
+        let mut g = vec![0.0; n];
+        s.gradient(&at, &mut g).ok().map(|()| g)
+    };
+    // Two central differences, extrapolated once.
+    let (a, b, c, d) = (gradient(t)?, gradient(-t)?, gradient(t / 2.0)?, gradient(-t / 2.0)?);
+    let wide = a.iter().zip(&b).map(|(a, b)| (a - b) / (2.0 * t));
+    let close = c.iter().zip(&d).map(|(c, d)| (c - d) / t);
+    let best: Vec<f64> = wide.zip(close).map(|(w, c)| (4.0 * c - w) / 3.0).collect();
+    let size = 1.0 + h.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    Some((h, best, size))
+}
