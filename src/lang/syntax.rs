@@ -429,6 +429,30 @@ pub struct Solve {
     pub keyword: Span,
 }
 
+impl Solve {
+    /// The solve with `relaxed` taken as the problem's name, in place of a change of the unnamed one, where there is a
+    /// problem of that name.
+    pub fn resolved(&self, is_problem: impl Fn(&str) -> bool) -> std::borrow::Cow<'_, Solve> {
+        match (&self.target, self.variation.relaxed) {
+            (None, Some(span)) if is_problem("relaxed") => {
+                let mut named = self.clone();
+                let name = Ident {
+                    text: "relaxed".into(),
+                    span,
+                };
+                named.variation.relaxed = None;
+                named.target = Some(ProblemRef {
+                    name,
+                    args: vec![],
+                    span,
+                });
+                std::borrow::Cow::Owned(named)
+            }
+            _ => std::borrow::Cow::Borrowed(self),
+        }
+    }
+}
+
 /// `for NAME in SET { … }` at the top level.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Repeat {

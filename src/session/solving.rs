@@ -315,6 +315,7 @@ impl Session {
     /// `[s =] solve P …`.
     pub(super) fn solve(&mut self, c: &Solve, span: Span, sink: &mut dyn FnMut(Event)) -> Found<()> {
         let started = (self.settings.now)();
+        let c = &*c.resolved(|n| matches!(self.defs.get(n), Some(Def::Problem(_))));
         let at = self.varied(c, span, sink)?;
         self.solve_compiled(c, at, span, started, sink)
     }

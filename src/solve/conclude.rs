@@ -5,11 +5,11 @@
 use ravine_linalg::clarabel_adapter::ConicForm;
 
 use super::compiled::{Answer, Compiled};
-use super::methods::{clarabel, direct};
+use super::methods::{clarabel, conditions, direct};
 use super::oracle::{Bounds, Form, Oracle};
 use super::run::Finished;
 use super::smooth::Smooth;
-use super::state::{Slot, State};
+use super::state::{Measures, Slot, State};
 use super::stop::Status;
 use super::verify;
 use crate::exec::Fault;
@@ -96,9 +96,9 @@ impl Answer {
         }
         let mut g = vec![0.0; self.x.len()];
         let recomputed = Oracle::gradient(s, &self.x, &mut g).is_ok().then(|| {
-            let scale = 1.0 + g.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-            let moved = |k: usize| (bounds.clamp(k, self.x[k] - g[k]) - self.x[k]).abs();
-            (0..g.len()).map(moved).fold(0.0f64, f64::max) / scale
+            let mut m = Measures::default();
+            conditions::measure(Some(bounds), &self.x, 0.0, &g, &mut m);
+            m.stationarity / m.gradient_scale
         });
         let measured = recomputed.unwrap_or(done.measures.stationarity / done.measures.gradient_scale);
         self.residuals.push(("stationarity".into(), measured));
@@ -175,6 +175,9 @@ impl Compiled {
         let done = done.finished;
         a.take(&done);
         a.log = clarabel::log_lines(&done_state);
+        if let Some(Slot::Count(1)) = done_state.slots.get(clarabel::RESCALED) {
+            a.method_why += "; rescaled, since the data span many magnitudes";
+        }
         a.iterations = match done_state.slots.get(clarabel::ITERATIONS) {
             Some(Slot::Count(k)) => Some(*k),
             _ => None,

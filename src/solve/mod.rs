@@ -22,6 +22,7 @@ pub mod model;
 pub mod oracle;
 pub mod polish;
 pub mod ranges;
+mod rescale;
 pub mod run;
 pub mod smooth;
 pub mod state;

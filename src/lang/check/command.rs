@@ -253,6 +253,8 @@ impl Checker<'_> {
     }
 
     pub(super) fn solve(&mut self, c: &Solve) {
+        let scope = &self.scope;
+        let c = &*c.resolved(|n| scope.get(n).is_some_and(|e| matches!(e.what, What::Problem(_))));
         let problem = self.target(c.target.as_ref(), c.keyword);
         if let Some(p) = problem
             .as_ref()

@@ -309,19 +309,17 @@ impl<'a> Scanner<'a> {
 
     /// Is the current statement one whose condition or range a block follows: `while c {`, `for k in 1..3 {`?
     fn heads_block(&self) -> bool {
-        let Some(s) = self
-            .frames
-            .last()
-            .filter(|_| self.frames.len() > 1)
-            .and_then(|f| f.current.as_ref())
-        else {
+        let Some(s) = self.frames.last().and_then(|f| f.current.as_ref()) else {
             return false;
         };
         let text = &self.text[s.blocks.last().map_or(s.start, |b| b.close + 1)..];
         let text = text.trim_start().trim_start_matches("else ").trim_start();
-        ["if ", "if(", "while ", "while(", "for ", "each "]
-            .iter()
-            .any(|h| text.starts_with(h))
+        // At the top level there are loops over a set only.
+        let heads: &[&str] = match self.frames.len() {
+            1 => &["for "],
+            _ => &["if ", "if(", "while ", "while(", "for ", "each "],
+        };
+        heads.iter().any(|h| text.starts_with(h))
     }
 
     fn word(&mut self, at: usize) -> usize {

@@ -128,6 +128,9 @@ impl Uses {
             }
             StmtKind::Solve(c) => {
                 self.target(c.target.as_ref());
+                if c.target.is_none() && c.variation.relaxed.is_some() {
+                    self.used.insert("relaxed".into());
+                }
                 self.start(c.from.as_ref());
                 for f in &c.variation.fixing {
                     f.place.for_each_child(&mut |e| self.expr(e));

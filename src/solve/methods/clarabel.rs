@@ -17,6 +17,7 @@ use crate::solve::method::{
 };
 use crate::solve::oracle::{Form, Oracle};
 use crate::solve::polish;
+use crate::solve::rescale::rescale;
 use crate::solve::state::{Point, Slot, SlotKind, State};
 use crate::solve::stop::{Reason, Status};
 use crate::solve::verify::{self, DualCheck};
@@ -66,6 +67,11 @@ pub static CARD: MethodCard = MethodCard {
             doc: "primal, dual, relative gap, primal and dual residual, barrier and step length by iteration, eight \
                   numbers each with the iteration first",
         },
+        SlotSpec {
+            name: "rescaled",
+            kind: SlotKind::Count,
+            doc: "1 where rows, columns and objective were rescaled before, since they span many magnitudes",
+        },
     ],
     records: &["iterations"],
     guarantees: "Finds a point and multipliers to the tolerance, or a certificate that there is none, in a number of \
@@ -87,6 +93,8 @@ pub const RAY: usize = 0;
 pub const ITERATIONS: usize = 1;
 const FINISH: usize = 2;
 const LOG: usize = 3;
+/// Slot that says whether the data were taken in units of their own.
+pub const RESCALED: usize = 4;
 /// Numbers an iteration leaves in the log.
 const LOGGED: usize = 8;
 
@@ -105,7 +113,13 @@ impl Method for Clarabel {
             return Err(Refusal::Needs(vec!["a cone program as its form"]));
         }
         let mut state = State::new(from.values.clone(), vec![], CARD.records.len());
-        state.slots = vec![Slot::Array(vec![]), Slot::Count(0), Slot::Count(0), Slot::Array(vec![])];
+        state.slots = vec![
+            Slot::Array(vec![]),
+            Slot::Count(0),
+            Slot::Count(0),
+            Slot::Array(vec![]),
+            Slot::Count(0),
+        ];
         Ok(state)
     }
 
@@ -123,15 +137,16 @@ impl Method for Clarabel {
             log: vec![],
             stop: &mut stop,
         };
-        let found = match search.run() {
+        let found = match search.in_units() {
             Ok(f) => f,
             Err(fault) => return Outcome::Refuse(Fault::Numerical(fault.to_string())),
         };
         let (s, d) = (&found.solution, &found.check);
+        next.slots[RESCALED] = Slot::Count(u64::from(found.rescaled));
         next.slots[RAY] = Slot::Array(found.ray.clone());
         next.slots[ITERATIONS] = Slot::Count(u64::from(s.iterations));
         next.slots[FINISH] = Slot::Count(found.finish);
-        next.slots[LOG] = Slot::Array(search.log);
+        next.slots[LOG] = Slot::Array(std::mem::take(&mut search.log));
         next.x.clone_from(&s.x);
         next.multipliers.clone_from(&s.z);
         next.records[0] = f64::from(s.iterations);
@@ -176,6 +191,7 @@ struct Found {
     ray: Vec<f64>,
     finish: u64,
     reason: Reason,
+    rescaled: bool,
 }
 
 /// One search for an answer whose evidence holds.
@@ -189,6 +205,48 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    /// Searches in the form's own units where its data span many magnitudes, else, or where the answer does not hold in
+    /// the units it was given in, as it stands.
+    fn in_units(&mut self) -> Result<Found, ravine_linalg::NumericalFault> {
+        let Some(scaled) = rescale(self.form) else {
+            return self.run();
+        };
+        let mut inner = Search {
+            form: &scaled.form,
+            constant: scaled.constant(self.constant),
+            tolerance: self.tolerance,
+            iterations: self.iterations,
+            log: vec![],
+            stop: &mut *self.stop,
+        };
+        let mut found = inner.run()?;
+        let log = inner.log;
+        scaled.back(&mut found.solution);
+        scaled.point(&mut found.ray);
+        found.rescaled = true;
+        let s = &found.solution;
+        found.check = verify::dual(self.form, self.constant, &s.x, &s.z);
+        let holds = match found.reason.status {
+            Status::Optimal => self.passes(s, &found.check),
+            Status::Infeasible => verify::proves_infeasible(self.form, &s.z),
+            Status::Unbounded => verify::proves_unbounded(self.form, &found.ray),
+            Status::Interrupted => true,
+            _ => false,
+        };
+        if !holds {
+            let other = self.run()?;
+            let settled = matches!(
+                other.reason.status,
+                Status::Optimal | Status::Infeasible | Status::Unbounded
+            );
+            if settled || other.check.stationarity < found.check.stationarity {
+                return Ok(other);
+            }
+        }
+        self.log = log;
+        Ok(found)
+    }
+
     fn run(&mut self) -> Result<Found, ravine_linalg::NumericalFault> {
         let mut best: Option<(ConicSolution, DualCheck)> = None;
         // A tolerance below the one asked for leaves room for the check, which has its own scaling; what does not pass
@@ -246,6 +304,7 @@ impl Search<'_> {
             ray,
             finish,
             reason,
+            rescaled: false,
         })
     }
 

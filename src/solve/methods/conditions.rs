@@ -41,15 +41,38 @@ pub fn projected_step(bounds: Option<&Bounds>, x: &[f64], g: &[f64], i: usize) -
     }
 }
 
+/// The unit that a coordinate is measured in: 1, or the distance between its bounds where that is less. In a narrow box
+/// every step is short, which says nothing of the slope.
+fn unit(bounds: Option<&Bounds>, i: usize) -> f64 {
+    bounds.map_or(1.0, |b| (b.upper[i] - b.lower[i]).min(1.0))
+}
+
 /// Objective, stationarity and its scale at a point; `change` is left as it was.
 pub fn measure(bounds: Option<&Bounds>, x: &[f64], f: f64, g: &[f64], measures: &mut Measures) {
     measures.objective = f;
-    measures.stationarity = (0..x.len())
-        .map(|i| projected_step(bounds, x, g, i).abs())
-        .fold(0.0, f64::max);
-    measures.gradient_scale = 1.0 + norm_inf(g);
+    let (mut stationarity, mut slope) = (0.0f64, 0.0f64);
+    for i in 0..x.len() {
+        let s = unit(bounds, i);
+        if s == 0.0 {
+            continue;
+        }
+        // In the unit `s`, the variable is x / s and the slope s·g.
+        let step = match bounds {
+            Some(b) if s < 1.0 => (b.clamp(i, x[i] - s * s * g[i]) - x[i]) / s,
+            _ => projected_step(bounds, x, g, i),
+        };
+        stationarity = worse(stationarity, step.abs());
+        slope = worse(slope, (s * g[i]).abs());
+    }
+    measures.stationarity = stationarity;
+    measures.gradient_scale = 1.0 + slope;
     measures.feasibility = 0.0;
     measures.gap = f64::NAN;
+}
+
+/// The larger one; what is no number is worse than all.
+fn worse(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
 }
 
 /// How the objective changes with each bound: the gradient where a variable sits on one, 0 elsewhere; empty without
