@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::{InputId, Ir, NodeId};
+use crate::base::value::IndexSet;
 use crate::base::{Span, Tensor};
 
 /// A place for a number or an array while a step runs.
@@ -29,6 +30,8 @@ pub enum StateKind {
     Array(usize),
     /// So many arrays of so many entries.
     History(usize, usize),
+    /// Arrays of so many entries by number: as many as said, or one for each term of the problem's sum.
+    Table(Option<usize>, usize),
 }
 
 /// A named value that is kept from step to step.
@@ -38,7 +41,8 @@ pub struct StateSpec {
     pub name: String,
     /// What it holds.
     pub kind: StateKind,
-    /// Where its value stands at the start of a step; not used by histories.
+    /// Where its value stands at the start of a step; not used by histories. That of a table changes in place when the step
+    /// has ended well.
     pub reg: Reg,
 }
 
@@ -89,6 +93,8 @@ pub enum Law {
     Permutation,
     /// A mini-batch: zero-based positions, one entry for each, drawn with replacement.
     Batch,
+    /// The same, each term once before any comes again, in an order drawn anew each time round.
+    Shuffled,
 }
 
 /// One operation of a step.
@@ -104,6 +110,8 @@ pub enum Op {
         args: Vec<Reg>,
         /// Indices of a mini-batch.
         batch: Option<Reg>,
+        /// For a gradient: where the objective at the same point goes, asked together.
+        value: Option<Reg>,
         /// Where the answer goes.
         out: Reg,
         /// Where it is asked.
@@ -113,10 +121,10 @@ pub enum Op {
     Draw {
         /// Which.
         law: Law,
-        /// How many distinct draws of this step come before it.
-        number: u64,
-        /// For batches, how many; the register holds the number.
-        count: Option<Reg>,
+        /// Which place of the program draws; orders of [`Law::Shuffled`] are its own.
+        site: u64,
+        /// For [`Law::Shuffled`]: how many terms were taken so far, counted on here.
+        taken: Option<Reg>,
         /// Where they go.
         out: Reg,
         /// Where it is drawn.
@@ -164,6 +172,35 @@ pub enum Op {
         state: usize,
         /// To.
         to: Reg,
+    },
+    /// Fills a table with one value.
+    Tabulate {
+        /// Which state.
+        state: usize,
+        /// From.
+        from: Reg,
+    },
+    /// Reads an entry of a table.
+    Lookup {
+        /// Which state.
+        state: usize,
+        /// Register with its position from 0.
+        which: Reg,
+        /// To.
+        to: Reg,
+        /// Where it is read.
+        span: Span,
+    },
+    /// Changes an entry of a table, for later lines at once and for later steps when this one has ended well.
+    Enter {
+        /// Which state.
+        state: usize,
+        /// Register with its position from 0.
+        which: Reg,
+        /// From.
+        from: Reg,
+        /// Where it is changed.
+        span: Span,
     },
     /// Adds to a history at the end of the step.
     Push {
@@ -262,6 +299,10 @@ pub struct Script {
     pub t: Reg,
     /// Register of the known lower bound of the objective, if the step asks for it.
     pub fmin: Option<Reg>,
+    /// Register of the number of terms of the problem's sum, if the step asks for it.
+    pub terms: Option<Reg>,
+    /// The set whose sum is sampled, where the program says which.
+    pub over: Option<(IndexSet, Span)>,
     /// Register of the size of the move, written at the end of the step.
     pub change: Reg,
     /// States.
@@ -301,11 +342,7 @@ impl Script {
     pub fn empty() -> Script {
         let mut ir = Ir::new();
         let mut register = |name: &str, len: usize| {
-            let dims = if len == 1 {
-                vec![]
-            } else {
-                vec![crate::base::value::IndexSet::upto(len)]
-            };
+            let dims = if len == 1 { vec![] } else { vec![IndexSet::upto(len)] };
             let input = ir.add_input(super::Input {
                 name: name.into(),
                 kind: super::InputKind::Var,
@@ -326,6 +363,8 @@ impl Script {
             x: 0,
             t: 1,
             fmin: None,
+            terms: None,
+            over: None,
             change: 2,
             states: vec![],
             init: vec![],

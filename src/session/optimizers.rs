@@ -7,6 +7,7 @@ pub(super) mod library;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::base::value::IndexSet;
 use crate::base::view::View;
 use crate::base::{Code, Diagnostic, Span};
 use crate::ir::script::{Ask, Script};
@@ -22,7 +23,7 @@ use crate::solve::methods::scripted::Scripted;
 use crate::solve::{self, Budget, Class, Method, Stop};
 
 use super::solving::{Found, bound_args, one};
-use super::{Def, Session};
+use super::{Def, Event, Session};
 
 /// Steps of a stage that says nothing of its end.
 const STEPS: u64 = 100_000;
@@ -48,6 +49,7 @@ struct Asks {
     asks: Vec<(Ask, Span)>,
     samples: Option<Span>,
     fmin: Option<Span>,
+    over: Option<(IndexSet, Span)>,
     projects: bool,
     span: Span,
 }
@@ -207,7 +209,7 @@ impl Session {
         let mut blocks = vec![];
         let mut offset = 0;
         for v in &self.compiled[at].lowered.problem.vars {
-            let len = v.dims.iter().map(crate::base::value::IndexSet::len).product();
+            let len = v.dims.iter().map(IndexSet::len).product();
             blocks.push(PointBlock {
                 name: v.name.clone(),
                 dims: v.dims.clone(),
@@ -225,12 +227,16 @@ impl Session {
         &mut self,
         at: usize,
         course: Course<Runnable>,
+        sink: &mut dyn FnMut(Event),
     ) -> Found<(Vec<Option<String>>, Course<solve::course::Stage>)> {
         let mut keys: Vec<Option<String>> = vec![];
         let course = course.try_map(&mut |r: Runnable| {
             self.unconstrained(at, &r)?;
             let form = self.form_of(at, r.method.as_deref().map(Method::card))?;
             self.fits(at, form, &r)?;
+            if let Some(line) = self.remark(at, form, &r) {
+                sink(Event::Log(line));
+            }
             let key = self.compiled[at].forms[form].0.clone();
             let form = keys.iter().position(|k| *k == key).unwrap_or_else(|| {
                 keys.push(key);
@@ -454,6 +460,7 @@ impl Session {
             asks: script.asks.clone(),
             samples: script.samples,
             fmin: script.fmin_at,
+            over: script.over.clone(),
             projects: script.projects,
             span: r.span,
         };
@@ -549,7 +556,9 @@ impl Session {
     /// Can the problem answer what a stage asks for?
     pub(super) fn fits(&mut self, at: usize, form: usize, stage: &Runnable) -> Found<()> {
         let Some(a) = &stage.asks else { return Ok(()) };
-        let c = &self.compiled[at].forms[form].1;
+        let c = &mut self.compiled[at].forms[form].1;
+        c.sample_over(a.over.as_ref().map(|o| &o.0));
+        let c = &*c;
         let problem = match c.problem.name.as_str() {
             "" => "the problem".to_string(),
             n => format!("`{n}`"),
@@ -567,7 +576,12 @@ impl Session {
             found
                 .push(missing("a proximal point", *span).help("nothing answers `prox` yet: `project(x)` heeds bounds"));
         }
-        if c.terms().is_none() {
+        if let (None, Some((set, span))) = (c.terms(), &a.over) {
+            found.push(
+                missing(&format!("a sample of a sum over {}", shown(set)), *span)
+                    .help("`of:` names the set of an outermost `mean(i in S) …` or `sum(i in S) …` of the objective"),
+            );
+        } else if c.terms().is_none() {
             let epochs = stage.budget.epochs.is_some();
             if let Some(span) = a.samples.or(epochs.then_some(a.span)) {
                 found.push(missing("mini-batches", span).help(
@@ -575,10 +589,14 @@ impl Session {
                 ));
             }
         }
-        if let Some(span) = a.fmin {
+        if let Some(span) = a.fmin.filter(|_| c.known_lower_bound().is_none()) {
             found.push(
-                missing("`fmin`, a lower bound of the objective", span)
-                    .help("make it a parameter of the optimizer: `fmin: Real = 0`"),
+                missing("`fmin`, the least value of the objective", span)
+                    .note("nothing proves a lower bound of this objective; sums of squares and other terms of one sign have one")
+                    .help(format!(
+                        "say it, if you know it: `{}(fmin: …)`; `polyak_level()` looks for it",
+                        a.name.split(' ').next().unwrap_or_default()
+                    )),
             );
         }
         if c.class == Class::SmoothBounds && !a.projects {
@@ -605,6 +623,16 @@ impl Session {
         if found.is_empty() { Ok(()) } else { Err(found) }
     }
 
+    /// What a reader should know of a stage before it runs.
+    pub(super) fn remark(&self, at: usize, form: usize, stage: &Runnable) -> Option<String> {
+        let a = stage.asks.as_ref().filter(|a| a.fmin.is_some())?;
+        let known = self.compiled[at].forms[form].1.known_lower_bound()?;
+        Some(format!(
+            "{} takes {known} for `fmin`: the objective is proved to be nowhere less; where its least value is larger, say that",
+            a.name
+        ))
+    }
+
     /// Before a problem is compiled for a method of the language: has it constraints that nothing heeds?
     pub(super) fn unconstrained(&self, at: usize, stage: &Runnable) -> Found<()> {
         let (Some(a), p) = (&stage.asks, &self.compiled[at].lowered.problem) else {
@@ -628,6 +656,15 @@ impl Session {
             .at(a.span, "nothing here heeds constraints")
             .help("leave the choice to `solve`: drop the `with` clause"),
         ])
+    }
+}
+
+/// A set in words.
+fn shown(set: &IndexSet) -> String {
+    if set.is_plain() {
+        format!("`1..{}`", set.len())
+    } else {
+        format!("this set of {}", set.len())
     }
 }
 

@@ -345,7 +345,7 @@ impl Session {
         };
         let params = self.param_inputs(&self.compiled[at].lowered.params);
         let previous = if c.cold { None } else { self.previous(at) };
-        let (keys, course) = self.fitted(at, stages)?;
+        let (keys, course) = self.fitted(at, stages, sink)?;
         let solving = (self.settings.now)();
         let now = self.settings.now;
         let forms = self.lend_forms(at, &keys);

@@ -21,7 +21,7 @@ pub struct FiniteSum {
     pub terms: usize,
 }
 
-/// Value and gradient on so many terms.
+/// Value and gradient on so many terms, and products of the Hessian once they were asked for.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// Evaluates value and gradient.
@@ -30,12 +30,27 @@ pub struct Batch {
     pub input: InputId,
     /// Which coordinates each gradient output fills.
     pub parts: Vec<(usize, usize)>,
+    /// Evaluates products.
+    pub product: Option<Product>,
+}
+
+/// Products of the Hessian on so many terms.
+#[derive(Clone, Debug)]
+pub struct Product {
+    /// Evaluates them.
+    pub machine: Machine,
+    /// Takes the positions of the terms.
+    pub input: InputId,
+    /// The inputs that take the vector, with first coordinate and length.
+    pub seeds: Vec<(InputId, usize, usize)>,
+    /// Which coordinates each output fills.
+    pub parts: Vec<(usize, usize)>,
 }
 
 impl FiniteSum {
-    /// The outermost sums or means of an objective over one set, if there is exactly one such set. A sum whose index
-    /// picks the variables it is about (`sum(j) w[j]^2`) has parts for terms, not samples, and does not count.
-    pub fn find(ir: &Ir, objective: NodeId) -> Option<FiniteSum> {
+    /// The outermost sums or means of an objective over one set: the set given, or else the only one there is. A sum whose
+    /// index picks the variables it is about (`sum(j) w[j]^2`) has parts for terms, not samples, and does not count.
+    pub fn find(ir: &Ir, objective: NodeId, over: Option<&IndexSet>) -> Option<FiniteSum> {
         let mut vars = Depends::on_vars(ir);
         let mut found: Vec<(NodeId, IndexSet)> = vec![];
         let mut stack = vec![objective];
@@ -64,6 +79,9 @@ impl FiniteSum {
                 _ => {}
             }
         }
+        if let Some(set) = over {
+            found.retain(|(_, s)| s == set);
+        }
         let set = found.first()?.1.clone();
         if found.iter().any(|(_, s)| *s != set) || set.is_empty() {
             return None;
@@ -74,9 +92,8 @@ impl FiniteSum {
         })
     }
 
-    /// Compiles value and gradient for batches of a size.
-    pub fn batch(&self, ir: &Ir, objective: NodeId, columns: &Columns, size: usize) -> Result<Batch, NoDerivative> {
-        let mut ir = ir.clone();
+    /// The objective on a batch of a size, and the input for its terms.
+    fn restricted(&self, ir: &mut Ir, objective: NodeId, size: usize) -> (NodeId, InputId) {
         let input = ir.add_input(Input {
             name: "batch".into(),
             kind: InputKind::Seed,
@@ -97,8 +114,8 @@ impl FiniteSum {
             else {
                 continue;
             };
-            let mut s = Subst::at(&ir, old, &[Pos::Node(at)], domain);
-            let body = s.node(&mut ir, body);
+            let mut s = Subst::at(ir, old, &[Pos::Node(at)], domain);
+            let body = s.node(ir, body);
             new.push(if atom == atoms::MEAN {
                 ir.fold(atoms::MEAN, domain, body)
             } else {
@@ -108,7 +125,13 @@ impl FiniteSum {
                 ir.apply(atoms::MUL, &[n, sum])
             });
         }
-        let root = self.rebuilt(&mut ir, objective, &new);
+        (self.rebuilt(ir, objective, &new), input)
+    }
+
+    /// Compiles value and gradient for batches of a size.
+    pub fn batch(&self, ir: &Ir, objective: NodeId, columns: &Columns, size: usize) -> Result<Batch, NoDerivative> {
+        let mut ir = ir.clone();
+        let (root, input) = self.restricted(&mut ir, objective, size);
         let wrt: Vec<InputId> = columns.blocks.iter().map(|b| b.0).collect();
         let mut outs = vec![root];
         let mut parts = vec![];
@@ -121,6 +144,39 @@ impl FiniteSum {
         Ok(Batch {
             machine: Machine::new(Arc::new(Plan::compile(&ir, &outs))),
             input,
+            parts,
+            product: None,
+        })
+    }
+
+    /// Compiles products of the Hessian for batches of a size.
+    pub fn product(&self, ir: &Ir, objective: NodeId, columns: &Columns, size: usize) -> Result<Product, NoDerivative> {
+        let mut ir = ir.clone();
+        let (root, input) = self.restricted(&mut ir, objective, size);
+        let wrt: Vec<InputId> = columns.blocks.iter().map(|b| b.0).collect();
+        let (mut seeds, mut nodes) = (vec![], vec![]);
+        for (of, first, len) in &columns.blocks {
+            let source = ir.input(*of).clone();
+            let s = ir.add_input(Input {
+                name: format!("{}'", source.name),
+                kind: InputKind::Seed,
+                sign: Sign::Unknown,
+                ..source
+            });
+            seeds.push((s, *first, *len));
+            nodes.push(ir.read(s));
+        }
+        let (mut outs, mut parts) = (vec![], vec![]);
+        for (p, b) in derive::hvp(&mut ir, root, &wrt, &nodes)?.iter().zip(&columns.blocks) {
+            if let Some(p) = p {
+                outs.push(*p);
+                parts.push((b.1, b.2));
+            }
+        }
+        Ok(Product {
+            machine: Machine::new(Arc::new(Plan::compile(&ir, &outs))),
+            input,
+            seeds,
             parts,
         })
     }

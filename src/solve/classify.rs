@@ -10,7 +10,7 @@ use ravine_linalg::{Dense, Matrix};
 
 use super::method::{Class, MethodCard};
 use super::smooth::Smooth;
-use crate::atoms::rules;
+use crate::atoms::{self, rules};
 use crate::base::value::{IndexSet, Storage};
 use crate::base::{Code, Diagnostic, Tensor};
 use crate::exec::{Machine, Plan};
@@ -230,6 +230,7 @@ impl Classifier<'_> {
     fn functions(&mut self, convex: bool, bounded: bool) -> Result<Classified, crate::passes::derive::NoDerivative> {
         let mut s = Smooth::new(&mut self.problem.ir, self.root, self.columns.clone())?;
         s.convex = convex;
+        s.lower_bound = lower_bound(&self.problem.ir, self.facts, self.root);
         s.class = if bounded { Class::SmoothBounds } else { Class::Smooth };
         Ok(Classified::new(s.class, Kind::Smooth(Box::new(s)), ""))
     }
@@ -249,6 +250,35 @@ impl Classified {
         self.proof = vec![why.into()];
         self
     }
+}
+
+/// A number below which a scalar does not fall, by the signs of its terms: `3 + |r|²` is at least 3.
+fn lower_bound(ir: &Ir, facts: &FactsTable, n: NodeId) -> Option<f64> {
+    if let Some(v) = ir.as_const(n) {
+        return Some(v).filter(|v| v.is_finite());
+    }
+    let signed = facts.get(n).is_some_and(|f| f.sign.is_nonneg()).then_some(0.0);
+    let of_parts = match ir.node(n) {
+        Node::Apply { atom, args } if *atom == atoms::ADD => {
+            args.iter().map(|a| lower_bound(ir, facts, *a)).sum::<Option<f64>>()
+        }
+        Node::Apply { atom, args } if *atom == atoms::SUB => {
+            match (lower_bound(ir, facts, args[0]), ir.as_const(args[1])) {
+                (Some(l), Some(c)) => Some(l - c),
+                _ => None,
+            }
+        }
+        Node::Apply { atom, args } if *atom == atoms::MUL && args.len() == 2 => {
+            match (ir.as_const(args[0]), ir.as_const(args[1])) {
+                (Some(k), None) if k >= 0.0 => lower_bound(ir, facts, args[1]).map(|l| k * l),
+                (None, Some(k)) if k >= 0.0 => lower_bound(ir, facts, args[0]).map(|l| k * l),
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    let found = [signed, of_parts.filter(|v| v.is_finite())];
+    found.into_iter().flatten().reduce(f64::max)
 }
 
 /// Sides of a comparison as written, and the factor of its dual.

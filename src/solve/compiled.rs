@@ -316,6 +316,21 @@ impl Compiled {
         matches!(self.kind, Kind::Conic(_))
     }
 
+    /// A value below which the objective is known not to fall.
+    pub fn known_lower_bound(&self) -> Option<f64> {
+        match &self.kind {
+            Kind::Smooth(s) => Oracle::known_lower_bound(s.as_ref()),
+            _ => None,
+        }
+    }
+
+    /// Says which set's sum mini-batches are drawn from; the only one there is, if none is named.
+    pub fn sample_over(&mut self, set: Option<&crate::base::value::IndexSet>) {
+        if let Kind::Smooth(s) = &mut self.kind {
+            Oracle::sample_over(s.as_mut(), set);
+        }
+    }
+
     /// Number of terms that mini-batches are drawn from.
     pub fn terms(&self) -> Option<usize> {
         match &self.kind {

@@ -18,6 +18,8 @@ pub enum Purpose {
     Start = 3,
     /// Seeds of copies of a pipeline.
     Copy = 4,
+    /// Orders that mini-batches without replacement go through.
+    Shuffle = 5,
 }
 
 /// A random start of a block of variables between its bounds: uniform where both are finite, else normal, on the side
@@ -82,7 +84,7 @@ impl Key {
                     *v = if self.bits(k) >> 63 == 0 { 1.0 } else { -1.0 };
                 }
             }
-            Law::Batch => {
+            Law::Batch | Law::Shuffled => {
                 for (v, k) in out.iter_mut().zip(0..) {
                     *v = self.below(k, terms.max(1) as u64) as f64;
                 }

@@ -9,6 +9,7 @@ use ravine_linalg::{Csr, Matrix};
 use serde::{Deserialize, Serialize};
 
 use super::method::{Class, Fault, Needs};
+use crate::base::value::IndexSet;
 
 /// Evaluations made so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,6 +190,8 @@ pub trait Oracle {
         }
         Ok(())
     }
+    /// Says which set's sum mini-batches are drawn from; the only one there is, if none is named.
+    fn sample_over(&mut self, _set: Option<&IndexSet>) {}
     /// Number of terms, if the objective is a sum or mean over one set that can be sampled.
     fn terms(&self) -> Option<usize> {
         None
@@ -197,6 +200,10 @@ pub trait Oracle {
     /// repetitions). Counts one batch and its terms.
     fn value_gradient_on(&mut self, _x: &[f64], _terms: &[f64], _g: &mut [f64]) -> Result<f64, Fault> {
         Err(Fault::NotOffered("mini-batches".into()))
+    }
+    /// An unbiased estimate of `∇²f(x) v` into `out`, from the given terms. Counts one product and its terms.
+    fn hvp_on(&mut self, _x: &[f64], _v: &[f64], _terms: &[f64], _out: &mut [f64]) -> Result<(), Fault> {
+        Err(Fault::NotOffered("Hessian-vector products on mini-batches".into()))
     }
     /// Lower triangle of `∇²f(x)`, diagonal included, by rows; `out` keeps its storage where it already has the
     /// pattern. The pattern does not depend on `x`.

@@ -9,6 +9,7 @@ use ravine_linalg::Csr;
 
 use super::batches::{Batch, FiniteSum};
 use super::{Bounds, Class, Counts, Fault, Needs, Oracle};
+use crate::base::value::IndexSet;
 use crate::exec::{Machine, Plan};
 use crate::forms::hessian::Hessian;
 use crate::forms::rows::{Columns, Memo, RowsBuilder, RowsProgram};
@@ -41,6 +42,7 @@ pub struct Smooth {
     objective: NodeId,
     /// What mini-batches are drawn from.
     sum: Option<FiniteSum>,
+    over: Option<IndexSet>,
     /// Compiled batches by size.
     batches: BTreeMap<usize, Batch>,
     bound: Vec<(InputId, Arc<crate::base::Tensor>)>,
@@ -112,7 +114,8 @@ impl Smooth {
             counts: Counts::default(),
             entries: None,
             last_fault: None,
-            sum: FiniteSum::find(ir, objective),
+            sum: FiniteSum::find(ir, objective, None),
+            over: None,
             batches: BTreeMap::new(),
             bound: vec![],
             ir: Arc::new(ir.clone()),
@@ -133,7 +136,12 @@ impl Smooth {
             rows.bind(params);
         }
         for b in self.batches.values_mut() {
-            params.iter().for_each(|(i, t)| b.machine.set(*i, t.clone()));
+            for (i, t) in params {
+                b.machine.set(*i, t.clone());
+                if let Some(p) = &mut b.product {
+                    p.machine.set(*i, t.clone());
+                }
+            }
         }
         self.bound = params.to_vec();
         self.entries = None;
@@ -317,6 +325,13 @@ impl Oracle for Smooth {
     fn hessian_entries(&self) -> Option<usize> {
         self.entries
     }
+    fn sample_over(&mut self, set: Option<&IndexSet>) {
+        if self.over.as_ref() != set {
+            self.over = set.cloned();
+            self.sum = FiniteSum::find(&self.ir, self.objective, set);
+            self.batches.clear();
+        }
+    }
     fn terms(&self) -> Option<usize> {
         self.sum.as_ref().map(|s| s.terms)
     }
@@ -344,6 +359,44 @@ impl Oracle for Smooth {
             Ok(v)
         } else {
             Err(self.fault("objective or its gradient on a mini-batch", None))
+        }
+    }
+    fn hvp_on(&mut self, x: &[f64], v: &[f64], terms: &[f64], out: &mut [f64]) -> Result<(), Fault> {
+        self.batch_of(terms.len())?;
+        let none = || Fault::NotOffered("Hessian-vector products on mini-batches".into());
+        let (Some(sum), Some(b)) = (&self.sum, self.batches.get_mut(&terms.len())) else {
+            return Err(none());
+        };
+        let p = match &mut b.product {
+            Some(p) => p,
+            none_yet => {
+                let mut p = sum
+                    .product(&self.ir, self.objective, &self.columns, terms.len())
+                    .map_err(|_| none())?;
+                for (i, t) in &self.bound {
+                    p.machine.set(*i, t.clone());
+                }
+                none_yet.insert(p)
+            }
+        };
+        self.counts.products += 1;
+        self.counts.terms += terms.len() as u64;
+        Self::put(&self.columns, &mut p.machine, x);
+        p.machine.set_point(p.input, terms);
+        for (s, first, len) in &p.seeds {
+            p.machine.set_point(*s, &v[*first..first + len]);
+        }
+        let r = p.machine.eval();
+        out.fill(0.0);
+        for (k, (first, len)) in p.parts.iter().enumerate() {
+            if let Some(d) = p.machine.dense(k) {
+                out[*first..first + len].copy_from_slice(d);
+            }
+        }
+        match r {
+            Err(f) => Err(self.fault("Hessian product on a mini-batch", Some(f))),
+            Ok(()) if out.iter().all(|v| v.is_finite()) => Ok(()),
+            Ok(()) => Err(self.fault("Hessian product on a mini-batch", None)),
         }
     }
     fn counts(&self) -> Counts {

@@ -179,7 +179,191 @@ const ROWS: &[Row] = &[
         "nonlinear_cg(polak_ribiere) |> linesearch(armijo, c1: {c1}, shrink: {shrink})",
         &[("d", "d"), ("beta", "beta"), ("a", "step")],
     ),
+    Row(
+        "polyak_gd",
+        "default",
+        "polyak_gd(fmin: {fstar})",
+        &[("gap", "gap"), ("eta", "eta")],
+    ),
+    // What the problem knows of its least value.
+    Row("polyak_gd", "default", "polyak_gd()", &[("eta", "eta")]),
+    Row("polyak_gd", "c2", "polyak_gd(c: {c})", &[("eta", "eta")]),
+    Row("polyak_gd", "capped", "polyak_gd(cap: {eta_max})", &[("eta", "eta")]),
+    Row(
+        "mag",
+        "beta_0.5",
+        "mag(beta: {beta}, fmin: {fstar})",
+        &[("d", "d"), ("gap", "gap"), ("eta", "eta")],
+    ),
+    Row("mag", "beta_0.9", "mag()", &[("d", "d"), ("eta", "eta")]),
+    Row("mag", "capped", "mag(cap: {eta_max})", &[("d", "d"), ("eta", "eta")]),
+    Row("hb_polyak", "beta_0.5", "hb_polyak(beta: {beta})", &[("eta", "eta")]),
+    Row("hb_polyak", "beta_0.9", "hb_polyak(beta: {beta})", &[("eta", "eta")]),
+    Row("hb_polyak", "unclipped", "hb_polyak(signed: true)", &[("eta", "eta")]),
+    Row("hb_polyak_v2", "beta_0.9", "hb_polyak_v2(L: {L})", &[("eta", "eta")]),
+    Row(
+        "nag_polyak",
+        "beta_0.5",
+        "nag_polyak(beta: {beta})",
+        &[("eta", "eta"), ("gap", "gap")],
+    ),
+    Row(
+        "nag_polyak",
+        "beta_0.9",
+        "nag_polyak()",
+        &[("eta", "eta"), ("gap", "gap")],
+    ),
+    Row(
+        "sps",
+        "uncapped",
+        "sps(batch: {batch}, fmin: 0, c: {c})",
+        &[("loss", "f_batch"), ("eta", "eta")],
+    ),
+    Row(
+        "sps",
+        "capped",
+        "sps(batch: {batch}, c: {c}, cap: {eta_max})",
+        &[("eta", "eta")],
+    ),
+    Row(
+        "smag",
+        "beta_0.9",
+        "smag(batch: {batch}, beta: {beta}, c: {c}, cap: {eta_max})",
+        &[("d", "d"), ("loss", "f_batch"), ("eta", "eta")],
+    ),
+    Row(
+        "smag",
+        "capped",
+        "smag(batch: {batch}, beta: {beta}, c: {c}, cap: {eta_max})",
+        &[("d", "d"), ("eta", "eta")],
+    ),
+    Row(
+        "shb",
+        "clipped",
+        "shb(batch: {batch}, beta: {beta}, c: {c}, cap: {eta_max})",
+        &[("loss", "f_batch"), ("eta", "eta")],
+    ),
+    Row(
+        "shb",
+        "unclipped",
+        "shb(batch: {batch}, beta: {beta}, c: {c}, cap: {eta_max}, signed: true)",
+        &[("eta", "eta")],
+    ),
+    Row("svrg", "m6", "svrg(lr: {lr}, every: {m})", &[]),
+    Row("saga", "table_at_start", "saga(lr: {lr})", &[("mean", "avg")]),
+    Row("saga", "table_zero", "saga(lr: {lr}, fill: false)", &[("mean", "avg")]),
+    Row("sarah", "m5", "sarah(lr: {lr}, every: {m})", &[("v", "v")]),
+    Row("sam", "quadratic", "sam(lr: {lr}, rho: {rho})", &[]),
+    Row(
+        "sam",
+        "logistic_batches",
+        "sam(lr: {lr}, rho: {rho}, batch: {batch})",
+        &[],
+    ),
+    Row(
+        "adamnc",
+        "beta1_0",
+        "adamnc(lr: inverse_sqrt({lr}), beta1: {beta1}, fade: {lam})",
+        &[("m", "m"), ("v", "v")],
+    ),
+    Row(
+        "adamnc",
+        "beta1_decaying",
+        "adamnc(lr: inverse_sqrt({lr}), beta1: {beta1}, fade: {lam})",
+        &[("m", "m"), ("v", "v")],
+    ),
+    Row(
+        "upgd",
+        "protecting",
+        "upgd(lr: {lr}, decay: {wd}, beta: {beta}, sigma: {sigma}, signed: true)",
+        &[("u", "u")],
+    ),
+    Row(
+        "upgd",
+        "protecting_abs",
+        "upgd(lr: {lr}, decay: {wd}, beta: {beta}, sigma: {sigma})",
+        &[("u", "u")],
+    ),
+    Row(
+        "upgd",
+        "negative_sign_kept",
+        "upgd(lr: {lr}, decay: {wd}, beta: {beta}, sigma: {sigma}, signed: true)",
+        &[("u", "u")],
+    ),
+    Row(
+        "upgd",
+        "negative_abs",
+        "upgd(lr: {lr}, decay: {wd}, beta: {beta}, sigma: {sigma})",
+        &[("u", "u")],
+    ),
+    Row(
+        "upgd",
+        "non_protecting_abs",
+        "upgd(lr: {lr}, decay: {wd}, beta: {beta}, sigma: {sigma}, protect: false)",
+        &[("u", "u")],
+    ),
+    Row(
+        "upgd",
+        "local",
+        "upgd_local(lr: {lr}, decay: {wd}, beta: {beta}, sigma: {sigma})",
+        &[("u", "u")],
+    ),
+    Row("psps", "none_none", "sps_slack(batch: {batch})", PSPS),
+    Row("psps", "none_L1", "sps_slack(batch: {batch}, slack1: {lam})", PSPS),
+    Row("psps", "none_L2", "sps_slack(batch: {batch}, slack2: {lam})", PSPS),
+    Row(
+        "psps",
+        "hutch_none",
+        "psps(batch: {batch}, decay: {betaD}, least: {alpha}, probes: {n0})",
+        PSPS,
+    ),
+    Row(
+        "psps",
+        "hutch_L1",
+        "psps(batch: {batch}, decay: {betaD}, least: {alpha}, probes: {n0}, slack1: {lam})",
+        PSPS,
+    ),
+    Row(
+        "psps",
+        "hutch_L2",
+        "psps(batch: {batch}, decay: {betaD}, least: {alpha}, probes: {n0}, slack2: {lam})",
+        PSPS,
+    ),
+    Row(
+        "psps",
+        "adam_none",
+        "psps_adam(batch: {batch}, beta2: {beta2}, eps: {eps})",
+        PSPS,
+    ),
+    Row(
+        "psps",
+        "adam_L1",
+        "psps_adam(batch: {batch}, beta2: {beta2}, eps: {eps}, slack1: {lam})",
+        PSPS,
+    ),
+    Row(
+        "psps",
+        "adam_L2",
+        "psps_adam(batch: {batch}, beta2: {beta2}, eps: {eps}, slack2: {lam})",
+        PSPS,
+    ),
+    Row("psps", "adagrad_none", "psps_adagrad(batch: {batch}, eps: {eps})", PSPS),
+    Row(
+        "psps",
+        "adagrad_L1",
+        "psps_adagrad(batch: {batch}, eps: {eps}, slack1: {lam})",
+        PSPS,
+    ),
+    Row(
+        "psps",
+        "adagrad_L2",
+        "psps_adagrad(batch: {batch}, eps: {eps}, slack2: {lam})",
+        PSPS,
+    ),
 ];
+
+/// Columns of the PSPS cases.
+const PSPS: &[(&str, &str)] = &[("s", "s"), ("gamma", "gam"), ("loss", "f_batch")];
 
 // ---- problems of the fixtures ------------------------------------------------------------------------------------------
 
@@ -343,6 +527,21 @@ impl Oracle for Problem {
         self.counts.gradients += 1;
         Ok(self.on(x, &mut terms.iter().map(|t| *t as usize), g))
     }
+    fn hvp_on(&mut self, w: &[f64], v: &[f64], terms: &[f64], out: &mut [f64]) -> Result<(), Fault> {
+        self.counts.products += 1;
+        let Kind::Logistic { x, y, mu } = &self.kind else {
+            return Err(Fault::NotOffered("products on batches".into()));
+        };
+        out.fill(0.0);
+        for t in terms {
+            let i = *t as usize;
+            let p = 1.0 / (1.0 + (y[i] * dot(&x[i], w)).exp());
+            let c = p * (1.0 - p) * dot(&x[i], v) / terms.len() as f64;
+            out.iter_mut().zip(&x[i]).for_each(|(o, x)| *o += c * x);
+        }
+        out.iter_mut().zip(v).for_each(|(o, v)| *o += mu * v);
+        Ok(())
+    }
     fn counts(&self) -> Counts {
         self.counts
     }
@@ -369,35 +568,58 @@ fn filled(pipeline: &str, hyper: &Json) -> String {
     text
 }
 
-fn blocks(n: usize) -> Vec<PointBlock> {
-    vec![PointBlock {
-        name: "x".into(),
-        dims: vec![IndexSet::upto(n)],
-        offset: 0,
-        len: n,
-    }]
+/// Blocks of vectors of such lengths.
+fn blocks(lens: &[usize]) -> Vec<PointBlock> {
+    let mut offset = 0;
+    let block = |(k, n): (usize, &usize)| {
+        offset += n;
+        PointBlock {
+            name: format!("x{k}"),
+            dims: vec![IndexSet::upto(*n)],
+            offset: offset - n,
+            len: *n,
+        }
+    };
+    lens.iter().enumerate().map(block).collect()
 }
 
 fn method(pipeline: &str, n: usize) -> Result<Scripted, String> {
+    method_on(pipeline, &blocks(&[n]))
+}
+
+fn method_on(pipeline: &str, blocks: &[PointBlock]) -> Result<Scripted, String> {
     let mut s = session(&root());
     let mut found = s
-        .methods_of(pipeline, &blocks(n))
+        .methods_of(pipeline, blocks)
         .map_err(|d| format!("{pipeline}: {d:#?}"))?;
     found.pop().ok_or_else(|| format!("{pipeline}: no stage"))
 }
 
-/// Draws of a case: the k-th draw of a step takes the k-th column that the case has.
+/// Draws of a case: the k-th draw of a step takes the k-th column that the case has, behind those of its start.
 fn draws(case: &Json) -> Option<Recorded> {
     let d = case.get("draws")?.as_object()?;
     let mut out: Recorded = BTreeMap::new();
+    // Taken in the first step, in pairs.
+    let mut early = 0;
+    if let (Some(probes), Some(batches)) = (d.get("initial_probes"), d.get("initial_batches")) {
+        for (p, b) in probes.as_array().unwrap().iter().zip(batches.as_array().unwrap()) {
+            out.insert((1, early), vector(p));
+            out.insert((1, early + 1), vector(b));
+            early += 2;
+        }
+    }
+    // Steps with a full gradient draw nothing.
+    let full = d.get("note").and(case["hyper"]["m"].as_u64());
+    let step = |k: u64| full.map_or(k + 1, |m| k + 2 + k / (m - 1));
     for (draw, name) in ["batches", "index", "probes", "normal"]
         .iter()
         .filter(|n| d.contains_key(**n))
         .enumerate()
     {
         for (k, v) in d[*name].as_array().unwrap().iter().enumerate() {
-            let v = if v.is_array() { vector(v) } else { vec![number(v)] };
-            out.insert((k as u64 + 1, draw as u64), v);
+            let t = step(k as u64);
+            let before = if t == 1 { early } else { 0 };
+            out.insert((t, before + draw as u64), flat(v));
         }
     }
     Some(out)
@@ -432,9 +654,18 @@ fn check(row: &Row) -> Result<usize, String> {
     let pick = |k: &str| case.get(k).or_else(|| f.get(k)).filter(|v| !v.is_null());
     let start = flat(pick("start").ok_or("no start")?);
     let n = start.len();
-    let text = filled(pipeline, &case["hyper"]);
+    let mut hyper = case["hyper"].clone();
+    if let Some(first) = case["draws"]["batches"].get(0).and_then(Json::as_array) {
+        hyper["batch"] = first.len().into();
+    }
+    let text = filled(pipeline, &hyper);
+    let blocks = if *name == "upgd" {
+        blocks(&[2, n - 2])
+    } else {
+        blocks(&[n])
+    };
     let make = || -> Result<Arc<dyn Method>, String> {
-        let m = method(&text, n)?;
+        let m = method_on(&text, &blocks)?;
         Ok(match draws(case) {
             Some(d) => Arc::new(m.with_recorded(d)),
             None => Arc::new(m),

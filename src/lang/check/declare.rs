@@ -552,7 +552,9 @@ impl Checker<'_> {
         for p in params {
             let ty = self.declared_type(&p.ty, Sizes::Bind(&mut generics));
             self.checks(&p.checks, &ty);
-            if let Some(v) = &p.default {
+            // The least value of the objective, where it is known, may stand in for an argument.
+            let known = self.step.is_some() && p.default.as_ref().and_then(|v| v.as_name()) == Some("fmin");
+            if let Some(v) = p.default.as_ref().filter(|_| !known) {
                 let fresh = generics.clone();
                 self.value_fits(&p.name, &ty, v, &fresh);
             }

@@ -59,6 +59,7 @@ impl Checker<'_> {
         self.place = Place::Function;
         let mark = self.scope.mark();
         self.defining.push((d.name.text.clone(), d.name.span));
+        self.step = Some(StepScope::default());
         let (params, generics) = self.formals(&d.params);
         let mut scope = StepScope::default();
         for name in ["x", "u", "answer"] {
@@ -71,11 +72,13 @@ impl Checker<'_> {
                 self.scope.add_local(name, entry);
             }
         }
-        let entry = Entry {
-            span: d.name.span,
-            what: What::Formal(Ty::scalar(Elem::Real)),
-        };
-        self.scope.add_local("fmin", entry);
+        for (name, elem) in [("fmin", Elem::Real), ("terms", Elem::Int)] {
+            let entry = Entry {
+                span: d.name.span,
+                what: What::Formal(Ty::scalar(elem)),
+            };
+            self.scope.add_local(name, entry);
+        }
         self.step = Some(scope);
         for s in &d.states {
             self.state(s, None);
@@ -132,7 +135,7 @@ impl Checker<'_> {
                 let mut ty = self.expr(value);
                 match &mut ty.kind {
                     Kind::Array { elem, .. } if *elem != Elem::Bool && *elem != Elem::Text => *elem = Elem::Real,
-                    Kind::Array { elem: Elem::Bool, .. } | Kind::History(_) | Kind::Error => {}
+                    Kind::Array { elem: Elem::Bool, .. } | Kind::History(_) | Kind::Keyed(_) | Kind::Error => {}
                     _ => {
                         let d = errors::wrong_type("a number, an array or a history", &ty.words(), value.span);
                         ty = self.wrong(d);
@@ -218,7 +221,12 @@ impl Checker<'_> {
         match &s.kind {
             StepKind::State { .. } => {}
             StepKind::Let(d) => self.step_let(d),
-            StepKind::Update { name, block, value } => self.update(name, block.as_ref(), value),
+            StepKind::Update {
+                name,
+                block,
+                entry,
+                value,
+            } => self.update(name, block.as_ref(), entry.as_ref(), value),
             StepKind::If {
                 condition,
                 then,
@@ -335,9 +343,13 @@ impl Checker<'_> {
         self.declare(&d.name, What::Let(ty, None));
     }
 
-    fn update(&mut self, name: &Ident, block: Option<&Ident>, value: &Expr) {
+    fn update(&mut self, name: &Ident, block: Option<&Ident>, entry: Option<&Expr>, value: &Expr) {
         self.well_placed(value);
         let ty = self.expr(value);
+        let at = entry.map(|e| {
+            self.well_placed(e);
+            (self.expr(e), e.span)
+        });
         let Some(scope) = &mut self.step else { return };
         let Some(want) = scope.targets.get(&name.text).cloned() else {
             let known: Vec<String> = scope.targets.keys().cloned().collect();
@@ -362,7 +374,32 @@ impl Checker<'_> {
         if !scope.changed.contains(&name.text) {
             scope.changed.push(name.text.clone());
         }
+        if matches!(want.kind, Kind::Keyed(_)) != at.is_some() && !want.is_error() {
+            let (what, help) = match &at {
+                Some(_) => (
+                    format!("`{}` is no table, and changes as a whole", name.text),
+                    "a table is declared `state phi = table(terms, zeros(x))`",
+                ),
+                None => (
+                    format!("`{}` is a table, and changes entry by entry", name.text),
+                    "such as `phi[i] <- g`",
+                ),
+            };
+            let d = Diagnostic::new(Code::BadStep, what)
+                .at(at.map_or(name.span, |a| a.1), "")
+                .help(help);
+            self.report(d);
+            return;
+        }
+        if let Some((place, span)) = &at
+            && !(place.is_error() || is_place(place))
+        {
+            let d = errors::wrong_type("a number or a mini-batch of one term", &place.words(), *span);
+            self.report(d);
+        }
+        let Some(scope) = &self.step else { return };
         let want = match (&want.kind, block) {
+            (Kind::Keyed(t), None) => (**t).clone(),
             (_, Some(b)) => match scope.blocks.iter().find(|(n, _)| *n == b.text) {
                 Some((_, t)) => t.clone(),
                 None => Ty::error(),
@@ -417,7 +454,7 @@ impl Checker<'_> {
     pub(super) fn step_call(&mut self, e: &Expr, callee: &Expr, name: &str, args: &[Arg]) -> Option<Ty> {
         self.step.as_ref()?;
         let oracle = ORACLES.contains(&name) || DRAWS.contains(&name);
-        let own = oracle || matches!(name, "old" | "history");
+        let own = oracle || matches!(name, "old" | "history" | "table");
         let like = matches!(name, "zeros" | "ones" | "length") && args.len() == 1;
         if !own && !like || self.scope.get(name).is_some() {
             return None;
@@ -441,18 +478,13 @@ impl Checker<'_> {
                 _ => None,
             };
         }
-        if let Some(a) = args
-            .iter()
-            .find(|a| a.name.as_ref().is_some_and(|n| !(name == "sample" && n.text == "of")))
-        {
+        if let Some(a) = args.iter().find(|a| {
+            a.name
+                .as_ref()
+                .is_some_and(|n| !(name == "sample" && matches!(n.text.as_str(), "of" | "replace")))
+        }) {
             let d = Diagnostic::new(Code::UnknownArgument, format!("`{name}` takes no named arguments"))
                 .at(a.value.span, "");
-            return Some(self.wrong(d));
-        }
-        if let Some(a) = args.iter().find(|a| a.name.is_some()) {
-            let d = Diagnostic::new(Code::NotBuiltYet, "`of:` is not built yet")
-                .at(a.value.span, "")
-                .help("without it the one sum of the objective is sampled");
             return Some(self.wrong(d));
         }
         if types.iter().any(Ty::is_error) {
@@ -460,7 +492,8 @@ impl Checker<'_> {
         }
         let is_point = |t: &Ty| t.kind == point().kind;
         let number = |t: &Ty| t.dims().is_empty() && matches!(t.elem(), Some(Elem::Real | Elem::Int));
-        let batch = |k: usize| types.get(k).is_none_or(|t| t.kind == Kind::Batch);
+        let batch = |k: usize| types.get(k).is_none_or(is_place);
+        let named = |w: &str| args.iter().position(|a| a.name.as_ref().is_some_and(|n| n.text == w));
         let n = types.len();
         let like = |t: &Ty| {
             let dims = t.dims().to_vec();
@@ -470,7 +503,7 @@ impl Checker<'_> {
             "value" => (
                 (1..=2).contains(&n) && is_point(&types[0]) && batch(1),
                 Ty::scalar(Elem::Real),
-                "value(x)` or `value(x, batch)",
+                "value(x)`, `value(x, batch)` or, for one term, `value(x, i)",
             ),
             "trial" => (n == 1 && is_point(&types[0]), Ty::scalar(Elem::Real), "trial(x)"),
             "grad" if n == 0 => (
@@ -481,7 +514,7 @@ impl Checker<'_> {
             "grad" => (
                 (1..=2).contains(&n) && is_point(&types[0]) && batch(1),
                 point(),
-                "grad(x)` or `grad(x, batch)",
+                "grad(x)`, `grad(x, batch)` or, for one term, `grad(x, i)",
             ),
             "hvp" => (
                 (2..=3).contains(&n) && is_point(&types[0]) && is_point(&types[1]) && batch(2),
@@ -503,9 +536,14 @@ impl Checker<'_> {
             ),
             "project" => (n == 1 && is_point(&types[0]), point(), "project(x)"),
             "sample" => (
-                (1..=2).contains(&n) && number(&types[0]),
+                n >= 1
+                    && number(&types[0])
+                    && args[1..].iter().all(|a| a.name.is_some())
+                    && named("of").is_none_or(|k| matches!(types[k].kind, Kind::Set(_)))
+                    && named("replace")
+                        .is_none_or(|k| types[k].dims().is_empty() && types[k].elem() == Some(Elem::Bool)),
                 Ty::of(Kind::Batch),
-                "sample(k)` or `sample(k, of: S)",
+                "sample(k)`, `sample(k, replace: false)` or `sample(k, of: S)",
             ),
             "normal" | "rademacher" | "uniform" => (
                 n == 0 || n == 1 && types[0].elem().is_some(),
@@ -532,6 +570,11 @@ impl Checker<'_> {
                     "old(v)` of a state",
                 )
             }
+            "table" => (
+                n == 2 && number(&types[0]) && types[1].elem().is_some(),
+                Ty::of(Kind::Keyed(Box::new(types.get(1).map_or(Ty::error(), like)))),
+                "table(terms, zeros(x))",
+            ),
             _ => (
                 n == 2 && number(&types[0]) && types[1].elem().is_some(),
                 Ty::of(Kind::History(Box::new(types.get(1).map_or(Ty::error(), like)))),
@@ -583,19 +626,29 @@ impl Checker<'_> {
         Some(block.map_or(Ty::error(), |(_, t)| t.clone()))
     }
 
-    /// Is it the name of a history?
+    /// Is it the name of a history or a table?
     pub(super) fn is_history(&self, base: &Expr) -> bool {
         let entry = base.as_name().and_then(|n| self.scope.get(n));
-        matches!(entry.map(|e| &e.what), Some(What::Formal(t)) if matches!(t.kind, Kind::History(_)))
+        matches!(entry.map(|e| &e.what), Some(What::Formal(t)) if matches!(t.kind, Kind::History(_) | Kind::Keyed(_)))
     }
 
-    /// `h[k]`: the k-th newest value.
+    /// `h[k]`: the k-th newest value, or the k-th entry of a table.
     pub(super) fn history_entry(&mut self, e: &Expr, base: &Expr, subscripts: &[Subscript]) -> Ty {
         let ty = self.expr(base);
-        let Kind::History(inner) = ty.kind else {
-            return Ty::error();
+        let (inner, keyed) = match ty.kind {
+            Kind::History(inner) => (inner, false),
+            Kind::Keyed(inner) => (inner, true),
+            _ => return Ty::error(),
         };
         match subscripts {
+            [Subscript::At(k)] if keyed => {
+                let t = self.expr(k);
+                if t.is_error() || is_place(&t) {
+                    return *inner;
+                }
+                let d = errors::wrong_type("a number or a mini-batch of one term", &t.words(), k.span);
+                self.wrong(d)
+            }
             [Subscript::At(k)] => {
                 let t = self.number(k);
                 if t.dims().is_empty() {
@@ -605,8 +658,12 @@ impl Checker<'_> {
                 self.wrong(d)
             }
             _ => {
-                let d = Diagnostic::new(Code::WrongIndexCount, "a history has one index: 1 is the newest value")
-                    .at(e.span, "");
+                let what = if keyed {
+                    "a table has one index"
+                } else {
+                    "a history has one index: 1 is the newest value"
+                };
+                let d = Diagnostic::new(Code::WrongIndexCount, what).at(e.span, "");
                 self.wrong(d)
             }
         }
@@ -975,6 +1032,11 @@ impl Checker<'_> {
             self.report(d);
         }
     }
+}
+
+/// A batch, or the number of a term.
+fn is_place(t: &Ty) -> bool {
+    t.kind == Kind::Batch || t.dims().is_empty() && t.elem() == Some(Elem::Int)
 }
 
 /// Names of what an expression asks of the problem where it is not reached exactly once.

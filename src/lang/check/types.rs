@@ -363,6 +363,8 @@ pub enum Kind {
     Schedule,
     /// A history of values of this kind, newest first.
     History(Box<Ty>),
+    /// A table of an optimizer: arrays by number.
+    Keyed(Box<Ty>),
     /// A mini-batch.
     Batch,
     /// An optimizer, a transform or a pipeline.
@@ -478,6 +480,7 @@ impl Ty {
             Kind::Function => "a function".into(),
             Kind::Schedule => "a schedule".into(),
             Kind::History(t) => format!("a history of {}", t.describe()),
+            Kind::Keyed(t) => format!("a table of {}", t.describe()),
             Kind::Batch => "a batch".into(),
             Kind::Method => "a method".into(),
         }

@@ -55,7 +55,7 @@ fn script(names: &dyn Names, parts: &[PartCall<'_>], blocks: &[PointBlock]) -> L
     let mut b = Builder::new(names, blocks);
     b.main = main;
     for (k, p) in parts.iter().enumerate() {
-        let bound = bind(&mut b.l, p)?;
+        let bound = bind(&mut b, p)?;
         b.part(k, p, bound);
     }
     // States first, from the point alone.
@@ -99,9 +99,15 @@ fn changes_update(d: &OptimizerDecl) -> bool {
 }
 
 /// Values of a part's parameters, in the session's names.
-fn bind(l: &mut Lower<'_>, p: &PartCall<'_>) -> Lowered<Scope> {
+fn bind(b: &mut Builder<'_>, p: &PartCall<'_>) -> Lowered<Scope> {
     let mut scope = Scope::default();
     for f in &p.decl.params {
+        let known = f.default.as_ref().filter(|e| e.as_name() == Some("fmin"));
+        if let (Some(e), false) = (known, p.args.iter().any(|(n, _)| *n == f.name.text)) {
+            scope = scope.with(&f.name.text, Local::Val(b.known_minimum(e.span)));
+            continue;
+        }
+        let l = &mut b.l;
         let given = p.args.iter().find(|(n, _)| *n == f.name.text).map(|(_, e)| e);
         let words = f.words();
         let word = |e: &Expr| match &e.kind {

@@ -191,11 +191,15 @@ impl<'a> Parser<'a> {
             }
             _ if text.contains("<-") => {
                 let p = self.read(&r, Rule::update_line)?;
-                let (mut name, mut block, mut value) = (None, None, None);
+                let (mut name, mut block, mut entry, mut value) = (None, None, None, None);
                 for q in p.into_inner() {
                     match q.as_rule() {
                         Rule::place => {
                             for x in q.into_inner() {
+                                if x.as_rule() == Rule::place_entry {
+                                    entry = x.into_inner().next().map(|e| self.fold.expr(e));
+                                    continue;
+                                }
                                 let id = self.fold.ident(&x);
                                 if name.is_none() {
                                     name = Some(id);
@@ -211,6 +215,7 @@ impl<'a> Parser<'a> {
                 StepKind::Update {
                     name: name?,
                     block,
+                    entry,
                     value: value?,
                 }
             }

@@ -66,12 +66,14 @@ pub enum StepKind {
     },
     /// `let g = grad(x)`.
     Let(LetDecl),
-    /// `v <- e`, `x.U <- e`.
+    /// `v <- e`, `x.U <- e`, `table[i] <- e`.
     Update {
         /// What changes.
         name: Ident,
         /// The block of it.
         block: Option<Ident>,
+        /// The entry of it.
+        entry: Option<Expr>,
         /// Its new value.
         value: Expr,
     },
@@ -137,7 +139,11 @@ impl StepStmt {
     /// Calls `f` with every expression of the statement and of its blocks, in the order written.
     pub fn for_each_expr<'e>(&'e self, f: &mut dyn FnMut(&'e Expr)) {
         match &self.kind {
-            StepKind::State { value, .. } | StepKind::Update { value, .. } | StepKind::Record { value, .. } => f(value),
+            StepKind::State { value, .. } | StepKind::Record { value, .. } => f(value),
+            StepKind::Update { entry, value, .. } => {
+                entry.iter().for_each(&mut *f);
+                f(value);
+            }
             StepKind::Let(d) => f(&d.value),
             StepKind::Stop(e) | StepKind::Restart(e) | StepKind::Fail { condition: e, .. } => f(e),
             StepKind::If {

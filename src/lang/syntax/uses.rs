@@ -142,9 +142,10 @@ impl Uses {
                 c.method.iter().for_each(|p| self.pipeline(p));
             }
             StmtKind::Optimizer(d) => {
+                self.bound.extend(["fmin", "terms"].map(str::to_string));
                 self.formals(&d.params);
                 self.bound.extend(d.t.iter().map(|t| t.text.clone()));
-                self.bound.extend(["x", "u", "answer", "fmin"].map(str::to_string));
+                self.bound.extend(["x", "u", "answer"].map(str::to_string));
                 for s in d.states.iter().chain(&d.step) {
                     s.for_each_expr(&mut |e| self.expr(e));
                     s.for_each_stmt(&mut |s| {

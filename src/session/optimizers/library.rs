@@ -28,6 +28,8 @@ pub const FILES: &[(&str, &str)] = files! {
     "conjugate.opt"
     "line_search.opt"
     "adaptive.opt"
+    "polyak.opt"
+    "stochastic.opt"
     "transforms.opt"
     "schedules.opt"
 };

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a step that fails leaves point and states as they were; `burst` exchanges arrays and copies none.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,7 +18,7 @@ use super::super::stop::{Reason, Status};
 use super::super::vector;
 use crate::exec::{Machine, Plan};
 use crate::ir::InputId;
-use crate::ir::script::{Ask, Op, Reg, Script, StateKind};
+use crate::ir::script::{Ask, Law, Op, Reg, Script, StateKind};
 
 /// Most turns of one loop within one step.
 const TURNS: u64 = 1_000_000;
@@ -48,6 +49,18 @@ struct Frame {
     regs: Vec<Vec<f64>>,
     machines: Vec<Machine>,
     hessian: Csr,
+    /// Orders that mini-batches without replacement go through.
+    orders: Vec<Order>,
+    /// Changes of tables that wait for the end of the step: state, position, first entry in `written`.
+    pending: Vec<(usize, usize, usize)>,
+    written: Vec<f64>,
+}
+
+/// The order of one place that draws, in one time round.
+struct Order {
+    site: u64,
+    round: u64,
+    terms: Vec<f64>,
 }
 
 impl Scripted {
@@ -118,6 +131,9 @@ impl Scripted {
             regs,
             machines,
             hessian: Csr::zeros(0, 0),
+            orders: vec![],
+            pending: vec![],
+            written: vec![],
         }
     }
 
@@ -148,6 +164,8 @@ impl Scripted {
             &self.script.step
         };
         f.regs[self.script.t][0] = cx.step as f64;
+        f.pending.clear();
+        f.written.clear();
         self.ops(ops, problem, f, state, cx)
     }
 
@@ -163,10 +181,18 @@ impl Scripted {
             match op {
                 Op::Eval(k) => self.eval(*k, f)?,
                 Op::Ask {
-                    what, args, batch, out, ..
-                } => self.ask(*what, args, *batch, *out, problem, f)?,
-                Op::Draw { law, number, out, .. } => {
+                    what,
+                    args,
+                    batch,
+                    value,
+                    out,
+                    ..
+                } => self.ask(*what, args, (*batch, *value), *out, problem, f)?,
+                Op::Draw {
+                    law, site, taken, out, ..
+                } => {
                     let terms = problem.terms().unwrap_or(0);
+                    let number = &cx.number();
                     let recorded = self.recorded.as_ref().map(|r| r.get(&(cx.step, *number)));
                     match recorded {
                         Some(Some(v)) if v.len() == f.regs[*out].len() => f.regs[*out].copy_from_slice(v),
@@ -176,6 +202,7 @@ impl Scripted {
                                 cx.step
                             )));
                         }
+                        None if *law == Law::Shuffled => shuffled(f, (*site, *taken), terms, *out, cx),
                         None => {
                             let key = Key::new(cx.seed, cx.purpose, cx.step, *number);
                             key.fill(*law, terms, &mut f.regs[*out]);
@@ -214,6 +241,29 @@ impl Scripted {
                 }
                 Op::Recalled { state: k, to } => {
                     f.regs[*to][0] = state.slots[*k].history().map_or(0, History::len) as f64;
+                }
+                Op::Tabulate { state: k, from } => {
+                    let to = self.script.states[*k].reg;
+                    let mut rows = std::mem::take(&mut f.regs[to]);
+                    let v = &f.regs[*from];
+                    rows.chunks_exact_mut(v.len().max(1)).for_each(|r| r.copy_from_slice(v));
+                    f.regs[to] = rows;
+                }
+                Op::Lookup { state, which, to, .. } => {
+                    let at = self.entry(*state, *which, f)?;
+                    let mut v = std::mem::take(&mut f.regs[*to]);
+                    let n = v.len();
+                    let new = f.pending.iter().rev().find(|p| (p.0, p.1) == (*state, at));
+                    match new {
+                        Some((_, _, first)) => v.copy_from_slice(&f.written[*first..first + n]),
+                        None => v.copy_from_slice(&f.regs[self.script.states[*state].reg][at * n..(at + 1) * n]),
+                    }
+                    f.regs[*to] = v;
+                }
+                Op::Enter { state, which, from, .. } => {
+                    let at = self.entry(*state, *which, f)?;
+                    f.pending.push((*state, at, f.written.len()));
+                    f.written.extend_from_slice(&f.regs[*from]);
                 }
                 Op::Push { state: k, from } => {
                     if let Some(h) = state.slots[*k].history_mut() {
@@ -273,6 +323,24 @@ impl Scripted {
         Ok(())
     }
 
+    /// The position in a table that a register holds.
+    fn entry(&self, state: usize, which: Reg, f: &Frame) -> Result<usize, Fault> {
+        let spec = &self.script.states[state];
+        let width = match spec.kind {
+            StateKind::Table(_, w) => w.max(1),
+            _ => 1,
+        };
+        let (n, at) = (f.regs[spec.reg].len() / width, f.regs[which][0]);
+        if at >= 0.0 && at < n as f64 && at.fract() == 0.0 {
+            return Ok(at as usize);
+        }
+        Err(Fault::Numerical(format!(
+            "`{}[{}]` is asked for, and the table has {n} entries",
+            spec.name,
+            at + 1.0
+        )))
+    }
+
     fn eval(&self, k: usize, f: &mut Frame) -> Result<(), Fault> {
         let p = &self.plans[k];
         let Frame { regs, machines, .. } = f;
@@ -309,11 +377,12 @@ impl Scripted {
         &self,
         what: Ask,
         args: &[Reg],
-        batch: Option<Reg>,
+        (batch, value): (Option<Reg>, Option<Reg>),
         out: Reg,
         problem: &mut dyn Oracle,
         f: &mut Frame,
     ) -> Result<(), Fault> {
+        let mut objective = None;
         let mut v = std::mem::take(&mut f.regs[out]);
         let x = &f.regs[args[0]];
         let r = match (what, batch) {
@@ -329,8 +398,13 @@ impl Scripted {
                 }
                 r => r.map(|y| v[0] = y),
             },
-            (Ask::Gradient, None) => problem.gradient(x, &mut v),
-            (Ask::Gradient, Some(b)) => problem.value_gradient_on(x, &f.regs[b], &mut v).map(|_| ()),
+            (Ask::Gradient, None) if value.is_none() => problem.gradient(x, &mut v),
+            (Ask::Gradient, b) => match b {
+                None => problem.value_gradient(x, &mut v),
+                Some(b) => problem.value_gradient_on(x, &f.regs[b], &mut v),
+            }
+            .map(|y| objective = Some(y)),
+            (Ask::Product, Some(b)) => problem.hvp_on(x, &f.regs[args[1]], &f.regs[b], &mut v),
             (Ask::Product, None) => problem.hvp(x, &f.regs[args[1]], &mut v),
             (Ask::Hessian, None) => problem.hessian(x, &mut f.hessian).map(|()| {
                 let n = x.len();
@@ -350,6 +424,9 @@ impl Scripted {
             _ => Err(Fault::NotOffered(what.word().into())),
         };
         f.regs[out] = v;
+        if let (Some(to), Some(y)) = (value, objective) {
+            f.regs[to][0] = y;
+        }
         r
     }
 
@@ -397,6 +474,13 @@ impl Scripted {
         for c in &self.script.commits {
             f.regs.swap(c.to, c.from);
         }
+        for (state, at, first) in &f.pending {
+            let spec = &self.script.states[*state];
+            if let StateKind::Table(_, n) = spec.kind {
+                f.regs[spec.reg][at * n..(at + 1) * n].copy_from_slice(&f.written[*first..first + n]);
+            }
+        }
+        f.pending.clear();
         let reason = stop.then(|| Reason::new(Status::Feasible, "the optimizer's own stopping rule holds"));
         (reason, restart)
     }
@@ -430,6 +514,7 @@ impl Scripted {
             purpose: Purpose::Step,
             step: cx.step + 1,
             cx: Some(cx),
+            drawn: Cell::new(0),
         };
         self.run(problem, f, state, &draw)?;
         self.usable(f, draw.step)?;
@@ -453,6 +538,44 @@ struct Draw<'a> {
     purpose: Purpose,
     step: u64,
     cx: Option<&'a StepCx<'a>>,
+    /// Draws so far: each turn of a loop draws anew.
+    drawn: Cell<u64>,
+}
+
+impl Draw<'_> {
+    /// The number of the next draw.
+    fn number(&self) -> u64 {
+        let n = self.drawn.get();
+        self.drawn.set(n + 1);
+        n
+    }
+}
+
+/// The next terms of the order that a place goes through, and of the one after it where that ends.
+fn shuffled(f: &mut Frame, (site, taken): (u64, Option<Reg>), terms: usize, out: Reg, cx: &Draw<'_>) {
+    let Frame { regs, orders, .. } = f;
+    let k = orders.iter().position(|o| o.site == site).unwrap_or_else(|| {
+        orders.push(Order {
+            site,
+            round: 0,
+            terms: vec![],
+        });
+        orders.len() - 1
+    });
+    let (order, n) = (&mut orders[k], terms.max(1) as u64);
+    let mut at = taken.map_or(0, |r| regs[r][0] as u64);
+    for v in &mut regs[out] {
+        if order.terms.len() as u64 != n || order.round != at / n {
+            order.round = at / n;
+            order.terms.resize(n as usize, 0.0);
+            Key::new(cx.seed, Purpose::Shuffle, order.round, site).fill(Law::Permutation, terms, &mut order.terms);
+        }
+        *v = order.terms[(at % n) as usize] - 1.0;
+        at += 1;
+    }
+    if let Some(r) = taken {
+        regs[r][0] = at as f64;
+    }
 }
 
 fn turn(turns: &mut u64, cx: &Draw<'_>) -> Result<(), Fault> {
@@ -491,6 +614,19 @@ impl Method for Scripted {
             };
             f.regs[r][0] = v;
         }
+        self.choose_sum(problem);
+        let terms = problem.terms();
+        if let Some(r) = self.script.terms {
+            f.regs[r][0] = terms.unwrap_or(0) as f64;
+        }
+        for s in &self.script.states {
+            if let StateKind::Table(rows, width) = s.kind {
+                let Some(rows) = rows.or(terms) else {
+                    return Err(Refusal::Needs(vec!["mini-batches of a finite sum"]));
+                };
+                f.regs[s.reg] = vec![0.0; rows * width];
+            }
+        }
         let slots = self
             .script
             .states
@@ -498,6 +634,7 @@ impl Method for Scripted {
             .map(|s| match s.kind {
                 StateKind::Number => Slot::Number(0.0),
                 StateKind::Array(n) => Slot::Array(vec![0.0; n]),
+                StateKind::Table(..) => Slot::Array(vec![]),
                 StateKind::History(cap, width) => Slot::History(History::new(cap, width)),
             })
             .collect();
@@ -508,6 +645,7 @@ impl Method for Scripted {
             purpose: Purpose::Init,
             step: 0,
             cx: None,
+            drawn: Cell::new(0),
         };
         self.begin(problem, &mut f, &mut state, &draw).map_err(Refusal::Fault)?;
         self.exchange(&mut f, &mut state);
@@ -614,14 +752,25 @@ impl Method for Scripted {
 }
 
 impl Scripted {
+    /// Stages may sample different sums of one problem.
+    fn choose_sum(&self, problem: &mut dyn Oracle) {
+        if self.script.samples.is_some() {
+            problem.sample_over(self.script.over.as_ref().map(|o| &o.0));
+        }
+    }
+
     /// The frame of the run, made anew after resuming.
-    fn lend(&self, problem: &dyn Oracle, cx: &mut StepCx<'_>) -> Frame {
+    fn lend(&self, problem: &mut dyn Oracle, cx: &mut StepCx<'_>) -> Frame {
+        self.choose_sum(problem);
         match cx.cache.get_or(|| None::<Frame>).take() {
             Some(f) => f,
             None => {
                 let mut f = self.frame();
                 if let (Some(r), Some(v)) = (self.script.fmin, problem.known_lower_bound()) {
                     f.regs[r][0] = v;
+                }
+                if let Some(r) = self.script.terms {
+                    f.regs[r][0] = problem.terms().unwrap_or(0) as f64;
                 }
                 f
             }
@@ -648,7 +797,7 @@ fn card_of(s: &Script) -> &'static MethodCard {
     };
     let kind = |k: StateKind| match k {
         StateKind::Number => SlotKind::Number,
-        StateKind::Array(_) => SlotKind::Array,
+        StateKind::Array(_) | StateKind::Table(..) => SlotKind::Array,
         StateKind::History(..) => SlotKind::History,
     };
     let mut cards = CARDS.lock().unwrap_or_else(PoisonError::into_inner);

@@ -42,7 +42,7 @@ pub struct Builder<'n> {
     pub pieces: Vec<Piece>,
     /// Lists of operations under construction, innermost last.
     pub ops: Vec<Vec<Op>>,
-    piece: Option<usize>,
+    pub piece: Option<usize>,
     /// Scopes of the parts: their parameters.
     scopes: Vec<(Scope, String, Vec<String>, Option<String>)>,
     pub part: usize,
@@ -60,6 +60,10 @@ pub struct Builder<'n> {
     pub t_reg: Reg,
     pub fmin: Option<Reg>,
     pub fmin_at: Option<Span>,
+    pub terms: Option<Reg>,
+    pub over: Option<(IndexSet, Span)>,
+    /// Counters of terms taken: where a step finds them, and where it leaves them.
+    pub taken: Vec<(Reg, Reg)>,
     pub states: Vec<State>,
     pub specs: Vec<StateSpec>,
     pub init: Vec<Op>,
@@ -118,6 +122,9 @@ impl<'n> Builder<'n> {
             t_reg: 0,
             fmin: None,
             fmin_at: None,
+            terms: None,
+            over: None,
+            taken: vec![],
             states: vec![],
             specs: vec![],
             init: vec![],
@@ -287,6 +294,42 @@ impl<'n> Builder<'n> {
         }
     }
 
+    /// The least value of the objective as the problem knows it.
+    pub fn known_minimum(&mut self, at: Span) -> Val {
+        let r = match self.fmin {
+            Some(r) => r,
+            None => {
+                let r = self.register("fmin", vec![]);
+                self.fmin = Some(r);
+                self.fmin_at = Some(at);
+                r
+            }
+        };
+        self.read(r, &[])
+    }
+
+    /// The number of terms of the problem's sum.
+    pub fn term_count(&mut self, at: Span) -> Val {
+        self.samples.get_or_insert(at);
+        let r = match self.terms {
+            Some(r) => r,
+            None => {
+                let r = self.register("terms", vec![]);
+                self.terms = Some(r);
+                r
+            }
+        };
+        match self.read(r, &[]) {
+            Val::Num(n, _) => Val::Num(n, Elem::Int),
+            v => v,
+        }
+    }
+
+    /// Does a word of steps have its own meaning here, not that of a parameter or a state?
+    pub fn is_own(&self, name: &str) -> bool {
+        !self.vars.contains_key(name) && self.scopes[self.part].0.get(name).is_none()
+    }
+
     fn node_of(&mut self, v: &Val, span: Span) -> Lowered<Option<(NodeId, Vec<IndexSet>)>> {
         Ok(match v {
             Val::Num(n, _) => Some((*n, vec![])),
@@ -398,18 +441,16 @@ impl<'n> Builder<'n> {
             scope = scope.with(&t, Local::Val(self.t.clone()));
         }
         if names.iter().any(|(n, _)| n == "fmin") && !self.vars.contains_key("fmin") && scope.get("fmin").is_none() {
-            let at = names.iter().find(|(n, _)| n == "fmin").map(|n| n.1);
-            let r = match self.fmin {
-                Some(r) => r,
-                None => {
-                    let r = self.register("fmin", vec![]);
-                    self.fmin = Some(r);
-                    self.fmin_at = at;
-                    r
-                }
-            };
-            let v = self.read(r, &[]);
+            let at = names.iter().find(|(n, _)| n == "fmin").map_or(e.span, |n| n.1);
+            let v = self.known_minimum(at);
             scope = scope.with("fmin", Local::Val(v));
+        }
+        if let Some((_, at)) = names.iter().find(|(n, _)| n == "terms")
+            && self.is_own("terms")
+        {
+            let at = *at;
+            let v = self.term_count(at);
+            scope = scope.with("terms", Local::Val(v));
         }
         for (name, _) in &names {
             if let Some(var) = self.vars.get(name).cloned() {
@@ -437,7 +478,7 @@ impl<'n> Builder<'n> {
     }
 
     /// Asks for everything that an expression asks for, innermost first.
-    fn ask_all(&mut self, e: &Expr) -> Lowered<()> {
+    pub fn ask_all(&mut self, e: &Expr) -> Lowered<()> {
         if matches!(
             e.kind,
             ExprKind::Comprehension { .. } | ExprKind::ArrayComprehension { .. } | ExprKind::Lambda { .. }
@@ -477,8 +518,13 @@ impl<'n> Builder<'n> {
             }
             ExprKind::Index { base, subscripts } => {
                 let history = base.as_name().and_then(|n| self.history(n));
-                if let (Some(state), [crate::lang::syntax::Subscript::At(k)]) = (history, subscripts.as_slice()) {
-                    let v = self.recall(state, k, e.span)?;
+                let table = base.as_name().and_then(|n| self.table(n));
+                if let [crate::lang::syntax::Subscript::At(k)] = subscripts.as_slice() {
+                    let v = match (history, table) {
+                        (Some(state), _) => self.recall(state, k, e.span)?,
+                        (None, Some(state)) => self.lookup(state, k, e.span)?,
+                        (None, None) => return Ok(()),
+                    };
                     self.l.answered.insert(e.span, v);
                 }
             }
@@ -587,8 +633,20 @@ impl<'n> Builder<'n> {
     }
 
     pub fn history(&self, name: &str) -> Option<usize> {
-        let state = self.states.iter().find(|s| s.part == self.part && s.key == name)?;
-        matches!(self.specs[state.at].kind, StateKind::History(..)).then_some(state.at)
+        let at = self.state_named(name)?;
+        matches!(self.specs[at].kind, StateKind::History(..)).then_some(at)
+    }
+
+    pub fn table(&self, name: &str) -> Option<usize> {
+        let at = self.state_named(name)?;
+        matches!(self.specs[at].kind, StateKind::Table(..)).then_some(at)
+    }
+
+    /// The state of a name: the block's own within an `each`.
+    fn state_named(&self, name: &str) -> Option<usize> {
+        let named = |key: &str| self.states.iter().find(|s| s.part == self.part && s.key == key);
+        let own = self.each.iter().rev().find_map(|(_, k)| named(&format!("{name}@{k}")));
+        own.or_else(|| named(name)).map(|s| s.at)
     }
 
     /// Values of the session that the pieces read.

@@ -66,7 +66,7 @@ impl Builder<'_> {
         let from = self.reg_of(&x, span)?;
         wanted.push((self.x_reg, from));
         for s in self.states.clone() {
-            if matches!(self.specs[s.at].kind, StateKind::History(..)) {
+            if matches!(self.specs[s.at].kind, StateKind::History(..) | StateKind::Table(..)) {
                 continue;
             }
             let Some(v) = self.names_of(s.part).get(&s.key).cloned() else {
@@ -87,7 +87,10 @@ impl Builder<'_> {
             .into_iter()
             .filter_map(|(n, v)| self.alias(&v.val).map(|r| (n, r)))
             .collect();
-        let commits = self.take_over(wanted);
+        let mut commits = self.take_over(wanted);
+        for (to, from) in &self.taken {
+            commits.push(Commit { to: *to, from: *from });
+        }
         let mut step = self.close();
         let kept = |r: &Vec<crate::ir::script::Piece>, op: &Op| !matches!(op, Op::Eval(p) if r[*p].outputs.is_empty());
         prune(&mut step, &self.pieces, &kept);
@@ -102,6 +105,8 @@ impl Builder<'_> {
             x: self.x_reg,
             t: self.t_reg,
             fmin: self.fmin,
+            terms: self.terms,
+            over: self.over,
             change,
             states: self.specs,
             init,

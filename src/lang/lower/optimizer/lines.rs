@@ -44,10 +44,7 @@ impl<'n> Builder<'n> {
             regs.push(self.reg_of(&v, a.value.span)?);
         }
         let batch = match args.get(plain) {
-            Some(a) => {
-                let v = self.plain(&a.value)?;
-                Some(self.reg_of(&v, a.value.span)?)
-            }
+            Some(a) => Some(self.terms_at(&a.value)?),
             None => None,
         };
         if !self.asks.iter().any(|(a, _)| *a == what) {
@@ -68,13 +65,16 @@ impl<'n> Builder<'n> {
                 if batch.is_none() {
                     self.keep(what, &regs, out);
                 }
-                self.push(Op::Ask {
-                    what,
-                    args: regs,
-                    batch,
-                    out,
-                    span: e.span,
-                });
+                if !self.together(what, &regs, batch, out) {
+                    self.push(Op::Ask {
+                        what,
+                        args: regs,
+                        batch,
+                        value: None,
+                        out,
+                        span: e.span,
+                    });
+                }
                 out
             }
         };
@@ -88,6 +88,44 @@ impl<'n> Builder<'n> {
             }
         }
         Ok(v)
+    }
+
+    /// Value and gradient at one point, on one batch, are asked together: joins the question to an earlier one of its kind
+    /// since the last branch or loop, before which registers may have had other values.
+    fn together(&mut self, what: Ask, args: &[Reg], batch: Option<Reg>, out: Reg) -> bool {
+        if !matches!(what, Ask::Value | Ask::Gradient) {
+            return false;
+        }
+        let Some(list) = self.ops.last_mut() else { return false };
+        for op in list.iter_mut().rev() {
+            match op {
+                Op::If { .. } | Op::While { .. } | Op::For { .. } => return false,
+                Op::Ask {
+                    what: earlier,
+                    args: a,
+                    batch: b,
+                    value,
+                    out: first,
+                    ..
+                } if a.as_slice() == args && *b == batch && value.is_none() => match (*earlier, what) {
+                    (Ask::Gradient, Ask::Value) => {
+                        *value = Some(out);
+                        self.piece = None;
+                        return true;
+                    }
+                    (Ask::Value, Ask::Gradient) => {
+                        *earlier = Ask::Gradient;
+                        *value = Some(*first);
+                        *first = out;
+                        self.piece = None;
+                        return true;
+                    }
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
+        false
     }
 
     /// Runs the transforms of the gradient.
@@ -138,20 +176,117 @@ impl<'n> Builder<'n> {
             (_, Some((v, _))) => v.val.dims().to_vec(),
             (_, None) => vec![],
         };
-        if law == Law::Batch && self.samples.is_none() {
-            self.samples = Some(e.span);
+        let (mut law, mut taken) = (law, None);
+        if law == Law::Batch {
+            self.samples.get_or_insert(e.span);
+            let named = |w: &str| args.iter().find(|a| a.name.as_ref().is_some_and(|n| n.text == w));
+            if let Some(a) = named("replace") {
+                let v = self.plain(&a.value)?;
+                let known = match v.val {
+                    Val::Num(n, _) => self.l.ir.as_const(n),
+                    _ => None,
+                };
+                let Some(v) = known else {
+                    return Err(err(Code::WrongType, "`replace:` is known before the run")
+                        .at(a.value.span, "here")
+                        .into());
+                };
+                if v == 0.0 {
+                    law = Law::Shuffled;
+                    taken = Some(self.counter());
+                }
+            }
+            if let Some(a) = named("of") {
+                let v = self.plain(&a.value)?;
+                let Val::Set(set) = v.val else {
+                    return Err(err(Code::WrongType, "`of:` names a set")
+                        .at(a.value.span, "here")
+                        .into());
+                };
+                match &self.over {
+                    Some((other, at)) if *other != set => {
+                        return Err(err(Code::BadStep, "a step samples one sum")
+                            .at(a.value.span, "another set")
+                            .at(*at, "sampled here")
+                            .into());
+                    }
+                    _ => self.over = Some((set, a.value.span)),
+                }
+            }
         }
         let out = self.register(name, dims.clone());
-        let number = self.draws;
+        let site = self.draws;
         self.draws += 1;
         self.push(Op::Draw {
             law,
-            number,
-            count: None,
+            site,
+            taken,
             out,
             span: e.span,
         });
         Ok(self.read(out, &dims))
+    }
+
+    /// A number that is kept from step to step, 0 at first: the register that a step counts on in.
+    fn counter(&mut self) -> Reg {
+        let nought = self.register("nought", vec![]);
+        let kept = self.register("taken", vec![]);
+        let now = self.register("taken", vec![]);
+        self.first.push(Commit { to: kept, from: nought });
+        self.specs.push(StateSpec {
+            name: format!("taken {}", self.taken.len() + 1),
+            kind: StateKind::Number,
+            reg: kept,
+        });
+        self.taken.push((kept, now));
+        if let Some(step) = self.ops.first_mut() {
+            step.insert(0, Op::Copy { from: kept, to: now });
+        }
+        now
+    }
+
+    /// A register with positions of terms, from 0: those of a batch, or one by its number.
+    fn terms_at(&mut self, e: &Expr) -> Lowered<Reg> {
+        let v = self.plain(e)?;
+        if v.val.dims().is_empty() {
+            let val = self.settled(&v, e.span)?;
+            let one = Val::Num(self.l.ir.constant(1.0), Elem::Int);
+            let val = self.l.elementwise(atoms::SUB, vec![val, one], Elem::Int, e.span)?;
+            let piece = Some(self.current());
+            return self.reg_of(&Var { val, piece }, e.span);
+        }
+        self.reg_of(&v, e.span)
+    }
+
+    /// A register with the position of an entry of a table.
+    fn entry_at(&mut self, e: &Expr) -> Lowered<Reg> {
+        let r = self.terms_at(e)?;
+        match self.regs[r].len {
+            1 => Ok(r),
+            n => Err(err(
+                Code::WrongType,
+                format!("an entry of a table is of one term, and this batch has {n}"),
+            )
+            .at(e.span, "here")
+            .help(format!(
+                "take them one at a time: `for k in 1..{n} {{ let i = sample(1) … }}`"
+            ))
+            .into()),
+        }
+    }
+
+    /// `table[i]`.
+    pub fn lookup(&mut self, state: usize, k: &Expr, span: Span) -> Lowered<Val> {
+        let which = self.entry_at(k)?;
+        let dims = self
+            .states
+            .iter()
+            .find(|s| s.at == state)
+            .map(|s| s.dims.clone())
+            .unwrap_or_default();
+        let to = self.register("entry", dims.clone());
+        self.push(Op::Lookup { state, which, to, span });
+        Ok(self.read(to, &dims))
     }
 
     fn constant(&mut self, v: &Var, span: Span) -> Lowered<usize> {
@@ -258,20 +393,35 @@ impl<'n> Builder<'n> {
             shown
         };
         if let ExprKind::Call { callee, args } = &value.kind
-            && callee.as_name() == Some("history")
+            && let Some(what @ ("history" | "table")) = callee.as_name()
+            && self.is_own(what)
             && let [cap, like] = args.as_slice()
         {
-            let v = self.expr(&cap.value)?;
-            let n = self.constant(&v, cap.value.span)?;
-            let like = self.expr(&like.value)?;
-            let dims = like.val.dims().to_vec();
+            let all = what == "table" && cap.value.as_name() == Some("terms") && self.is_own("terms");
+            let n = if all {
+                self.samples.get_or_insert(cap.value.span);
+                None
+            } else {
+                let v = self.expr(&cap.value)?;
+                Some(self.constant(&v, cap.value.span)?)
+            };
+            let first = self.expr(&like.value)?;
+            let dims = first.val.dims().to_vec();
             let width: usize = dims.iter().map(IndexSet::len).product();
-            let reg = self.register(&shown, vec![]);
-            self.specs.push(StateSpec {
-                name: shown,
-                kind: StateKind::History(n, width),
-                reg,
-            });
+            let (kind, reg) = match n {
+                Some(n) if what == "history" => (StateKind::History(n, width), self.register(&shown, vec![])),
+                // The run makes it as long as the problem's sum.
+                n => (
+                    StateKind::Table(n, width),
+                    self.register(&shown, vec![IndexSet::upto(0)]),
+                ),
+            };
+            if what == "table" {
+                let from = self.reg_of(&first, like.value.span)?;
+                let state = self.specs.len();
+                self.push(Op::Tabulate { state, from });
+            }
+            self.specs.push(StateSpec { name: shown, kind, reg });
             self.states.push(State {
                 part: self.part,
                 key: own,
@@ -379,7 +529,13 @@ impl<'n> Builder<'n> {
                 let v = self.expr(&d.value)?;
                 self.vars.insert(d.name.text.clone(), v);
             }
-            StepKind::Update { name, block, value } => self.update(name, block.as_ref(), value, s.span)?,
+            StepKind::Update {
+                name,
+                entry: Some(at),
+                value,
+                ..
+            } => self.enter_entry(name, at, value)?,
+            StepKind::Update { name, block, value, .. } => self.update(name, block.as_ref(), value, s.span)?,
             StepKind::If {
                 condition,
                 then,
@@ -565,6 +721,29 @@ impl<'n> Builder<'n> {
         };
         self.same_shape(&name.text, &old, &v.val, value.span)?;
         self.vars.insert(name.text.clone(), v);
+        Ok(())
+    }
+
+    /// `table[i] <- value`.
+    fn enter_entry(&mut self, name: &Ident, at: &Expr, value: &Expr) -> Lowered<()> {
+        let v = self.expr(value)?;
+        let from = self.reg_of(&v, value.span)?;
+        self.ask_all(at)?;
+        let which = self.entry_at(at)?;
+        self.l.answered.clear();
+        let Some(state) = self.table(&name.text) else {
+            return Err(err(Code::BadStep, format!("`{}` is no table", name.text))
+                .at(name.span, "here")
+                .into());
+        };
+        let dims = self.states.iter().find(|s| s.at == state).map(|s| s.dims.clone());
+        self.same_shape(&name.text, &dims.unwrap_or_default(), &v.val, value.span)?;
+        self.push(Op::Enter {
+            state,
+            which,
+            from,
+            span: at.span,
+        });
         Ok(())
     }
 
