@@ -86,6 +86,7 @@ codes! {
     R0405 ConstantConstraint Warning "a constraint has no variable in it";
     R0406 UnknownConstraint Error "a problem has no constraint of that name";
     R0407 UnusedVariable Warning "a variable is not used by the objective or any constraint";
+    R0408 BadSaddle Error "a saddle point lacks one of its sides, or its objective";
     R0501 NotConvex Error "a method that needs convexity was asked for a problem not proved convex";
     R0601 CannotRead Error "a file cannot be read";
     R0602 BadTable Error "a table is ragged, empty or malformed";

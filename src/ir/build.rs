@@ -96,6 +96,10 @@ impl Ir {
     pub fn input(&self, id: InputId) -> &Input {
         &self.inputs[id.index()]
     }
+    /// Makes a variable a given value.
+    pub fn fix(&mut self, id: InputId) {
+        self.inputs[id.index()].kind = InputKind::Param;
+    }
     /// All inputs.
     pub fn inputs(&self) -> &[Input] {
         &self.inputs

@@ -14,6 +14,8 @@ pub enum Sense {
     Minimize,
     /// Largest value wanted.
     Maximize,
+    /// Smallest over some variables, largest over the others.
+    Saddle,
 }
 
 /// A decision variable.
@@ -33,6 +35,8 @@ pub struct Variable {
     pub start: Option<NodeId>,
     /// Natural magnitude.
     pub scale: Option<NodeId>,
+    /// Is it one of those that a saddle point maximizes over?
+    pub maximized: bool,
     /// Where it is declared.
     pub span: Span,
 }

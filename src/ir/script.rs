@@ -55,6 +55,14 @@ pub enum Ask {
     Trial,
     /// Its gradient.
     Gradient,
+    /// The same for a saddle point only: turned in the variables that are maximized over.
+    Operator,
+    /// The point of the feasible set where a linear function is least.
+    LinearMinimum,
+    /// The corner where it is largest, among those that a point is made of.
+    Away,
+    /// How far the feasible set reaches from a point along a direction.
+    Reach,
     /// A product of its Hessian.
     Product,
     /// Its Hessian as a dense matrix.
@@ -72,6 +80,10 @@ impl Ask {
             Ask::Value => "value",
             Ask::Trial => "trial",
             Ask::Gradient => "grad",
+            Ask::Operator => "operator",
+            Ask::LinearMinimum => "lmo",
+            Ask::Away => "away",
+            Ask::Reach => "reach",
             Ask::Product => "hvp",
             Ask::Hessian => "hessian",
             Ask::Prox => "prox",

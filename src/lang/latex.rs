@@ -20,8 +20,12 @@ pub fn problem(body: &[Stmt]) -> String {
                 let word = match o.sense {
                     Sense::Minimize => r"\text{minimize}",
                     Sense::Maximize => r"\text{maximize}",
+                    Sense::Saddle => r"\text{min max}",
                 };
-                let at = lines.iter().take_while(|l| l[0].contains("mize")).count();
+                let at = lines
+                    .iter()
+                    .take_while(|l| l[0].contains("mize") || l[0].contains("min max"))
+                    .count();
                 lines.insert(at, [format!(r"{word}\quad"), expr(&o.expr), String::new()]);
             }
             StmtKind::SubjectTo(list) => {

@@ -205,6 +205,8 @@ pub struct LetDecl {
 /// `var NAME: TYPE checks [from start] [scale size]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VarDecl {
+    /// The side of a saddle point: `min x: …`, `max y: …`.
+    pub side: Option<Sense>,
     /// The variable.
     pub name: Ident,
     /// Its type.
@@ -281,6 +283,8 @@ pub enum Sense {
     Minimize,
     /// Larger is better.
     Maximize,
+    /// `objective e`: smaller for what `min` declares, larger for what `max` declares.
+    Saddle,
 }
 
 /// `minimize [label:] expr`.

@@ -104,6 +104,7 @@ impl Session {
             let word = match o.sense {
                 Sense::Minimize => "minimize",
                 Sense::Maximize => "maximize",
+                Sense::Saddle => "saddle point of",
             };
             let label = o.label.as_deref().map_or(String::new(), |l| format!(" {l}"));
             facts.push((

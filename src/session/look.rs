@@ -147,10 +147,10 @@ impl Session {
 fn lowered(p: &Problem) -> Vec<View> {
     let mut parts = Vec::new();
     if let Some(o) = &p.objective {
-        let sense = if o.sense == Sense::Minimize {
-            "minimize"
-        } else {
-            "maximize"
+        let sense = match o.sense {
+            Sense::Minimize => "minimize",
+            Sense::Maximize => "maximize",
+            Sense::Saddle => "objective",
         };
         let label = o.label.as_ref().map_or(String::new(), |l| format!(" {l}"));
         parts.push(View::styled(format!("{sense}{label}"), Role::Faint));

@@ -44,6 +44,11 @@ pub(super) struct Runnable {
     asks: Option<Asks>,
 }
 
+/// What finds a saddle point where no method is asked for.
+const SADDLE: &str = "extragradient(search: true)";
+/// Why that.
+pub(super) const SADDLE_WHY: &str = "a saddle point: extrapolation, with step lengths found on the way";
+
 struct Asks {
     name: String,
     asks: Vec<(Ask, Span)>,
@@ -191,6 +196,22 @@ impl Session {
             }
             (None, Some(e)) => Some(e.text.trim_end().to_string()),
             (None, None) => None,
+        }
+    }
+
+    /// The method of a problem whose default is written in the language, if its is.
+    pub(super) fn default_method(&mut self, at: usize) -> Option<Pipeline> {
+        let o = &self.compiled[at].lowered.problem.objective;
+        if o.as_ref().is_none_or(|o| o.sense != crate::ir::Sense::Saddle) {
+            return None;
+        }
+        let text = format!("solve with {SADDLE}");
+        let id = self.sources.add("default", text.as_str());
+        let (mut program, _) = parse(id, &text);
+        self.bring_library(&program);
+        match program.statements.pop().map(|s| s.kind) {
+            Some(StmtKind::Solve(c)) => c.method,
+            _ => None,
         }
     }
 
@@ -452,7 +473,7 @@ impl Session {
                 measure_every: 0,
                 judge: false,
                 asks: None,
-            });
+                });
         }
         let script = self.script(&r, blocks)?;
         let asks = Asks {
@@ -572,6 +593,26 @@ impl Session {
             .at(a.span, "used here")
         };
         let mut found = vec![];
+        let saddle = c.class == Class::Saddle;
+        if let Some((_, span)) = a.asks.iter().find(|(k, _)| *k == Ask::Operator).filter(|_| !saddle) {
+            found.push(missing("the operator of a saddle point", *span).help(
+                "a plain problem takes `gd`, `nesterov`, `adam`, …; a saddle point is declared by `min x: …`, `max y: …` and `objective …`",
+            ));
+        }
+        let falls = |k: &Ask| matches!(k, Ask::Trial | Ask::Hessian);
+        if let Some((_, span)) = a.asks.iter().find(|(k, _)| falls(k)).filter(|_| saddle) {
+            found.push(missing("an objective that it lowers", *span).help(
+                "the objective of a saddle point falls and rises: `extragradient(lr: …)`, `optimistic_gradient(lr: …)`",
+            ));
+        }
+        if let Some((_, span)) = a.asks.iter().find(|(k, _)| *k == Ask::LinearMinimum)
+            && c.problem.vars.iter().any(|v| v.lower.is_none() || v.upper.is_none())
+        {
+            found.push(
+                missing("the least value of a linear function", *span)
+                    .help("it is known where every variable lies between bounds: `in [0, 1]`"),
+            );
+        }
         if let Some((_, span)) = a.asks.iter().find(|(k, _)| *k == Ask::Prox) {
             found
                 .push(missing("a proximal point", *span).help("nothing answers `prox` yet: `project(x)` heeds bounds"));
@@ -599,7 +640,9 @@ impl Session {
                     )),
             );
         }
-        if c.class == Class::SmoothBounds && !a.projects {
+        let any = |v: &crate::ir::Variable| v.lower.is_some() || v.upper.is_some();
+        let bounds = c.class == Class::SmoothBounds || saddle && c.problem.vars.iter().any(any);
+        if bounds && !a.projects {
             let bounded: Vec<String> = c
                 .problem
                 .vars

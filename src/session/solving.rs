@@ -329,7 +329,11 @@ impl Session {
         started: f64,
         sink: &mut dyn FnMut(Event),
     ) -> Found<()> {
-        let stages = self.stages(c.method.as_ref(), at)?;
+        let default = match &c.method {
+            None => self.default_method(at),
+            Some(_) => None,
+        };
+        let stages = self.stages(default.as_ref().or(c.method.as_ref()), at)?;
         let seed = match &c.seed {
             Some(e) => self.number(e).map_err(one)? as u64,
             None => self.seed,
@@ -417,6 +421,9 @@ impl Session {
             Ok(None) => return Ok(()),
             Err((form, f)) => return Err(vec![self.solve_fault(at, self.form_at(at, &keys, form), &f, span)]),
         };
+        if default.is_some() {
+            answer.method_why = super::optimizers::SADDLE_WHY.into();
+        }
         let form = self.form_at(at, &keys, form);
         let mut about = match self.compiled[at].forms.get(form) {
             Some((_, c)) if left.is_none() => About::of(c, |k| self.row_sets(at, k)),
@@ -694,6 +701,7 @@ impl Session {
                 span: name.span,
             };
             let var = VarDecl {
+                side: None,
                 name: name.clone(),
                 ty,
                 bounds: vec![],

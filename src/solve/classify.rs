@@ -22,7 +22,7 @@ use crate::ir::facts::Grade;
 use crate::ir::{
     Constraint, Curvature, DomainId, InputId, Ir, Node, NodeId, Problem, Sense, Sides, Smooth as Smoothness,
 };
-use crate::passes::analysis::curvature::{Assumptions, FactsTable, degree};
+use crate::passes::analysis::curvature::{Assumptions, FactsTable, analyze_with, degree};
 use crate::passes::inline::inline_maps;
 
 /// The form of a compiled problem.
@@ -94,6 +94,14 @@ impl Classifier<'_> {
             Some(card) if card.accepts.contains(&Class::LeastSquares) => Wanted::LeastSquares,
             Some(_) => Wanted::Cones,
         };
+        if self
+            .problem
+            .objective
+            .as_ref()
+            .is_some_and(|o| o.sense == Sense::Saddle)
+        {
+            return self.saddle();
+        }
         let bounded = self.problem.vars.iter().any(|v| v.lower.is_some() || v.upper.is_some());
         let free = self.problem.constraints.is_empty();
         let f = self.facts.get(self.root);
@@ -224,6 +232,53 @@ impl Classifier<'_> {
             Kind::LeastSquares(Box::new(form)),
             "as many affine equations as variables, and nothing else",
         ))
+    }
+
+    /// A saddle point: value and gradient, turned in the variables that are maximized over.
+    fn saddle(&mut self) -> Result<Classified, Box<Diagnostic>> {
+        if let Some(c) = self.problem.constraints.first() {
+            let d = Diagnostic::new(Code::NotBuiltYet, "constraints of saddle points are not built yet");
+            return Err(Box::new(d.at(c.span, "here").help("bounds on the variables are")));
+        }
+        if let Some(card) = self.wanted.filter(|c| !c.accepts.contains(&Class::Saddle)) {
+            let d = Diagnostic::new(
+                Code::MethodCannotTake,
+                format!("`{}` looks for a minimum, and this is a saddle point", card.name),
+            );
+            return Err(Box::new(d.at(problem_span(self.problem), "this problem").help(
+                "`extragradient(lr: …)` and `optimistic_gradient(lr: …)` look for saddle points; or leave the choice to `solve`",
+            )));
+        }
+        let mut s = match Smooth::new(&mut self.problem.ir, self.root, self.columns.clone()) {
+            Ok(s) => s,
+            Err(e) => {
+                let what = format!("`{}` has no derivative here: {}", e.atom, e.reason);
+                let d = Diagnostic::new(Code::NoMethodForClass, what);
+                return Err(Box::new(d.at(origin(self.problem, e.node), "in the objective")));
+            }
+        };
+        let sides = self.problem.vars.iter().map(|v| v.maximized);
+        s.turned = sides
+            .zip(&self.columns.blocks)
+            .filter(|(max, _)| *max)
+            .map(|(_, b)| (b.1, b.2))
+            .collect();
+        s.class = Class::Saddle;
+        // Each side's shape is what the analysis finds where the other side's variables are data.
+        let shape = |fixed: bool| {
+            let mut ir = self.problem.ir.clone();
+            for v in self.problem.vars.iter().filter(|v| v.maximized == fixed) {
+                ir.fix(v.input);
+            }
+            analyze_with(&ir, &[self.root], &Assumptions::default()).curvature(self.root)
+        };
+        s.convex = shape(true).is_convex() && shape(false).is_concave();
+        let why = if s.convex {
+            "convex in what is minimized over, concave in what is maximized over"
+        } else {
+            "not proved convex and concave: a stationary point need not be a saddle"
+        };
+        Ok(Classified::new(Class::Saddle, Kind::Smooth(Box::new(s)), "").proved(why))
     }
 
     /// The smooth oracle.
@@ -373,6 +428,7 @@ pub(super) fn as_written(problem: &mut Problem, root: NodeId, facts: &FactsTable
         match o.sense {
             Sense::Minimize => out.convex.insert(o.node),
             Sense::Maximize => out.concave.insert(o.node),
+            Sense::Saddle => false,
         };
     }
     for c in problem.constraints.clone() {

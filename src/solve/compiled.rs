@@ -396,7 +396,9 @@ impl Compiled {
             Kind::Smooth(s) => {
                 let bounds = Arc::new(Bounds { lower: l, upper: u });
                 s.bind(ask.params);
-                s.class = if bounds.any() {
+                s.class = if s.class == Class::Saddle {
+                    Class::Saddle
+                } else if bounds.any() {
                     Class::SmoothBounds
                 } else {
                     Class::Smooth

@@ -34,13 +34,15 @@ pub enum Class {
     Nonlinear,
     /// Smooth plus a simple nonsmooth part.
     Composite,
+    /// Smallest over some variables, largest over the others, with bounds at most.
+    Saddle,
     /// With integer variables.
     Integer,
 }
 
 impl Class {
     /// All classes.
-    pub const ALL: [Class; 11] = [
+    pub const ALL: [Class; 12] = [
         Class::LinearSystem,
         Class::LeastSquares,
         Class::Linear,
@@ -51,6 +53,7 @@ impl Class {
         Class::SmoothBounds,
         Class::Nonlinear,
         Class::Composite,
+        Class::Saddle,
         Class::Integer,
     ];
     /// As reports name it.
@@ -66,6 +69,7 @@ impl Class {
             Class::SmoothBounds => "smooth with bounds",
             Class::Nonlinear => "smooth, constrained",
             Class::Composite => "smooth plus simple nonsmooth",
+            Class::Saddle => "saddle point",
             Class::Integer => "with integers",
         }
     }

@@ -10,6 +10,7 @@ mod classify;
 pub mod compiled;
 mod conclude;
 pub mod conflict;
+pub mod corners;
 pub mod course;
 pub mod diagnose;
 pub mod differences;

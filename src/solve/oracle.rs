@@ -192,6 +192,10 @@ pub trait Oracle {
     }
     /// Says which set's sum mini-batches are drawn from; the only one there is, if none is named.
     fn sample_over(&mut self, _set: Option<&IndexSet>) {}
+    /// Blocks of coordinates that lie in a simplex: first one, number, sum.
+    fn simplices(&self) -> &[(usize, usize, f64)] {
+        &[]
+    }
     /// Number of terms, if the objective is a sum or mean over one set that can be sampled.
     fn terms(&self) -> Option<usize> {
         None

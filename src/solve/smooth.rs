@@ -34,6 +34,8 @@ pub struct Smooth {
     pub(super) class: Class,
     pub(super) convex: bool,
     pub(super) lower_bound: Option<f64>,
+    /// Columns of the variables that a saddle point maximizes over: derivatives are turned there.
+    pub(super) turned: Vec<(usize, usize)>,
     counts: Counts,
     entries: Option<usize>,
     /// A place the last fault came from.
@@ -111,6 +113,7 @@ impl Smooth {
             class: Class::Smooth,
             convex: false,
             lower_bound: None,
+            turned: vec![],
             counts: Counts::default(),
             entries: None,
             last_fault: None,
@@ -175,6 +178,12 @@ impl Smooth {
         }
     }
 
+    fn turn(&self, g: &mut [f64]) {
+        for (first, len) in &self.turned {
+            g[*first..first + len].iter_mut().for_each(|v| *v = -*v);
+        }
+    }
+
     fn fault(&mut self, what: &str, f: Option<crate::exec::Fault>) -> Fault {
         let message = f.as_ref().map_or_else(String::new, |f| f.what.clone());
         let node = f.as_ref().and_then(|f| f.node).map(|n| n.0);
@@ -231,7 +240,7 @@ impl Oracle for Smooth {
             value: true,
             gradient: true,
             hvp: self.product.is_some(),
-            hessian: self.hessian.is_some(),
+            hessian: self.hessian.is_some() && self.turned.is_empty(),
             form: false,
         }
     }
@@ -273,6 +282,7 @@ impl Oracle for Smooth {
                 g[*first..first + len].copy_from_slice(d);
             }
         }
+        self.turn(g);
         let v = self.gradient.scalar(0);
         if v.is_finite() && g.iter().all(|v| v.is_finite()) {
             Ok(v)
@@ -298,6 +308,7 @@ impl Oracle for Smooth {
                 out[*first..first + len].copy_from_slice(d);
             }
         }
+        self.turn(out);
         if out.iter().all(|v| v.is_finite()) {
             Ok(())
         } else {
@@ -352,6 +363,7 @@ impl Oracle for Smooth {
             }
         }
         let v = b.machine.scalar(0);
+        self.turn(g);
         if let Err(f) = r {
             return Err(self.fault("objective on a mini-batch", Some(f)));
         }

@@ -84,6 +84,7 @@ impl Case {
                 upper: bound.map(|b| ir.constant(b.2)),
                 start: None,
                 scale: None,
+                maximized: false,
                 span: HERE,
             });
         }

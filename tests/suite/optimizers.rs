@@ -360,6 +360,87 @@ const ROWS: &[Row] = &[
         "psps_adagrad(batch: {batch}, eps: {eps}, slack2: {lam})",
         PSPS,
     ),
+    Row(
+        "extragradient",
+        "rotation_1_0.3",
+        "extragradient(lr: {g1}, second: {g2}/{g1})",
+        &[("y", "y")],
+    ),
+    Row(
+        "extragradient",
+        "rotation_0.4_0.4",
+        "extragradient(lr: {g1})",
+        &[("y", "y")],
+    ),
+    Row(
+        "extragradient",
+        "tanh_saddle_1_0.3",
+        "extragradient(lr: {g1}, second: {g2}/{g1})",
+        &[("y", "y")],
+    ),
+    Row(
+        "extragradient",
+        "tanh_saddle_0.4_0.4",
+        "extragradient(lr: {g1})",
+        &[("y", "y")],
+    ),
+    Row(
+        "optimistic_gradient",
+        "rotation_0.5_0.25",
+        "optimistic_gradient(lr: {g1}, second: {g2}/{g1})",
+        &[("y", "y")],
+    ),
+    Row(
+        "optimistic_gradient",
+        "rotation_0.2_0.2",
+        "optimistic_gradient(lr: {g1})",
+        &[("y", "y")],
+    ),
+    Row(
+        "optimistic_gradient",
+        "tanh_saddle_0.5_0.25",
+        "optimistic_gradient(lr: {g1}, second: {g2}/{g1})",
+        &[("y", "y")],
+    ),
+    Row(
+        "optimistic_gradient",
+        "tanh_saddle_0.2_0.2",
+        "optimistic_gradient(lr: {g1})",
+        &[("y", "y")],
+    ),
+    Row("gda_proximal_point", "gda_rotation", "gda(lr: {g})", &[]),
+    Row("gda_proximal_point", "gda_rotation", "gd(lr: {g})", &[]),
+    Row("gda_proximal_point", "gda_tanh_saddle", "gda(lr: {g})", &[]),
+    Row(
+        "gda_proximal_point",
+        "proximal_point_rotation",
+        "proximal_point(lr: {g}, tolerance: 1e-15)",
+        &[],
+    ),
+    Row(
+        "subgradient",
+        "inverse_sqrt",
+        "subgradient(lr: inverse_sqrt(0.2))",
+        &[("best", "best")],
+    ),
+    Row(
+        "subgradient",
+        "polyak_target",
+        "polyak_subgradient(target: {target})",
+        &[("best", "best")],
+    ),
+    Row(
+        "exponentiated_gradient",
+        "default",
+        "exponentiated_gradient(lr: {eta})",
+        &[],
+    ),
+    Row("frank_wolfe", "plain_a", "frank_wolfe()", &[("gap", "gap")]),
+    Row("frank_wolfe", "plain_b", "frank_wolfe(toward)", &[("gap", "gap")]),
+    Row("frank_wolfe", "away_a", "frank_wolfe(away)", &[("gap", "gap")]),
+    Row("frank_wolfe", "away_b", "frank_wolfe(away)", &[("gap", "gap")]),
+    Row("frank_wolfe", "pairwise_a", "frank_wolfe(pairwise)", &[("gap", "gap")]),
+    Row("frank_wolfe", "pairwise_b", "frank_wolfe(pairwise)", &[("gap", "gap")]),
 ];
 
 /// Columns of the PSPS cases.
@@ -395,6 +476,18 @@ enum Kind {
     Logistic { x: Vec<Vec<f64>>, y: Vec<f64>, mu: f64 },
     /// `mean (Xᵢ·w − yᵢ)²/2`.
     LeastSquares { x: Vec<Vec<f64>>, y: Vec<f64> },
+    /// `|A x − b|₁` with a subgradient.
+    Absolute { a: Vec<Vec<f64>>, b: Vec<f64> },
+    /// `xᵀQx/2 − bᵀx` at `x = Vᵀw`, `w` in the simplex.
+    Hull {
+        q: Vec<Vec<f64>>,
+        b: Vec<f64>,
+        v: Vec<Vec<f64>>,
+    },
+    /// An operator `A x`.
+    Linear { a: Vec<Vec<f64>> },
+    /// `(tanh x₁ + x₂, −x₁ + tanh x₂)`.
+    Tanh,
 }
 
 struct Problem {
@@ -402,6 +495,16 @@ struct Problem {
     n: usize,
     counts: Counts,
     bounds: Option<Arc<ravine::solve::Bounds>>,
+    simplex: Vec<(usize, usize, f64)>,
+}
+
+/// `Vᵀw`.
+fn mixed(v: &[Vec<f64>], w: &[f64]) -> Vec<f64> {
+    let mut x = vec![0.0; v[0].len()];
+    for (row, w) in v.iter().zip(w) {
+        x.iter_mut().zip(row).for_each(|(x, v)| *x += w * v);
+    }
+    x
 }
 
 impl Problem {
@@ -420,13 +523,26 @@ impl Problem {
                 x: matrix(&p["X"]),
                 y: vector(&p["y"]),
             },
+            "l1_regression" => Kind::Absolute {
+                a: matrix(&p["A"]),
+                b: vector(&p["b"]),
+            },
+            "quadratic_over_hull" => Kind::Hull {
+                q: matrix(&p["Q"]),
+                b: vector(&p["b"]),
+                v: matrix(&p["V"]),
+            },
+            "linear" => Kind::Linear { a: matrix(&p["A"]) },
+            "tanh_saddle" => Kind::Tanh,
             other => panic!("no such kind of problem here yet: {other}"),
         };
+        let hull = matches!(kind, Kind::Hull { .. });
         Problem {
             kind,
             n,
             counts: Counts::default(),
             bounds: None,
+            simplex: if hull { vec![(0, n, 1.0)] } else { vec![] },
         }
     }
     /// Value and gradient on some terms.
@@ -439,6 +555,31 @@ impl Problem {
                     *g = dot(row, &d);
                 }
                 dot(&d, g) / 2.0
+            }
+            Kind::Absolute { a, b } => {
+                let mut f = 0.0;
+                for (row, b) in a.iter().zip(b) {
+                    let r = dot(row, w) - b;
+                    f += r.abs();
+                    let sign = if r == 0.0 { 0.0 } else { r.signum() };
+                    g.iter_mut().zip(row).for_each(|(g, a)| *g += sign * a);
+                }
+                f
+            }
+            Kind::Hull { q, b, v } => {
+                let x = mixed(v, w);
+                let qx: Vec<f64> = q.iter().map(|r| dot(r, &x)).collect();
+                let gx: Vec<f64> = qx.iter().zip(b).map(|(a, b)| a - b).collect();
+                g.iter_mut().zip(v).for_each(|(g, v)| *g = dot(v, &gx));
+                dot(&x, &qx) / 2.0 - dot(b, &x)
+            }
+            Kind::Linear { a } => {
+                g.iter_mut().zip(a).for_each(|(g, row)| *g = dot(row, w));
+                0.0
+            }
+            Kind::Tanh => {
+                (g[0], g[1]) = (w[0].tanh() + w[1], w[1].tanh() - w[0]);
+                0.0
             }
             Kind::Logistic { x, y, mu } => {
                 let (mut f, mut k) = (0.0, 0.0);
@@ -467,7 +608,7 @@ impl Problem {
     }
     fn all(&self) -> usize {
         match &self.kind {
-            Kind::Quadratic { .. } => 0,
+            Kind::Quadratic { .. } | Kind::Absolute { .. } | Kind::Hull { .. } | Kind::Linear { .. } | Kind::Tanh => 0,
             Kind::Logistic { y, .. } | Kind::LeastSquares { y, .. } => y.len(),
         }
     }
@@ -478,7 +619,9 @@ impl Oracle for Problem {
         self.n
     }
     fn class(&self) -> Class {
-        if self.bounds.is_some() {
+        if matches!(self.kind, Kind::Linear { .. } | Kind::Tanh) {
+            Class::Saddle
+        } else if self.bounds.is_some() {
             Class::SmoothBounds
         } else {
             Class::Smooth
@@ -509,6 +652,12 @@ impl Oracle for Problem {
     }
     fn hvp(&mut self, x: &[f64], v: &[f64], out: &mut [f64]) -> Result<(), Fault> {
         self.counts.products += 1;
+        if let Kind::Hull { q, v: corners, .. } = &self.kind {
+            let x = mixed(corners, v);
+            let qx: Vec<f64> = q.iter().map(|r| dot(r, &x)).collect();
+            out.iter_mut().zip(corners).for_each(|(o, v)| *o = dot(v, &qx));
+            return Ok(());
+        }
         let Kind::Quadratic { a, .. } = &self.kind else {
             return Err(Fault::NotOffered(format!("products at {x:?}")));
         };
@@ -519,6 +668,9 @@ impl Oracle for Problem {
     }
     fn hessian(&mut self, _: &[f64], _: &mut Csr) -> Result<(), Fault> {
         Err(Fault::NotOffered("Hessian".into()))
+    }
+    fn simplices(&self) -> &[(usize, usize, f64)] {
+        &self.simplex
     }
     fn terms(&self) -> Option<usize> {
         Some(self.all())
@@ -652,7 +804,11 @@ fn check(row: &Row) -> Result<usize, String> {
         .find(|c| c["case"] == *case_name)
         .ok_or(format!("{name} has no case {case_name}"))?;
     let pick = |k: &str| case.get(k).or_else(|| f.get(k)).filter(|v| !v.is_null());
-    let start = flat(pick("start").ok_or("no start")?);
+    let start = match pick("start").ok_or("no start")? {
+        // "w[0] of the trace"
+        Json::String(_) => flat(&case["trace"]["w"][0]),
+        s => flat(s),
+    };
     let n = start.len();
     let mut hyper = case["hyper"].clone();
     if let Some(first) = case["draws"]["batches"].get(0).and_then(Json::as_array) {
@@ -681,7 +837,12 @@ fn check(row: &Row) -> Result<usize, String> {
         }
         p
     };
-    let points = ["x", "W", "w"]
+    let columns_of_points = if f["fixture"] == "frank_wolfe" {
+        ["w", "W", "x"]
+    } else {
+        ["x", "W", "w"]
+    };
+    let points = columns_of_points
         .iter()
         .find_map(|c| case["trace"].get(c))
         .ok_or("no points")?;

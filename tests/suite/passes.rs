@@ -678,6 +678,7 @@ fn problem(roles: &[&str], t: &str) -> Problem {
             upper: None,
             start: None,
             scale: None,
+            maximized: false,
             span,
         })
         .collect();

@@ -24,7 +24,9 @@ use crate::lang::syntax::{
 const POINT: &str = "point";
 
 /// What a step may ask of the problem; each counts.
-pub const ORACLES: &[&str] = &["value", "trial", "grad", "hvp", "hessian", "prox", "project"];
+pub const ORACLES: &[&str] = &[
+    "value", "trial", "grad", "operator", "lmo", "away", "reach", "hvp", "hessian", "prox", "project",
+];
 /// Random draws.
 pub const DRAWS: &[&str] = &["normal", "rademacher", "uniform", "permutation", "sample"];
 
@@ -515,6 +517,18 @@ impl Checker<'_> {
                 (1..=2).contains(&n) && is_point(&types[0]) && batch(1),
                 point(),
                 "grad(x)`, `grad(x, batch)` or, for one term, `grad(x, i)",
+            ),
+            "operator" => (n == 1 && is_point(&types[0]), point(), "operator(x)"),
+            "lmo" => (n == 1 && is_point(&types[0]), point(), "lmo(g)"),
+            "away" => (
+                n == 2 && is_point(&types[0]) && is_point(&types[1]),
+                point(),
+                "away(x, g)",
+            ),
+            "reach" => (
+                n == 2 && is_point(&types[0]) && is_point(&types[1]),
+                Ty::scalar(Elem::Real),
+                "reach(x, d)",
             ),
             "hvp" => (
                 (2..=3).contains(&n) && is_point(&types[0]) && is_point(&types[1]) && batch(2),

@@ -86,18 +86,20 @@ pub(super) fn label_like(text: &str) -> bool {
     false
 }
 
-/// Statements that begin with words that are names elsewhere: `min x: T`, `objective value: …`.
-pub(super) fn stray_statement(text: &str) -> Option<&'static str> {
+/// Statements that begin with words that are names elsewhere: `min x: T`, `max y: T`, `objective value: …`.
+pub(super) fn saddle_statement(text: &str) -> bool {
     let first = first_word(text);
-    let rest = text.get(first.len()..)?.trim_start();
+    let Some(rest) = text.get(first.len()..).map(str::trim_start) else {
+        return false;
+    };
     let next = first_word(rest);
     if next.is_empty() || matches!(next, "in" | "and" | "or" | "complements" | "div") {
-        return None;
+        return false;
     }
     match first {
-        "min" | "max" if rest[next.len()..].trim_start().starts_with(':') => Some("saddle"),
-        "objective" => Some("saddle"),
-        _ => None,
+        "min" | "max" => rest[next.len()..].trim_start().starts_with(':'),
+        "objective" => true,
+        _ => false,
     }
 }
 
@@ -110,16 +112,6 @@ pub(super) fn lone_command(text: &str) -> bool {
         && !rest.is_empty()
         && first_word(rest) == rest
         && !matches!(rest, "in" | "and" | "or" | "complements" | "div")
-}
-
-/// The variable of `min x: T` and its place in the text.
-pub(super) fn saddle_variable(text: &str) -> Option<(&str, usize)> {
-    let first = first_word(text);
-    if !matches!(first, "min" | "max") {
-        return None;
-    }
-    let rest = text[first.len()..].trim_start();
-    Some((first_word(rest), text.len() - rest.len()))
 }
 
 /// Could an equation have been meant by a `=` of this statement?

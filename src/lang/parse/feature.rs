@@ -46,10 +46,6 @@ impl Feature {
                     "save problems as MPS, LP and CBF files; values can be written today",
                 ),
                 "extern" => ("`extern` is", "declare native functions"),
-                "saddle" => (
-                    "saddle points are",
-                    "minimize over some variables and maximize over others",
-                ),
                 "read model" => ("reading whole models is", "take MPS, QPS, LP, SDPA, CBF and NL files"),
                 _ => ("this is", "be part of the language"),
             },

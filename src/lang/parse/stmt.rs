@@ -10,7 +10,7 @@ use pest::iterators::Pair;
 
 use super::classify::{
     depth_or_relation, first_word, is_assignment, keyword_like, label_like, last_word, lone_command, named_like,
-    saddle_variable, stray_statement, token_at,
+    saddle_statement, token_at,
 };
 use super::feature::Feature;
 use super::fold::{Folder, compare_op};
@@ -82,7 +82,7 @@ impl<'a> Parser<'a> {
                 || first == "for"
                 || is_assignment(text)
                 || lone_command(text)
-                || stray_statement(text).is_some();
+                || saddle_statement(text);
             if begins {
                 close(&mut section, &mut out);
             }
@@ -166,15 +166,12 @@ impl<'a> Parser<'a> {
 
     fn kind(&mut self, r: &mut RawStmt, text: &str, first: &str, place: Place, docs: Option<&str>) -> Option<StmtKind> {
         let word_at = self.at(r.start, r.start + first.len());
-        if let Some(keyword) = stray_statement(text) {
-            self.fold.not_built(Feature::Statement(keyword), word_at);
-            return Some(StmtKind::NotBuilt {
-                keyword: keyword.to_string(),
-                declares: saddle_variable(text).map(|(name, at)| Ident {
-                    text: super::normal(name),
-                    span: self.at(r.start + at, r.start + at + name.len()),
-                }),
-            });
+        if saddle_statement(text) {
+            return if first == "objective" {
+                self.read(r, Rule::objective).and_then(|p| self.objective(p, place))
+            } else {
+                self.read(r, Rule::var_decl).and_then(|p| self.var_decl(p))
+            };
         }
         let command = if is_assignment(text) {
             let right = text[text.find('=')? + 1..].trim_start();
@@ -490,9 +487,12 @@ impl<'a> Parser<'a> {
 
     fn var_decl(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {
         let (mut name, mut ty, mut bounds, mut start, mut scale) = (None, None, vec![], None, None);
+        let mut side = None;
         for q in p.into_inner() {
             let at = self.fold.span(&q);
             match q.as_rule() {
+                Rule::kw_min => side = Some(Sense::Minimize),
+                Rule::kw_max => side = Some(Sense::Maximize),
                 Rule::name => name = Some(self.fold.ident(&q)),
                 Rule::type_expr => ty = Some(self.fold.type_expr(q)),
                 Rule::checks => bounds = self.checks(q),
@@ -518,6 +518,7 @@ impl<'a> Parser<'a> {
             }
         }
         Some(StmtKind::Var(VarDecl {
+            side,
             name: name?,
             ty: ty?,
             bounds,
@@ -678,6 +679,7 @@ impl<'a> Parser<'a> {
             let at = self.fold.span(&q);
             match q.as_rule() {
                 Rule::kw_maximize => sense = Sense::Maximize,
+                Rule::kw_objective => sense = Sense::Saddle,
                 Rule::label => label = q.into_inner().next().map(|n| self.fold.ident(&n)),
                 Rule::expr => expr = Some(self.fold.expr(q)),
                 Rule::starts => starts = Some((self.starts(q), at)),

@@ -27,6 +27,8 @@ pub const FILES: &[(&str, &str)] = files! {
     "gradient.opt"
     "conjugate.opt"
     "line_search.opt"
+    "saddle.opt"
+    "constrained.opt"
     "adaptive.opt"
     "polyak.opt"
     "stochastic.opt"

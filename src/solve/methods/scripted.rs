@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ravine_linalg::Csr;
 
+use super::super::corners::Corners;
 use super::super::draws::{Key, Purpose};
 use super::super::method::{
     Class, Events, Fault, Granularity, Method, MethodCard, Needs, Outcome, Refusal, Seed, Settings, SlotSpec, StepCx,
@@ -398,7 +399,7 @@ impl Scripted {
                 }
                 r => r.map(|y| v[0] = y),
             },
-            (Ask::Gradient, None) if value.is_none() => problem.gradient(x, &mut v),
+            (Ask::Gradient | Ask::Operator, None) if value.is_none() => problem.gradient(x, &mut v),
             (Ask::Gradient, b) => match b {
                 None => problem.value_gradient(x, &mut v),
                 Some(b) => problem.value_gradient_on(x, &f.regs[b], &mut v),
@@ -417,6 +418,21 @@ impl Scripted {
                     }
                 }
             }),
+            (Ask::LinearMinimum | Ask::Away | Ask::Reach, None) => {
+                let bounds = problem.bounds();
+                let corners = Corners {
+                    bounds: bounds.as_deref(),
+                    simplices: problem.simplices(),
+                };
+                match what {
+                    Ask::LinearMinimum => corners.least(x, &mut v),
+                    Ask::Away => corners.away(x, &f.regs[args[1]], &mut v),
+                    _ => {
+                        v[0] = corners.reach(x, &f.regs[args[1]]);
+                        Ok(())
+                    }
+                }
+            }
             (Ask::Project, None) => {
                 v.copy_from_slice(x);
                 problem.project(&mut v)
@@ -733,6 +749,17 @@ impl Method for Scripted {
                 .fold(0.0f64, f64::max),
             None => vector::norm_inf(&g),
         };
+        if problem.convex() {
+            let mut s = g.clone();
+            let bounds = problem.bounds();
+            let corners = Corners {
+                bounds: bounds.as_deref(),
+                simplices: problem.simplices(),
+            };
+            if corners.least(&g, &mut s).is_ok() {
+                state.measures.gap = (0..g.len()).map(|k| g[k] * (x[k] - s[k])).fold(0.0, |a, b| a + b);
+            }
+        }
         state.measures.objective = f;
         state.measures.stationarity = stationarity;
         state.measures.gradient_scale = scale;
@@ -785,15 +812,17 @@ fn card_of(s: &Script) -> &'static MethodCard {
     let asked = |a: Ask| s.asks.iter().any(|(b, _)| *b == a);
     let needs = Needs {
         value: asked(Ask::Value) || asked(Ask::Trial),
-        gradient: asked(Ask::Gradient) || s.samples.is_some(),
+        gradient: asked(Ask::Gradient) || asked(Ask::Operator) || s.samples.is_some(),
         hvp: asked(Ask::Product),
         hessian: asked(Ask::Hessian),
         form: false,
     };
-    let accepts: &'static [Class] = if s.projects {
-        &[Class::Smooth, Class::SmoothBounds]
+    let accepts: &'static [Class] = if asked(Ask::Operator) {
+        &[Class::Saddle]
+    } else if s.projects {
+        &[Class::Smooth, Class::SmoothBounds, Class::Saddle]
     } else {
-        &[Class::Smooth]
+        &[Class::Smooth, Class::Saddle]
     };
     let kind = |k: StateKind| match k {
         StateKind::Number => SlotKind::Number,

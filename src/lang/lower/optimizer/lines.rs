@@ -26,13 +26,17 @@ impl<'n> Builder<'n> {
                 };
             }
             "grad" => Ask::Gradient,
+            "operator" => Ask::Operator,
+            "lmo" => Ask::LinearMinimum,
+            "away" => Ask::Away,
+            "reach" => Ask::Reach,
             "hvp" => Ask::Product,
             "hessian" => Ask::Hessian,
             "prox" => Ask::Prox,
             _ => Ask::Project,
         };
         let plain = match what {
-            Ask::Product | Ask::Prox => 2,
+            Ask::Product | Ask::Prox | Ask::Away | Ask::Reach => 2,
             _ => 1,
         };
         let (mut regs, mut at) = (vec![], None);
@@ -50,10 +54,10 @@ impl<'n> Builder<'n> {
         if !self.asks.iter().any(|(a, _)| *a == what) {
             self.asks.push((what, e.span));
         }
-        self.projects |= what == Ask::Project || what == Ask::Prox;
+        self.projects |= matches!(what, Ask::Project | Ask::Prox | Ask::LinearMinimum);
         let point = self.point.clone();
         let dims = match what {
-            Ask::Value | Ask::Trial => vec![],
+            Ask::Value | Ask::Trial | Ask::Reach => vec![],
             Ask::Hessian => vec![point.clone(), point],
             _ => vec![point],
         };
