@@ -343,13 +343,34 @@ pub struct Script {
     pub samples: Option<Span>,
     /// Place where the known lower bound is used.
     pub fmin_at: Option<Span>,
-    /// The update of the point.
-    pub moved_at: Option<Span>,
+    /// The update of the point as the definition writes it.
+    pub moved_by: String,
+    /// Variables of the problem: name, index sets, first coordinate.
+    pub blocks: Vec<(String, Vec<IndexSet>, usize)>,
     /// Leaves a point that satisfies simple constraints?
     pub projects: bool,
 }
 
 impl Script {
+    /// A coordinate in the user's names.
+    pub fn coordinate(&self, k: usize) -> String {
+        let Some((name, dims, first)) = self.blocks.iter().rev().find(|b| b.2 <= k) else {
+            return format!("coordinate {}", k + 1);
+        };
+        let mut rest = k - first;
+        let mut key = vec![];
+        for s in dims.iter().rev() {
+            key.push(s.element(rest % s.len().max(1)));
+            rest /= s.len().max(1);
+        }
+        key.reverse();
+        if key.is_empty() {
+            name.clone()
+        } else {
+            format!("{name}[{}]", key.join(", "))
+        }
+    }
+
     /// A script for no coordinate at all: no problem is small enough for it.
     pub fn empty() -> Script {
         let mut ir = Ir::new();
@@ -391,7 +412,8 @@ impl Script {
             asks: vec![],
             samples: None,
             fmin_at: None,
-            moved_at: None,
+            moved_by: String::new(),
+            blocks: vec![],
             projects: false,
         }
     }

@@ -40,5 +40,6 @@ mod render;
 mod repl;
 mod session;
 mod sets;
+mod steps;
 mod uses;
 mod verify;

@@ -21,7 +21,7 @@ use crate::lang::syntax::{
 };
 
 /// The set that the point's coordinates range over, as types show it.
-const POINT: &str = "point";
+pub(super) const POINT: &str = "point";
 
 /// What a step may ask of the problem; each counts.
 pub const ORACLES: &[&str] = &[
@@ -62,6 +62,14 @@ impl Checker<'_> {
         let mark = self.scope.mark();
         self.defining.push((d.name.text.clone(), d.name.span));
         self.step = Some(StepScope::default());
+        let entry = Entry {
+            span: d.name.span,
+            what: What::Set {
+                dim: Dim::Labels(POINT.into()),
+                labels: None,
+            },
+        };
+        self.scope.add_local(POINT, entry);
         let (params, generics) = self.formals(&d.params);
         let mut scope = StepScope::default();
         for name in ["x", "u", "answer"] {
@@ -96,14 +104,25 @@ impl Checker<'_> {
         let changes = |n: &str| scope.changed.iter().any(|c| c == n);
         let sort = match d.role {
             Role::Optimizer => Sort::Optimizer,
-            Role::Transform if changes("u") => Sort::Direction,
+            Role::Transform if d.of_update() => Sort::Direction,
             Role::Transform => Sort::Point,
         };
-        let moved = changes("x") || changes("answer") || changes("u");
+        let acts = |s: &StepStmt| {
+            matches!(
+                s.kind,
+                StepKind::Record { .. } | StepKind::Stop(_) | StepKind::Restart(_) | StepKind::Fail { .. }
+            )
+        };
+        let mut moved = changes("x") || changes("answer") || changes("u");
+        if d.role == Role::Transform {
+            d.step.iter().for_each(|s| s.for_each_stmt(&mut |s| moved |= acts(s)));
+        }
         if !moved && !self.diagnostics[before..].iter().any(Diagnostic::is_error) {
             let what = match d.role {
                 Role::Optimizer => "an optimizer changes `x`, and no line of this step does",
-                Role::Transform => "a transform changes `u`, `x` or `answer`, and no line of this step does",
+                Role::Transform => {
+                    "a transform changes `u`, `x` or `answer`, or ends or restarts the run, and no line of this step does"
+                }
             };
             let m = Diagnostic::new(Code::BadStep, what)
                 .at(d.name.span, "")

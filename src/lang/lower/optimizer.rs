@@ -56,6 +56,20 @@ fn script(names: &dyn Names, parts: &[PartCall<'_>], blocks: &[PointBlock]) -> L
     b.main = main;
     for (k, p) in parts.iter().enumerate() {
         let bound = bind(&mut b, p)?;
+        for f in &p.decl.params {
+            let on_point = f.ty.dims.iter().any(|d| d.as_name() == Some("point"));
+            if let (true, Some(Local::Val(v))) = (on_point, bound.get(&f.name.text))
+                && let Some(d) = v.dims().iter().find(|d| d.len() != b.point.len())
+            {
+                return Err(err(
+                    Code::BadOption,
+                    format!("`{}` has {} rows, the point {} coordinates", f.name.text, d.len(), b.point.len()),
+                )
+                .at(p.span, "used here")
+                .help("a matrix over the point has one row and one column for each coordinate of all variables, in their order")
+                .into());
+            }
+        }
         b.part(k, p, bound);
     }
     // States first, from the point alone.
@@ -72,7 +86,7 @@ fn script(names: &dyn Names, parts: &[PartCall<'_>], blocks: &[PointBlock]) -> L
     b.before.clear();
     let after = &parts[main + 1..];
     for (k, p) in after.iter().enumerate().map(|(k, p)| (main + 1 + k, p)) {
-        let direction = changes_update(p.decl);
+        let direction = p.decl.of_update();
         b.transform(k, p.decl, direction)?;
     }
     let name = parts
@@ -80,22 +94,17 @@ fn script(names: &dyn Names, parts: &[PartCall<'_>], blocks: &[PointBlock]) -> L
         .map(|p| p.decl.name.text.as_str())
         .collect::<Vec<_>>()
         .join(" |> ");
-    let moved = parts[main].decl.step.iter().find_map(|s| match &s.kind {
-        StepKind::Update { name, .. } if name.text == "x" => Some(s.span),
-        _ => None,
-    });
-    b.finish(name, moved)
-}
-
-/// Does a transform change `u`?
-fn changes_update(d: &OptimizerDecl) -> bool {
-    let mut found = false;
-    for s in &d.step {
+    let mut moved = None;
+    for s in &parts[main].decl.step {
         s.for_each_stmt(&mut |s| {
-            found |= matches!(&s.kind, StepKind::Update { name, .. } if name.text == "u");
+            if let StepKind::Update { name, value, .. } = &s.kind
+                && name.text == "x"
+            {
+                moved = Some((s.span, format!("x <- {}", crate::lang::syntax::show(value))));
+            }
         });
     }
-    found
+    b.finish(name, moved)
 }
 
 /// Values of a part's parameters, in the session's names.

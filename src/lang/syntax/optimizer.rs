@@ -45,6 +45,26 @@ pub struct OptimizerDecl {
     pub span: Span,
 }
 
+impl OptimizerDecl {
+    /// Is it a transform of gradient or update: does a line read or change `u`?
+    pub fn of_update(&self) -> bool {
+        let mut found = false;
+        for s in &self.step {
+            s.for_each_stmt(&mut |s| {
+                found |= matches!(&s.kind, StepKind::Update { name, .. } if name.text == "u");
+            });
+            s.for_each_expr(&mut |e| found |= reads(e, "u"));
+        }
+        found
+    }
+}
+
+fn reads(e: &Expr, name: &str) -> bool {
+    let mut found = e.as_name() == Some(name);
+    e.for_each_child(&mut |c| found |= reads(c, name));
+    found
+}
+
 /// A statement of a step, or a state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepStmt {

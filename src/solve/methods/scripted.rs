@@ -470,12 +470,16 @@ impl Scripted {
         let at = vector::first_not_finite(&f.regs[from]);
         Err(Fault::Diverged(match at {
             Some(i) => format!(
-                "step {step} of `{}` makes coordinate {} of the point {}",
+                "step {step} of `{}` makes `{}` {}: `{}`",
                 self.script.name,
-                i + 1,
-                f.regs[from][i]
+                self.script.coordinate(i),
+                f.regs[from][i],
+                self.script.moved_by
             ),
-            None => format!("step {step} of `{}` moves the point by {change:.1e}", self.script.name),
+            None => format!(
+                "step {step} of `{}` moves the point by {change:.1e}: `{}`",
+                self.script.name, self.script.moved_by
+            ),
         }))
     }
 

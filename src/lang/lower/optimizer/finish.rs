@@ -11,8 +11,9 @@ use crate::ir::script::{Commit, Op, Reg, Script, StateKind};
 
 impl Builder<'_> {
     /// The script.
-    pub fn finish(mut self, name: String, moved: Option<Span>) -> Lowered<Script> {
-        let span = moved.unwrap_or(Span::new(crate::base::SourceId(0), 0, 0));
+    pub fn finish(mut self, name: String, moved: Option<(Span, String)>) -> Lowered<Script> {
+        let nowhere = Span::new(crate::base::SourceId(0), 0, 0);
+        let (span, moved) = moved.unwrap_or((nowhere, String::new()));
         // Where the answer is another point than `x`, it is the state of that name.
         for part in 0.. {
             if part >= self.parts() {
@@ -121,7 +122,12 @@ impl Builder<'_> {
             asks: self.asks,
             samples: self.samples,
             fmin_at: self.fmin_at,
-            moved_at: moved,
+            moved_by: moved,
+            blocks: self
+                .blocks
+                .iter()
+                .map(|b| (b.name.clone(), b.dims.clone(), b.offset))
+                .collect(),
             projects: self.projects,
             ir: self.l.ir,
         })

@@ -1,0 +1,381 @@
+//! Methods written in the language as a user runs them: what their specifications promise, and what is said when they fail.
+//!
+//! Invariant: expectations are closed forms or conditions recomputed here, never what an earlier run printed.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use ravine::base::value::Value;
+use ravine::report::SolveEntry;
+use ravine::solve::Status;
+
+use super::harness::{last_solve, root, run, session};
+
+/// Runs a program; its last solve.
+fn solved(text: &str) -> SolveEntry {
+    let mut s = session(&root());
+    let ran = run(&mut s, "steps.opt", text);
+    last_solve(&s)
+        .unwrap_or_else(|| panic!("no solve: {}", ran.shown))
+        .clone()
+}
+
+fn shown(text: &str) -> String {
+    run(&mut session(&root()), "steps.opt", text).shown
+}
+
+fn vector(e: &SolveEntry, name: &str) -> Vec<f64> {
+    let (_, v) = e.variables.iter().find(|v| v.0 == name).unwrap();
+    match v {
+        Value::Array { tensor, .. } => tensor.to_dense(),
+        _ => panic!("{name} is no array"),
+    }
+}
+
+/// `f = Σ i (x_i - 1)²`, condition `n`.
+const BOWL: &str = "problem bowl {
+  var x: Vector[8]
+  minimize sum(i in 1..8) i*(x[i] - 1)^2
+}
+";
+
+const VALLEY: &str = "problem valley {
+  var a: Real from -1.2
+  var b: Real from 1
+  minimize (1 - a)^2 + 100*(b - a^2)^2
+}
+";
+
+#[test]
+fn conjugate_gradients_end_on_a_quadratic() {
+    // Eight different eigenvalues: at most eight steps, whatever the rule for beta.
+    for rule in ["hager_zhang", "polak_ribiere", "fletcher_reeves", "hestenes_stiefel"] {
+        let e = solved(&format!(
+            "{BOWL}solve bowl with nonlinear_cg({rule}) |> linesearch(exact) for 8 steps"
+        ));
+        assert!(e.objective.unwrap() < 1e-24, "{rule}: {:?}", e.objective);
+    }
+}
+
+#[test]
+fn searches_find_the_valley() {
+    for search in ["wolfe", "hager_zhang"] {
+        for rule in ["hager_zhang", "polak_ribiere", "fletcher_reeves", "hestenes_stiefel"] {
+            let e = solved(&format!(
+                "{VALLEY}solve valley with nonlinear_cg({rule}) |> linesearch({search})"
+            ));
+            assert_eq!(e.status, Status::Stationary, "{rule} {search}: {}", e.reason);
+            assert!((vector(&e, "a")[0] - 1.0).abs() < 1e-6);
+        }
+    }
+    // Armijo's rule never lets the objective rise.
+    let e = solved(&format!(
+        "{VALLEY}solve valley with gd(lr: 1) |> linesearch(armijo) for 50 steps"
+    ));
+    assert!(e.objective.unwrap() < 24.2);
+}
+
+#[test]
+fn spectral_steps_on_a_quadratic() {
+    // R-linear: condition 8, and a hundred steps leave rounding only.
+    for rule in ["long", "short", "alternating"] {
+        let e = solved(&format!("{BOWL}solve bowl with barzilai_borwein({rule}) for 100 steps"));
+        assert!(e.objective.unwrap() < 1e-20, "{rule}: {:?}", e.objective);
+    }
+}
+
+#[test]
+fn a_search_that_fails_says_why() {
+    // Uphill: the optimizer adds the gradient.
+    let up = "optimizer up() {\n  step t {\n    x <- x + grad(x)\n  }\n}\n";
+    let e = solved(&format!(
+        "{VALLEY}{up}solve valley with up() |> linesearch(wolfe) for 5 steps"
+    ));
+    assert_eq!(e.status, Status::Stalled);
+    assert!(e.reason.contains("the update is no descent direction"), "{}", e.reason);
+    // The last good point is the start.
+    assert_eq!(vector(&e, "a"), [-1.2]);
+}
+
+#[test]
+fn trial_points_outside_the_domain_are_refused_steps() {
+    let e = solved(
+        "problem barrier {
+  var x: Real from 0.5
+  minimize x - log(x) - log(2 - x)
+}
+solve barrier with gd(lr: 100) |> linesearch(armijo) for 60 steps",
+    );
+    // 1 - 1/x + 1/(2 - x) = 0 at x = 2 - sqrt(2).
+    assert!(
+        (vector(&e, "x")[0] - (2.0 - 2f64.sqrt())).abs() < 1e-6,
+        "{} {}",
+        e.status,
+        e.reason
+    );
+}
+
+#[test]
+fn restarts_begin_anew() {
+    // With momentum that never decays the objective rises; both rules restart it.
+    for rule in ["gradient", "function", "period, every: 40"] {
+        let e = solved(&format!(
+            "{BOWL}solve bowl with accelerated(lr: 1/16) |> restarted({rule}) for 400 steps"
+        ));
+        assert!(e.objective.unwrap() < 1e-12, "{rule}: {:?}", e.objective);
+    }
+    // States begin anew, the number of the step goes on.
+    let own = "optimizer count() {
+  state k = 0
+  step t {
+    k <- k + 1
+    x <- x + 1 + 0*x
+    record k = k
+    record t = t
+    restart when k == 3
+    stop when t == 7
+  }
+}
+problem p {
+  var x: Real from 0
+  minimize x^2
+}
+";
+    let e = solved(&format!("{own}solve p with count()"));
+    assert_eq!(e.iterations, Some(7));
+    assert_eq!(vector(&e, "x"), [7.0]);
+    assert!(e.reason.contains("own stopping rule"), "{}", e.reason);
+    // After 7 steps k has been 1 2 3 1 2 3 1.
+    let e = solved(&format!("{own}solve p with count() until k <= 0.5 or t <= 0"));
+    assert_eq!(e.iterations, Some(7));
+}
+
+#[test]
+fn preconditioners_undo_the_condition() {
+    // With the Hessian itself one step of length 1 is Newton's.
+    for p in [
+        "preconditioned(diag([i in 1..8] (2*i)))",
+        "scaled([i in 1..8] (2*i))",
+        "jacobi()",
+    ] {
+        let e = solved(&format!("{BOWL}solve bowl with {p} |> gd(lr: 1) for 1 steps"));
+        assert!(e.objective.unwrap() < 1e-25, "{p}: {:?} {}", e.objective, e.reason);
+    }
+    let text = shown(&format!(
+        "{BOWL}solve bowl with scaled([1, 2]) |> gd(lr: 1) for 1 steps"
+    ));
+    assert!(text.contains("R0702") && text.contains("8 coordinates"), "{text}");
+}
+
+#[test]
+fn saddle_points() {
+    let circle = "problem circle {
+  min u: Real from 1
+  max v: Real from 1
+  objective u*v
+}
+";
+    // Descent-ascent leaves: |z| grows by sqrt(1 + lr^2) each step. 1.01^50 = 1.6446.
+    for method in ["gd(lr: 0.1)", "gda(lr: 0.1)"] {
+        let e = solved(&format!("{circle}solve circle with {method} for 100 steps"));
+        let r2 = vector(&e, "u")[0].powi(2) + vector(&e, "v")[0].powi(2);
+        assert!((r2 - 2.0 * 1.01f64.powi(100)).abs() < 1e-9, "{method}: {r2}");
+    }
+    for method in [
+        "extragradient(lr: 0.5)",
+        "optimistic_gradient(lr: 0.3)",
+        "proximal_point(lr: 1)",
+    ] {
+        let e = solved(&format!("{circle}solve circle with {method} for 500 steps"));
+        assert!(vector(&e, "u")[0].hypot(vector(&e, "v")[0]) < 1e-8, "{method}");
+    }
+    let e = solved(&format!("{circle}solve circle"));
+    assert_eq!(
+        (e.status, e.method.as_str(), e.class.as_str()),
+        (Status::Stationary, "extragradient", "saddle point")
+    );
+    // With bounds, the gap is measured: rock-paper-scissors on boxes pulled to the middle.
+    let e = solved(
+        "problem duel {
+  min x: Vector[2] in [0, 1] from 0.9
+  max y: Vector[2] in [0, 1] from 0.1
+  objective x[1]*y[1] - x[2]*y[2] - x[1]*y[2] + x[2]*y[1] + (x[1] - 0.5)^2 - (y[2] - 0.3)^2
+}
+solve duel with extragradient(lr: 0.2) until gap <= 1e-9",
+    );
+    assert_eq!(e.status, Status::Feasible, "{}", e.reason);
+    let (x, y) = (vector(&e, "x"), vector(&e, "y"));
+    let f = |x: &[f64], y: &[f64]| {
+        x[0] * y[0] - x[1] * y[1] - x[0] * y[1] + x[1] * y[0] + (x[0] - 0.5).powi(2) - (y[1] - 0.3).powi(2)
+    };
+    // No point of a grid is better for either side.
+    for a in 0..=20 {
+        for b in 0..=20 {
+            let p = [f64::from(a) / 20.0, f64::from(b) / 20.0];
+            assert!(f(&p, &y) >= f(&x, &y) - 1e-8 && f(&x, &p) <= f(&x, &y) + 1e-8);
+        }
+    }
+}
+
+#[test]
+fn saddle_methods_and_plain_problems_do_not_mix() {
+    let circle = "problem circle {
+  min u: Real from 1
+  max v: Real from 1
+  objective u*v
+}
+";
+    for (text, code, words) in [
+        (
+            format!("{VALLEY}solve valley with extragradient(lr: 0.1)"),
+            "R0712",
+            "operator of a saddle point",
+        ),
+        (
+            format!("{circle}solve circle with lbfgs()"),
+            "R0703",
+            "looks for a minimum",
+        ),
+        (
+            format!("{circle}solve circle with gd(lr: 1) |> linesearch(wolfe)"),
+            "R0712",
+            "an objective that it lowers",
+        ),
+        (
+            "problem p {\n  min x: Real from 1\n  objective x^2\n}\nsolve p".into(),
+            "R0408",
+            "nothing is declared with `max`",
+        ),
+    ] {
+        let out = shown(&text);
+        assert!(out.contains(code) && out.contains(words), "{out}");
+    }
+}
+
+#[test]
+fn frank_wolfe_bounds_its_gap() {
+    // f = |x - c|²/2 on [0, 1]^4: L = 1, D² = 4, and f_k - f* <= 2 L D²/(k + 2).
+    let box4 = "param c: Vector[4] = [2, 0.3, -1, 0.7]
+problem box {
+  var x: Vector[4] in [0, 1]
+  minimize sumsq(x - c)/2
+}
+";
+    let least = (1.0 + 1.0) / 2.0;
+    for rule in ["toward, open", "toward, exact", "toward, short", "away", "pairwise"] {
+        for k in [1, 5, 20, 100] {
+            let e = solved(&format!("{box4}solve box with frank_wolfe({rule}) for {k} steps"));
+            let gap = e.objective.unwrap() - least;
+            assert!(
+                (-1e-12..=8.0 / (f64::from(k) + 2.0)).contains(&gap),
+                "{rule} {k}: {gap} {}",
+                e.reason
+            );
+            assert!(vector(&e, "x").iter().all(|v| (0.0..=1.0).contains(v)));
+        }
+    }
+    let e = solved(&format!(
+        "{box4}solve box with frank_wolfe(pairwise) until gap <= 1e-6 for 2000 steps"
+    ));
+    assert!(e.objective.unwrap() - least <= 1e-6, "{:?}", e.objective);
+}
+
+#[test]
+fn exponentiated_gradient_stays_in_the_simplex() {
+    let e = solved(
+        "problem p {
+  var x: Vector[3] from 1/3
+  minimize (x[1] - 2)^2 + x[2]^2 + 3*x[3]^2
+}
+solve p with exponentiated_gradient(lr: 0.2) for 60 steps",
+    );
+    let x = vector(&e, "x");
+    assert!((x.iter().sum::<f64>() - 1.0).abs() < 1e-14 && x.iter().all(|v| *v >= 0.0));
+    // The gradient at the first corner, (-2, 0, 0), points there.
+    assert!(x[0] > 0.999, "{x:?}");
+}
+
+// ---- what is said when a step fails ------------------------------------------------------------------------------------
+
+/// An optimizer with the given lines and the solve of `bowl` with it.
+fn with_step(states: &str, lines: &str) -> SolveEntry {
+    solved(&format!(
+        "{BOWL}optimizer own() {{\n{states}\n  step t {{\n{lines}\n  }}\n}}\nsolve bowl with own() for 400 steps"
+    ))
+}
+
+#[test]
+fn divergence_names_step_block_and_expression() {
+    let e = solved(&format!("{BOWL}solve bowl with gd(lr: 1) for 1000 steps"));
+    assert_eq!(e.status, Status::Diverged);
+    assert!(
+        e.reason.contains("x <- x - lr(t)*grad(x)") && e.reason.contains("`gd`"),
+        "{}",
+        e.reason
+    );
+    assert!(vector(&e, "x").iter().all(|v| v.is_finite()));
+    let e = with_step("", "    x <- 1e60*(1 + norm(x))^2*x + 1e60");
+    assert_eq!(e.status, Status::Diverged, "{}", e.reason);
+}
+
+#[test]
+fn faults_of_a_step_are_told() {
+    // A zero denominator at the minimum: the gradient is zero there.
+    let e = solved(&format!(
+        "{BOWL}optimizer own() {{\n  step t {{\n    let g = grad(x)\n    x <- x - 1/norm(g)*g\n  }}\n}}\nsolve bowl from x = 1 with own() for 5 steps"
+    ));
+    assert!(
+        matches!(e.status, Status::Diverged | Status::EvaluationError),
+        "{} {}",
+        e.status,
+        e.reason
+    );
+    assert!(e.reason.contains("step 1"), "{}", e.reason);
+    assert_eq!(vector(&e, "x"), [1.0; 8]);
+    // Schedules that give no step length.
+    for (schedule, what) in [
+        ("t -> 1 - t", "-1"),
+        ("t -> log(2 - t)", "inf"),
+        ("t -> sqrt(1.5 - t)", "NaN"),
+    ] {
+        let e = solved(&format!("{BOWL}solve bowl with gd(lr: {schedule}) for 9 steps"));
+        assert_eq!(e.status, Status::EvaluationError, "{schedule}");
+        assert!(
+            e.reason.contains("step 2") || e.reason.contains("step 1"),
+            "{schedule} ({what}): {}",
+            e.reason
+        );
+    }
+    // A loop without an end.
+    let e = with_step(
+        "  state k = 0",
+        "    while k >= 0 {\n      k <- k + 1\n    }\n    x <- x - 0.01*grad(x)",
+    );
+    assert!(
+        e.status == Status::EvaluationError && e.reason.contains("did not end"),
+        "{}",
+        e.reason
+    );
+    // A history that is too short.
+    let e = with_step("  state h = history(3, zeros(x))", "    x <- x - 0.01*h[2]");
+    assert!(
+        e.reason.contains("`h[2]`") && e.reason.contains("holds 0"),
+        "{}",
+        e.reason
+    );
+}
+
+#[test]
+fn mistakes_are_found_before_the_run() {
+    for (states, lines, code) in [
+        ("  state v = zeros(x)", "    v <- norm(x)\n    x <- x - v", "R0713"),
+        ("", "    let g = grad(x, sample(0))\n    x <- x - g", "R02"),
+        ("", "    x <- x - (value(x) - fmin)*grad(x)", "R0712"),
+        ("", "    record g = norm(grad(x))", "R0710"),
+        ("", "    fail when norm(x)\n    x <- x - grad(x)", "R01"),
+    ] {
+        let out = shown(&format!(
+            "problem wild {{\n  var x: Vector[2]\n  minimize x[1]^3 + x[2]\n}}\noptimizer own() {{\n{states}\n  step t {{\n{lines}\n  }}\n}}\nsolve wild with own() for 3 steps"
+        ));
+        assert!(out.contains(code), "{lines}: {out}");
+    }
+}
