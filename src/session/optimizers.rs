@@ -473,7 +473,7 @@ impl Session {
                 measure_every: 0,
                 judge: false,
                 asks: None,
-                });
+            });
         }
         let script = self.script(&r, blocks)?;
         let asks = Asks {

@@ -140,7 +140,7 @@ problem p {
   minimize x^2
 }
 ";
-    let e = solved(&format!("{own}solve p with count()"));
+    let e = solved(&format!("{own}solve p with count() for 100 steps"));
     assert_eq!(e.iterations, Some(7));
     assert_eq!(vector(&e, "x"), [7.0]);
     assert!(e.reason.contains("own stopping rule"), "{}", e.reason);

@@ -10,7 +10,7 @@ use super::{Checker, Place, What, declare::Sizes};
 use crate::base::{Code, Diagnostic, Span};
 use crate::lang::errors::types as errors;
 use crate::lang::syntax::{
-    Check, CompareOp, Constraint, Expr, ExprKind, Link, Objective, ProblemDecl, StmtKind, VarDecl, show,
+    Check, CompareOp, Constraint, Expr, ExprKind, Link, Objective, ProblemDecl, Sense, Stmt, StmtKind, VarDecl, show,
 };
 
 impl Checker<'_> {
@@ -87,6 +87,10 @@ impl Checker<'_> {
             }
         }
         self.defining.pop();
+        if let Some(d) = saddle_sides(&d.body).filter(|_| !p.broken) {
+            p.broken = true;
+            self.report(d);
+        }
         let empty = p.objectives.is_empty() && p.relations == 0;
         if !p.broken && !empty && !self.diagnostics[before..].iter().any(Diagnostic::is_error) {
             let unused: Vec<(String, Span)> = p
@@ -372,4 +376,61 @@ impl Checker<'_> {
             self.report(d);
         }
     }
+}
+
+/// What a saddle point lacks: one of its sides, its objective; or a variable on neither side.
+pub fn saddle_sides(body: &[Stmt]) -> Option<Diagnostic> {
+    let (mut sides, mut plain, mut objective) = ([None, None], None, None);
+    for s in body {
+        match &s.kind {
+            StmtKind::Var(v) => match v.side {
+                Some(side) => sides[usize::from(side == Sense::Maximize)] = Some(&v.name),
+                None => plain = Some(&v.name),
+            },
+            StmtKind::Objective(o) => objective = Some((o, s.span)),
+            _ => {}
+        }
+    }
+    let (o, span) = objective?;
+    let declared = sides[0].or(sides[1]);
+    let d = match (o.sense, declared, plain) {
+        (Sense::Saddle, None, _) => Diagnostic::new(
+            Code::BadSaddle,
+            "`objective` is the value of a saddle point, and no variable has a side",
+        )
+        .at(span, "here")
+        .help("declare `min x: …` and `max y: …`; a plain problem says `minimize` or `maximize`"),
+        (Sense::Saddle, _, Some(v)) => Diagnostic::new(
+            Code::BadSaddle,
+            format!("`{}` is on neither side of the saddle point", v.text),
+        )
+        .at(v.span, "declared with `var`")
+        .help(format!("`min {}: …` or `max {}: …`", v.text, v.text)),
+        (Sense::Saddle, Some(v), None) if sides.contains(&None) => {
+            let (other, plain) = if sides[0].is_none() {
+                ("min", "maximize")
+            } else {
+                ("max", "minimize")
+            };
+            Diagnostic::new(
+                Code::BadSaddle,
+                format!("a saddle point has two sides, and nothing is declared with `{other}`"),
+            )
+            .at(v.span, "the only side")
+            .help(format!("declare a variable with `{other}`, or use `var` and `{plain}`"))
+        }
+        (Sense::Saddle, ..) => return None,
+        (_, Some(v), _) => Diagnostic::new(
+            Code::BadSaddle,
+            format!(
+                "`{}` is on a side of a saddle point, and the objective has one direction",
+                v.text
+            ),
+        )
+        .at(v.span, "declared here")
+        .at(span, "the objective")
+        .help("write `objective …` for a saddle point, or declare the variable with `var`"),
+        _ => return None,
+    };
+    Some(d)
 }

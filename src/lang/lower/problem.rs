@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{Entity, Local, Lower, Lowered, Names, ParamValue, Src, Val, describe, err};
 use crate::base::value::{Elem, IndexSet, Tensor};
-use crate::base::{Code, Diagnostic, Diagnostics, Span};
+use crate::base::{Code, Diagnostics, Span};
 use crate::ir::facts::Sign;
 use crate::ir::problem::{Constraint, Objective, Problem, Sense, Sides, Variable};
 use crate::ir::{DomainId, Input, InputId, InputKind, NodeId, Pos};
@@ -135,8 +135,9 @@ pub fn lower_problem(
             _ => {}
         }
     }
-    if let Some(d) = saddle_sides(body) {
-        errors.push(*d);
+    // Of a problem in parts, the parts together are judged here.
+    if let Some(d) = crate::lang::check::saddle_sides(body) {
+        errors.push(d);
     }
     if errors.is_empty()
         && let Err(d) = l.check_lookups()
@@ -153,63 +154,6 @@ pub fn lower_problem(
         params: l.params.into_iter().collect(),
         structural: l.structural,
     })
-}
-
-/// What a saddle point lacks: one of its sides, its objective; or a variable on neither side.
-fn saddle_sides(body: &[Stmt]) -> Option<Box<Diagnostic>> {
-    let (mut sides, mut plain, mut objective) = ([None, None], None, None);
-    for s in body {
-        match &s.kind {
-            StmtKind::Var(v) => match v.side {
-                Some(side) => sides[usize::from(side == syntax::Sense::Maximize)] = Some(&v.name),
-                None => plain = Some(&v.name),
-            },
-            StmtKind::Objective(o) => objective = Some((o, s.span)),
-            _ => {}
-        }
-    }
-    let (o, span) = objective?;
-    let declared = sides[0].or(sides[1]);
-    let d = match (o.sense, declared, plain) {
-        (syntax::Sense::Saddle, None, _) => err(
-            Code::BadSaddle,
-            "`objective` is the value of a saddle point, and no variable has a side",
-        )
-        .at(span, "here")
-        .help("declare `min x: …` and `max y: …`; a plain problem says `minimize` or `maximize`"),
-        (syntax::Sense::Saddle, _, Some(v)) => err(
-            Code::BadSaddle,
-            format!("`{}` is on neither side of the saddle point", v.text),
-        )
-        .at(v.span, "declared with `var`")
-        .help(format!("`min {}: …` or `max {}: …`", v.text, v.text)),
-        (syntax::Sense::Saddle, Some(v), None) if sides.contains(&None) => {
-            let (other, plain) = if sides[0].is_none() {
-                ("min", "maximize")
-            } else {
-                ("max", "minimize")
-            };
-            err(
-                Code::BadSaddle,
-                format!("a saddle point has two sides, and nothing is declared with `{other}`"),
-            )
-            .at(v.span, "the only side")
-            .help(format!("declare a variable with `{other}`, or use `var` and `{plain}`"))
-        }
-        (syntax::Sense::Saddle, ..) => return None,
-        (_, Some(v), _) => err(
-            Code::BadSaddle,
-            format!(
-                "`{}` is on a side of a saddle point, and the objective has one direction",
-                v.text
-            ),
-        )
-        .at(v.span, "declared here")
-        .at(span, "the objective")
-        .help("write `objective …` for a saddle point, or declare the variable with `var`"),
-        _ => return None,
-    };
-    Some(Box::new(d))
 }
 
 impl Lower<'_> {
