@@ -95,10 +95,12 @@ impl Session {
 /// The sides of objective and constraints, and what each has to be.
 fn sides(p: &Problem) -> Vec<Side> {
     let mut out = vec![];
-    if let Some(o) = &p.objective {
+    // A saddle point has no one curvature to prove.
+    let objective = p.objective.as_ref().filter(|o| o.sense != Sense::Saddle);
+    if let Some(o) = objective {
         let (need, place) = match o.sense {
-            Sense::Minimize => (Need::Convex, Place::Minimized),
             Sense::Maximize => (Need::Concave, Place::Maximized),
+            _ => (Need::Convex, Place::Minimized),
         };
         let label = o.label.as_ref().map_or_else(String::new, |l| format!(" {l}"));
         out.push(Side {
