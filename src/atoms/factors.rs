@@ -238,3 +238,59 @@ pub fn sigma_max_slope(args: &[ArrayRef<'_>]) -> Out {
 pub fn nuclear_slope(args: &[ArrayRef<'_>]) -> Out {
     singular_slope(&args[0], usize::MAX)
 }
+
+/// Eigenvalues, decreasing.
+pub fn eigvals(args: &[ArrayRef<'_>]) -> Out {
+    let mut values = symmetric_eigenvalues(&symmetric_part(&args[0])?)?;
+    values.reverse();
+    Ok(ArrayOut::Dense(values))
+}
+
+/// Eigenvectors by columns, in the order of the eigenvalues.
+pub fn eigvecs(args: &[ArrayRef<'_>]) -> Out {
+    let (values, q) = symmetric_eigen(&symmetric_part(&args[0])?)?;
+    let n = values.len();
+    let columns: Vec<Vec<f64>> = (0..n)
+        .rev()
+        .map(|j| {
+            let mut v = q.column(j);
+            let top = v.iter().fold(0.0f64, |m, x| if x.abs() > m.abs() { *x } else { m });
+            if top < 0.0 {
+                v.iter_mut().for_each(|x| *x = -*x);
+            }
+            v
+        })
+        .collect();
+    Ok(ArrayOut::Dense(by_columns(n, &columns).data))
+}
+
+/// Orthonormal columns with the spans of the first columns: modified Gram-Schmidt, twice (Giraud, Langou, Rozloznik 2005). A column
+/// that depends on those before it is replaced by the first unit vector that does not.
+pub fn orth(args: &[ArrayRef<'_>]) -> Out {
+    let a = as_dense(&args[0]);
+    let mut q: Vec<Vec<f64>> = vec![];
+    let rest = |mut v: Vec<f64>, q: &[Vec<f64>]| {
+        let full = reduce::norm2(&v);
+        for _ in 0..2 {
+            for c in q {
+                let d = reduce::dot(c, &v);
+                v.iter_mut().zip(c).for_each(|(v, c)| *v -= d * c);
+            }
+        }
+        let left = reduce::norm2(&v);
+        (left > 1e-14 * full && left > 0.0).then(|| v.iter().map(|x| x / left).collect::<Vec<f64>>())
+    };
+    for j in 0..a.cols {
+        let own = rest(a.column(j), &q);
+        let mut units = (0..a.rows).filter_map(|i| {
+            let mut e = vec![0.0; a.rows];
+            e[i] = 1.0;
+            rest(e, &q).filter(|_| q.iter().map(|c| c[i] * c[i]).sum::<f64>() < 1.0 - 0.5 / a.rows as f64)
+        });
+        match own.or_else(|| units.next()) {
+            Some(v) => q.push(v),
+            None => return Err(fault("no further direction is left")),
+        }
+    }
+    Ok(ArrayOut::Dense(by_columns(a.rows, &q).data))
+}

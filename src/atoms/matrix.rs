@@ -471,6 +471,39 @@ atoms! {
         latex: r"#1^{-1}", examples: &[("inv([2, 0; 0, 4])", "[0.5, 0; 0, 0.25]")], source: "",
     }
 
+    /// Eigenvalues of a symmetric matrix, decreasing.
+    EIGVALS {
+        name: "eigvals", symbol: None, kind: AtomKind::Array,
+        signature: &["(a: Symmetric[n]) -> Vector[n]"], shape: shape::diagonal_part, domain: &[DomainOf::Reals],
+        sign: SignRule::Always(Sign::Unknown), monotone: UNKNOWN_MONO, curvature: UNKNOWN,
+        smooth: Smooth::Discontinuous, degree: DegreeRule::NotPolynomial,
+        derivative: Derivative::None("derivatives of decompositions have no row"),
+        graph: Graph::None("a decomposition"), prox: NO_PROX, eval: Eval::Array(factors::eigvals), complex: ARRAYS, simplify: &[],
+        latex: r"\operatorname{eigvals}\left(#1\right)", examples: &[("eigvals([2, 1; 1, 2])", "[3, 1]")], source: "",
+    }
+
+    /// Unit eigenvectors of a symmetric matrix by columns, in the order of `eigvals`; the first largest entry of each is positive.
+    EIGVECS {
+        name: "eigvecs", symbol: None, kind: AtomKind::Array,
+        signature: &["(a: Symmetric[n]) -> Matrix[n, n]"], shape: shape::square, domain: &[DomainOf::Reals],
+        sign: SignRule::Always(Sign::Unknown), monotone: UNKNOWN_MONO, curvature: UNKNOWN,
+        smooth: Smooth::Discontinuous, degree: DegreeRule::NotPolynomial,
+        derivative: Derivative::None("derivatives of decompositions have no row"),
+        graph: Graph::None("a decomposition"), prox: NO_PROX, eval: Eval::Array(factors::eigvecs), complex: ARRAYS, simplify: &[],
+        latex: r"\operatorname{eigvecs}\left(#1\right)", examples: &[("eigvecs([1, 0; 0, 2])", "[0, 1; 1, 0]")], source: "",
+    }
+
+    /// Orthonormal columns that span, one after the other, the columns of a square matrix (Gram-Schmidt).
+    ORTH {
+        name: "orth", symbol: None, kind: AtomKind::Array,
+        signature: &["(a: Matrix[n, n]) -> Matrix[n, n]"], shape: shape::square, domain: &[DomainOf::Reals],
+        sign: SignRule::Always(Sign::Unknown), monotone: UNKNOWN_MONO, curvature: UNKNOWN,
+        smooth: Smooth::Discontinuous, degree: DegreeRule::NotPolynomial,
+        derivative: Derivative::None("derivatives of decompositions have no row"),
+        graph: Graph::None("a decomposition"), prox: NO_PROX, eval: Eval::Array(factors::orth), complex: ARRAYS, simplify: &[],
+        latex: r"\operatorname{orth}\left(#1\right)", examples: &[("orth([3, 1; 4, 2])", "[0.6, -0.8; 0.8, 0.6]")], source: "",
+    }
+
     /// Determinant of a square matrix.
     DET {
         name: "det", symbol: None, kind: AtomKind::Array,

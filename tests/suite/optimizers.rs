@@ -441,6 +441,76 @@ const ROWS: &[Row] = &[
     Row("frank_wolfe", "away_b", "frank_wolfe(away)", &[("gap", "gap")]),
     Row("frank_wolfe", "pairwise_a", "frank_wolfe(pairwise)", &[("gap", "gap")]),
     Row("frank_wolfe", "pairwise_b", "frank_wolfe(pairwise)", &[("gap", "gap")]),
+    Row(
+        "shampoo",
+        "ema_3x3",
+        "shampoo(lr: {lr}, beta: {beta}, eps: {eps}, beta1: {b1}, every: {freq})",
+        &[("L.W", "L"), ("R.W", "R")],
+    ),
+    Row(
+        "shampoo",
+        "ema_3x2",
+        "shampoo(lr: {lr}, beta: {beta}, eps: {eps}, beta1: {b1}, every: {freq})",
+        &[("L.W", "L"), ("R.W", "R")],
+    ),
+    Row(
+        "shampoo",
+        "sum_3x3",
+        "shampoo(lr: {lr}, sums: true, eps: {eps}, beta1: {b1}, every: {freq})",
+        &[("L.W", "L"), ("R.W", "R")],
+    ),
+    Row(
+        "shampoo",
+        "sum_3x2",
+        "shampoo(lr: {lr}, sums: true, eps: {eps}, beta1: {b1}, every: {freq})",
+        &[("L.W", "L"), ("R.W", "R")],
+    ),
+    Row(
+        "soap",
+        "default_3x3",
+        "soap(lr: {lr}, beta1: {b1}, beta2: {b2}, eps: {eps}, decay: {wd}, every: {freq})",
+        &[("L.W", "L"), ("R.W", "R"), ("V.W", "V")],
+    ),
+    Row(
+        "soap",
+        "every_step_3x3",
+        "soap(lr: {lr}, beta1: {b1}, beta2: {b2}, memory: {shampoo_beta}, eps: {eps}, decay: {wd}, every: {freq})",
+        &[("L.W", "L"), ("R.W", "R"), ("V.W", "V")],
+    ),
+    Row(
+        "soap",
+        "no_skip_3x3",
+        "soap(lr: {lr}, beta1: {b1}, beta2: {b2}, wait: false, eps: {eps}, decay: {wd}, every: {freq})",
+        &[("L.W", "L"), ("R.W", "R"), ("V.W", "V")],
+    ),
+    Row(
+        "soap",
+        "default_3x2",
+        "soap(lr: {lr}, beta1: {b1}, beta2: {b2}, eps: {eps}, decay: {wd}, every: {freq})",
+        &[("L.W", "L"), ("R.W", "R"), ("V.W", "V")],
+    ),
+    Row(
+        "soap",
+        "every_step_3x2",
+        "soap(lr: {lr}, beta1: {b1}, beta2: {b2}, memory: {shampoo_beta}, eps: {eps}, decay: {wd}, every: {freq})",
+        &[("L.W", "L"), ("R.W", "R"), ("V.W", "V")],
+    ),
+    Row(
+        "scaled_gd",
+        "identity_fixed",
+        "scaled_gd(lr: {eta}, lambda: {lam}, c: 0)",
+        &[],
+    ),
+    Row("scaled_gd", "identity_residual", "scaled_gd(lr: {eta}, c: 1)", &[]),
+    Row(
+        "scaled_gd",
+        "sensing_fixed",
+        "scaled_gd(lr: {eta}, lambda: {lam}, c: 0)",
+        &[],
+    ),
+    Row("scaled_gd", "sensing_residual", "scaled_gd(lr: {eta}, c: 1)", &[]),
+    Row("scaled_gd", "identity_none", "gd(lr: {eta})", &[]),
+    Row("scaled_gd", "sensing_none", "gd(lr: {eta})", &[]),
 ];
 
 /// Columns of the PSPS cases.
@@ -488,6 +558,27 @@ enum Kind {
     Linear { a: Vec<Vec<f64>> },
     /// `(tanh x₁ + x₂, −x₁ + tanh x₂)`.
     Tanh,
+    /// `<W − W*, A (W − W*) B>/2`.
+    Matrices {
+        a: Vec<Vec<f64>>,
+        b: Vec<Vec<f64>>,
+        star: Vec<Vec<f64>>,
+    },
+    /// `Σ (<A_i, X Xᵀ> − y_i)²/4`, or `|X Xᵀ − Y|²/4` without `A`.
+    Sensing {
+        a: Vec<Vec<Vec<f64>>>,
+        y: Vec<f64>,
+        n: usize,
+    },
+}
+
+fn times(a: &[Vec<f64>], b: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let row = |r: &Vec<f64>| {
+        (0..b[0].len())
+            .map(|j| (0..b.len()).map(|k| r[k] * b[k][j]).sum())
+            .collect()
+    };
+    a.iter().map(row).collect()
 }
 
 struct Problem {
@@ -496,6 +587,8 @@ struct Problem {
     counts: Counts,
     bounds: Option<Arc<ravine::solve::Bounds>>,
     simplex: Vec<(usize, usize, f64)>,
+    /// Added to the gradients one after the other.
+    noise: Vec<Vec<f64>>,
 }
 
 /// `Vᵀw`.
@@ -534,6 +627,16 @@ impl Problem {
             },
             "linear" => Kind::Linear { a: matrix(&p["A"]) },
             "tanh_saddle" => Kind::Tanh,
+            "matrix_quadratic" => Kind::Matrices {
+                a: matrix(&p["A"]),
+                b: matrix(&p["B"]),
+                star: matrix(&p["Wstar"]),
+            },
+            k if k == "sensing" || k.starts_with("identity design") => Kind::Sensing {
+                a: p["A"].as_array().map_or(vec![], |all| all.iter().map(matrix).collect()),
+                y: flat(&p["y"]),
+                n: p["M"].as_array().unwrap().len(),
+            },
             other => panic!("no such kind of problem here yet: {other}"),
         };
         let hull = matches!(kind, Kind::Hull { .. });
@@ -543,6 +646,7 @@ impl Problem {
             counts: Counts::default(),
             bounds: None,
             simplex: if hull { vec![(0, n, 1.0)] } else { vec![] },
+            noise: vec![],
         }
     }
     /// Value and gradient on some terms.
@@ -593,6 +697,37 @@ impl Problem {
                 g.iter_mut().zip(w).for_each(|(g, w)| *g = *g / k + mu * w);
                 f / k + mu * dot(w, w) / 2.0
             }
+            Kind::Matrices { a, b, star } => {
+                let q = b.len();
+                let rows = w.chunks(q).zip(star);
+                let d: Vec<Vec<f64>> = rows
+                    .map(|(w, s)| w.iter().zip(s).map(|(w, s)| w - s).collect())
+                    .collect();
+                let all: Vec<f64> = times(&times(a, &d), b).concat();
+                g.copy_from_slice(&all);
+                dot(&d.concat(), &all) / 2.0
+            }
+            Kind::Sensing { a, y, n } => {
+                let x: Vec<Vec<f64>> = w.chunks(w.len() / n).map(<[f64]>::to_vec).collect();
+                let square: Vec<f64> = x
+                    .iter()
+                    .flat_map(|r| x.iter().map(|s| dot(r, s)).collect::<Vec<_>>())
+                    .collect();
+                let (f, back) = if a.is_empty() {
+                    let r: Vec<f64> = square.iter().zip(y).map(|(s, y)| s - y).collect();
+                    (dot(&r, &r) / 4.0, r)
+                } else {
+                    let r: Vec<f64> = a.iter().zip(y).map(|(a, y)| dot(&a.concat(), &square) - y).collect();
+                    let mut back = vec![0.0; n * n];
+                    for (a, r) in a.iter().zip(&r) {
+                        back.iter_mut().zip(a.concat()).for_each(|(b, a)| *b += r * a);
+                    }
+                    (dot(&r, &r) / 4.0, back)
+                };
+                let back: Vec<Vec<f64>> = back.chunks(*n).map(<[f64]>::to_vec).collect();
+                g.copy_from_slice(&times(&back, &x).concat());
+                f
+            }
             Kind::LeastSquares { x, y } => {
                 let (mut f, mut k) = (0.0, 0.0);
                 for i in terms {
@@ -608,7 +743,13 @@ impl Problem {
     }
     fn all(&self) -> usize {
         match &self.kind {
-            Kind::Quadratic { .. } | Kind::Absolute { .. } | Kind::Hull { .. } | Kind::Linear { .. } | Kind::Tanh => 0,
+            Kind::Quadratic { .. }
+            | Kind::Matrices { .. }
+            | Kind::Sensing { .. }
+            | Kind::Absolute { .. }
+            | Kind::Hull { .. }
+            | Kind::Linear { .. }
+            | Kind::Tanh => 0,
             Kind::Logistic { y, .. } | Kind::LeastSquares { y, .. } => y.len(),
         }
     }
@@ -646,8 +787,10 @@ impl Oracle for Problem {
         Ok(self.on(x, &mut (0..self.all()), &mut g))
     }
     fn gradient(&mut self, x: &[f64], g: &mut [f64]) -> Result<(), Fault> {
+        let noise = self.noise.get(self.counts.gradients as usize).cloned();
         self.counts.gradients += 1;
         self.on(x, &mut (0..self.all()), g);
+        g.iter_mut().zip(noise.iter().flatten()).for_each(|(g, z)| *g += z);
         Ok(())
     }
     fn hvp(&mut self, x: &[f64], v: &[f64], out: &mut [f64]) -> Result<(), Fault> {
@@ -815,10 +958,16 @@ fn check(row: &Row) -> Result<usize, String> {
         hyper["batch"] = first.len().into();
     }
     let text = filled(pipeline, &hyper);
-    let blocks = if *name == "upgd" {
-        blocks(&[2, n - 2])
-    } else {
-        blocks(&[n])
+    let rows = pick("start").and_then(|s| s.as_array().filter(|s| s[0].is_array()).map(Vec::len));
+    let blocks = match rows {
+        Some(r) => vec![PointBlock {
+            name: "W".into(),
+            dims: vec![IndexSet::upto(r), IndexSet::upto(n / r)],
+            offset: 0,
+            len: n,
+        }],
+        None if *name == "upgd" => blocks(&[2, n - 2]),
+        None => blocks(&[n]),
     };
     let make = || -> Result<Arc<dyn Method>, String> {
         let m = method_on(&text, &blocks)?;
@@ -835,12 +984,15 @@ fn check(row: &Row) -> Result<usize, String> {
                 upper: vec![number(hi); n],
             }));
         }
+        if let Some(noise) = case["draws"].get("gradient_noise").and_then(Json::as_array) {
+            p.noise = noise.iter().map(flat).collect();
+        }
         p
     };
     let columns_of_points = if f["fixture"] == "frank_wolfe" {
-        ["w", "W", "x"]
+        ["w", "W", "x", "X"]
     } else {
-        ["x", "W", "w"]
+        ["x", "W", "w", "X"]
     };
     let points = columns_of_points
         .iter()
@@ -901,6 +1053,7 @@ fn check(row: &Row) -> Result<usize, String> {
     let saved = serde_json::to_string(&cut.save()).unwrap();
     let saved: Saved = serde_json::from_str(&saved).unwrap();
     let mut q = problem();
+    q.noise.drain(..(steps as usize / 2).min(q.noise.len()));
     let mut resumed = Run::resume(make()?, &q, saved).map_err(|e| e.to_string())?;
     resumed.advance(&mut q, steps - steps / 2, &|| 0.0);
     if resumed.state() != run.state() || resumed.counts() != run.counts() {

@@ -32,6 +32,7 @@ pub const FILES: &[(&str, &str)] = files! {
     "adaptive.opt"
     "polyak.opt"
     "stochastic.opt"
+    "matrices.opt"
     "transforms.opt"
     "schedules.opt"
 };

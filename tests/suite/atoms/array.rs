@@ -621,6 +621,35 @@ fn reference(name: &str, x: &[Array]) -> Option<Vec<f64>> {
         "outer" => flat(&(&m[0] * m[1].transpose())),
         "solve" => flat(&(m[0].clone().pseudo_inverse(1e-12).ok()? * &m[1])),
         "inv" => flat(&m[0].clone().try_inverse()?),
+        "eigvals" => {
+            let mut all: Vec<f64> = spectrum().iter().copied().collect();
+            all.sort_by(|a, b| b.total_cmp(a));
+            all
+        }
+        "eigvecs" => {
+            let e = m[0].clone().symmetric_eigen();
+            let mut order: Vec<usize> = (0..e.eigenvalues.len()).collect();
+            order.sort_by(|i, j| e.eigenvalues[*j].total_cmp(&e.eigenvalues[*i]));
+            let mut columns = vec![];
+            for k in order {
+                let v = e.eigenvectors.column(k);
+                let top = v
+                    .iter()
+                    .copied()
+                    .fold(0.0f64, |m, x| if x.abs() > m.abs() { x } else { m });
+                columns.push(v * top.signum());
+            }
+            flat(&nalgebra::DMatrix::from_columns(&columns))
+        }
+        "orth" => {
+            let f = m[0].clone().qr();
+            let (mut q, r) = (f.q(), f.r());
+            for j in 0..q.ncols() {
+                let s = r[(j, j)].signum();
+                q.column_mut(j).scale_mut(s);
+            }
+            flat(&q)
+        }
         "det" => vec![m[0].determinant()],
         "logdet" => vec![spectrum().iter().map(|v| v.ln()).sum()],
         "trace" => vec![m[0].trace()],
