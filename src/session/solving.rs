@@ -633,7 +633,8 @@ impl Session {
                 };
                 for (k, v) in vars.iter().enumerate() {
                     let (l, u) = self.bounds_of(at, k)?;
-                    out.insert(v.name.clone(), draws::start(Seed(seed), k as u64, &l, &u));
+                    let unit = self.declared_of(at, k, v.scale, 1.0)?;
+                    out.insert(v.name.clone(), draws::start(Seed(seed), k as u64, (&l, &u), &unit));
                 }
             }
             Start::Solution(e) => {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::base::value::{IndexSet, Tensor, Value};
 use crate::base::{Code, Diagnostic, Level, Span};
+use crate::ir::NodeId;
 use crate::lang::lower::Pin;
 use crate::lang::syntax::{Check, CompareOp, Expr, Fixed, Solve, StmtKind, VarDecl, Variation, show as shown};
 
@@ -191,22 +192,29 @@ impl Session {
 
     /// Bounds of a variable of a lowered problem, by entry.
     pub(super) fn bounds_of(&self, at: usize, k: usize) -> Found<(Vec<f64>, Vec<f64>)> {
+        let v = &self.compiled[at].lowered.problem.vars[k];
+        let (l, u) = (v.lower, v.upper);
+        Ok((
+            self.declared_of(at, k, l, f64::NEG_INFINITY)?,
+            self.declared_of(at, k, u, f64::INFINITY)?,
+        ))
+    }
+
+    /// What a variable's declaration says, by entry; `open` where it says nothing.
+    pub(super) fn declared_of(&self, at: usize, k: usize, node: Option<NodeId>, open: f64) -> Found<Vec<f64>> {
         let l = &self.compiled[at].lowered;
         let v = &l.problem.vars[k];
         let n: usize = v.dims.iter().map(IndexSet::len).product();
-        let of = |node: Option<crate::ir::NodeId>, open: f64| -> Found<Vec<f64>> {
-            let Some(node) = node else { return Ok(vec![open; n]) };
-            let dims = match l.problem.ir.shape(node).is_empty() {
-                true => vec![],
-                false => v.dims.clone(),
-            };
-            let t = self
-                .run_nodes(&l.problem.ir, &l.params, &[(node, dims)])
-                .map_err(|f| one(self.fault_at(&l.problem.ir, &f, Some(v.span))))?;
-            Ok(t.first()
-                .map_or_else(|| vec![open; n], |t| super::evaluate::spread(t, n)))
+        let Some(node) = node else { return Ok(vec![open; n]) };
+        let dims = match l.problem.ir.shape(node).is_empty() {
+            true => vec![],
+            false => v.dims.clone(),
         };
-        Ok((of(v.lower, f64::NEG_INFINITY)?, of(v.upper, f64::INFINITY)?))
+        let t = self
+            .run_nodes(&l.problem.ir, &l.params, &[(node, dims)])
+            .map_err(|f| one(self.fault_at(&l.problem.ir, &f, Some(v.span))))?;
+        Ok(t.first()
+            .map_or_else(|| vec![open; n], |t| super::evaluate::spread(t, n)))
     }
 
     /// A whole number, not negative.

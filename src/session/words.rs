@@ -65,7 +65,17 @@ pub(super) const STATEMENTS: &[Word] = &[
     word(
         "inspect",
         "inspect p why",
-        "Shows class, sizes and form of a problem; `why` shows how curvature follows.",
+        "Shows class, sizes and form of a problem; `why`: what breaks convexity; `conflict`: what cannot hold together; `derivatives`: against differences.",
+    ),
+    word(
+        "for",
+        "for k in 1..10 { s = solve p(k) }",
+        "Repeats statements; `s[3]` is the solution of a turn, `s[:].objective` an array over all.",
+    ),
+    word(
+        "assume",
+        "assume convex(fit)",
+        "Takes as given what the rules cannot prove; a line of a problem.",
     ),
     word(
         "assert",
@@ -83,7 +93,7 @@ pub(super) const STATEMENTS: &[Word] = &[
 ];
 
 /// Words that may stand in the block of a problem.
-pub(super) const IN_PROBLEM: &[&str] = &["var", "let", "set", "minimize", "maximize", "subject to"];
+pub(super) const IN_PROBLEM: &[&str] = &["var", "let", "set", "minimize", "maximize", "subject to", "assume"];
 
 /// Words of expressions.
 pub(super) const EXPRESSIONS: &[Word] = &[
@@ -181,6 +191,11 @@ pub(super) const FIELDS: &[(&str, &str, &str)] = &[
     ),
     ("slack", "(constraint)", "How far a constraint is from being tight."),
     ("reduced", "(variable)", "Reduced costs: the duals of the bounds."),
+    (
+        "value",
+        "(expression)",
+        "Any expression of the problem's names, as they were in the answer.",
+    ),
 ];
 
 /// A word of any of the lists.

@@ -356,6 +356,13 @@ impl Compiled {
             let answer = self.empty_bounds(k, &l, &u);
             return Ok(Begun::Over(Box::new(self.settled(answer))));
         }
+        if let Some(k) = self.model.units().iter().position(|s| !(*s > 0.0 && s.is_finite())) {
+            return Err(Fault {
+                what: format!("the scale of {} is no positive number", self.coordinate(k)),
+                node: None,
+                at: vec![],
+            });
+        }
         let (start, warm) = self.start(ask.start, ask.previous);
         let class = self.class;
         let row = choose::choose(class);
@@ -394,7 +401,11 @@ impl Compiled {
                 (method, head, lent, from)
             }
             Kind::Smooth(s) => {
-                let bounds = Arc::new(Bounds { lower: l, upper: u });
+                let bounds = Arc::new(Bounds {
+                    lower: l,
+                    upper: u,
+                    units: self.model.units(),
+                });
                 s.bind(ask.params);
                 s.class = if s.class == Class::Saddle {
                     Class::Saddle
@@ -410,6 +421,9 @@ impl Compiled {
                 };
                 let row = choose::smooth(s.class, start.len(), entries);
                 let (method, mut head) = begin(&ask, Some(row), "");
+                if !s.bounds.units.is_empty() {
+                    head.method_why += "; slopes are measured in the declared scales";
+                }
                 head.warm = match (warm, ask.previous.is_some()) {
                     (true, _) => (true, "started from the last answer".into()),
                     (false, true) => (false, "a start was given".into()),

@@ -22,17 +22,17 @@ pub enum Purpose {
     Shuffle = 5,
 }
 
-/// A random start of a block of variables between its bounds: uniform where both are finite, else normal, on the side
-/// that is allowed.
-pub fn start(seed: Seed, block: u64, lower: &[f64], upper: &[f64]) -> Vec<f64> {
+/// A random start of a block of variables between its bounds: uniform where both are finite, else normal in the unit of
+/// the coordinate, on the side that is allowed.
+pub fn start(seed: Seed, block: u64, (lower, upper): (&[f64], &[f64]), unit: &[f64]) -> Vec<f64> {
     let key = Key::new(seed, Purpose::Start, 0, block);
-    let one = |(k, (l, u)): (u64, (&f64, &f64))| match (l.is_finite(), u.is_finite()) {
+    let one = |(k, ((l, u), unit)): (u64, ((&f64, &f64), &f64))| match (l.is_finite(), u.is_finite()) {
         (true, true) => l + (u - l) * key.uniform(k),
-        (true, false) => l + key.normal(k).abs(),
-        (false, true) => u - key.normal(k).abs(),
-        (false, false) => key.normal(k),
+        (true, false) => l + unit * key.normal(k).abs(),
+        (false, true) => u - unit * key.normal(k).abs(),
+        (false, false) => unit * key.normal(k),
     };
-    (0..).zip(lower.iter().zip(upper)).map(one).collect()
+    (0..).zip(lower.iter().zip(upper).zip(unit)).map(one).collect()
 }
 
 /// The draws of one place in one step.

@@ -18,8 +18,8 @@ pub struct Model {
     /// For each constraint, the lists of its sides.
     sides: Vec<Sort>,
     data: Machine,
-    /// For each variable: output numbers of lower bound, upper bound, start.
-    declared: Vec<[Option<usize>; 3]>,
+    /// For each variable: output numbers of lower bound, upper bound, start, scale.
+    declared: Vec<[Option<usize>; 4]>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +72,7 @@ impl Model {
         let mut outs = vec![];
         let mut declared = vec![];
         for v in &p.vars {
-            declared.push([v.lower, v.upper, v.start].map(|n| {
+            declared.push([v.lower, v.upper, v.start, v.scale].map(|n| {
                 n.map(|n| {
                     outs.push(n);
                     outs.len() - 1
@@ -113,6 +113,13 @@ impl Model {
     /// Lower and upper bounds by coordinate.
     pub fn bounds(&self) -> (Vec<f64>, Vec<f64>) {
         (self.declared(0, f64::NEG_INFINITY), self.declared(1, f64::INFINITY))
+    }
+    /// Declared scales by coordinate, 1 where none is; empty where there is none at all.
+    pub fn units(&self) -> Vec<f64> {
+        match self.declared.iter().any(|d| d[3].is_some()) {
+            true => self.declared(3, 1.0),
+            false => vec![],
+        }
     }
     /// The declared start; 0 where none is, moved into the bounds.
     pub fn start(&self) -> Vec<f64> {

@@ -66,12 +66,20 @@ pub struct Bounds {
     pub lower: Vec<f64>,
     /// Upper bounds, each at least the lower one.
     pub upper: Vec<f64>,
+    /// The natural size of each coordinate, in which its slope is measured; empty where none is declared.
+    pub units: Vec<f64>,
 }
 
 impl Bounds {
     /// Is any bound finite?
     pub fn any(&self) -> bool {
         self.lower.iter().any(|l| *l > f64::NEG_INFINITY) || self.upper.iter().any(|u| *u < f64::INFINITY)
+    }
+    /// The unit of coordinate `i`: as declared, else 1, or the distance between its bounds where that is less. In a narrow
+    /// box every step is short, which says nothing of the slope.
+    pub fn unit(&self, i: usize) -> f64 {
+        let declared = self.units.get(i).copied().unwrap_or(1.0);
+        declared.min(self.upper[i] - self.lower[i])
     }
     /// The nearest value within the bounds of coordinate `i`.
     pub fn clamp(&self, i: usize, v: f64) -> f64 {

@@ -109,6 +109,7 @@ impl Smooth {
             bounds: Arc::new(Bounds {
                 lower: vec![f64::NEG_INFINITY; n],
                 upper: vec![f64::INFINITY; n],
+                units: vec![],
             }),
             class: Class::Smooth,
             convex: false,
@@ -248,7 +249,7 @@ impl Oracle for Smooth {
         self.convex
     }
     fn bounds(&self) -> Option<Arc<Bounds>> {
-        self.bounds.any().then(|| self.bounds.clone())
+        (self.bounds.any() || !self.bounds.units.is_empty()).then(|| self.bounds.clone())
     }
     fn known_lower_bound(&self) -> Option<f64> {
         self.lower_bound

@@ -38,6 +38,7 @@ mod programs;
 mod race;
 mod render;
 mod repl;
+mod scaling;
 mod session;
 mod sets;
 mod steps;

@@ -982,6 +982,7 @@ fn check(row: &Row) -> Result<usize, String> {
             p.bounds = Some(Arc::new(ravine::solve::Bounds {
                 lower: vec![number(lo); n],
                 upper: vec![number(hi); n],
+                units: vec![],
             }));
         }
         if let Some(noise) = case["draws"].get("gradient_noise").and_then(Json::as_array) {

@@ -355,7 +355,11 @@ impl Fun {
         }
     }
     pub fn bounded(mut self, lower: Vec<f64>, upper: Vec<f64>) -> Fun {
-        self.bounds = Some(Arc::new(Bounds { lower, upper }));
+        self.bounds = Some(Arc::new(Bounds {
+            lower,
+            upper,
+            units: vec![],
+        }));
         self.class = Class::SmoothBounds;
         self
     }

@@ -41,24 +41,18 @@ pub fn projected_step(bounds: Option<&Bounds>, x: &[f64], g: &[f64], i: usize) -
     }
 }
 
-/// The unit that a coordinate is measured in: 1, or the distance between its bounds where that is less. In a narrow box
-/// every step is short, which says nothing of the slope.
-fn unit(bounds: Option<&Bounds>, i: usize) -> f64 {
-    bounds.map_or(1.0, |b| (b.upper[i] - b.lower[i]).min(1.0))
-}
-
 /// Objective, stationarity and its scale at a point; `change` is left as it was.
 pub fn measure(bounds: Option<&Bounds>, x: &[f64], f: f64, g: &[f64], measures: &mut Measures) {
     measures.objective = f;
     let (mut stationarity, mut slope) = (0.0f64, 0.0f64);
     for i in 0..x.len() {
-        let s = unit(bounds, i);
+        let s = bounds.map_or(1.0, |b| b.unit(i));
         if s == 0.0 {
             continue;
         }
         // In the unit `s`, the variable is x / s and the slope s·g.
         let step = match bounds {
-            Some(b) if s < 1.0 => (b.clamp(i, x[i] - s * s * g[i]) - x[i]) / s,
+            Some(b) if s != 1.0 => (b.clamp(i, x[i] - s * s * g[i]) - x[i]) / s,
             _ => projected_step(bounds, x, g, i),
         };
         stationarity = worse(stationarity, step.abs());
