@@ -73,7 +73,11 @@ impl Session {
                 span: f.name.span,
                 kind,
             };
-            self.turn.push(format!("{} = {}", f.name.text, shown(&value)));
+            let text = match &value.kind {
+                ExprKind::Number { value, .. } => show::number(*value),
+                _ => shown(&value),
+            };
+            self.turn.push(format!("{} = {text}", f.name.text));
             self.kept.at.push((set.clone(), k));
             done = self.one_turn(f, value, cell, exprs, sink);
             self.kept.at.pop();

@@ -184,6 +184,7 @@ impl Session {
                 }
             }
             if changed.is_empty() && c.body.pins == body.pins {
+                self.compiled[at].body.args = body.args;
                 return Ok(at);
             }
             // That its own statements changed is no news.

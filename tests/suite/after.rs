@@ -277,7 +277,7 @@ fn what_goes_wrong_in_a_loop_names_the_turn() {
         ("for k in 1..3\nprint 1", Code::Syntax),
         ("for k in 3 { print k }", Code::WrongType),
         ("for a in 1..3 { print a }", Code::BoundName),
-        ("for k in 1..3 { print k }\nprint k", Code::BoundName),
+        ("for k in 1..3 { print k }\nprint k", Code::UnknownName),
         ("s = solve p\nprint s[1].x", Code::WrongType),
         ("for k in 1..2 {\n s = solve p\n}\nprint s[3].x", Code::IndexOutOfRange),
         ("for k in 1..2 {\n s = solve p\n}\nprint s[:].status", Code::WrongType),

@@ -401,7 +401,6 @@ impl Checker<'_> {
         }
         self.turns.pop();
         self.scope.release(mark);
-        self.gone.push((f.name.text.clone(), f.set.span));
     }
 
     /// `fixing`, `without`, `relaxed`: do they name what the problem has?

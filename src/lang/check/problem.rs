@@ -278,7 +278,12 @@ impl Checker<'_> {
                 None => (vec![], self.relation(p, &c.relation)),
             };
             let (family, dims) = own;
+            let failed = self.types.get(c.relation.id.0 as usize).cloned().flatten();
             let Some(label) = &c.label else { continue };
+            if failed.is_some_and(|t| t.is_error()) {
+                // What its duals are is not known: the problem is broken, and asking for them is no further mistake.
+                continue;
+            }
             let n = &label.text;
             let taken = p
                 .constraints

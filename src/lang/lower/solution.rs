@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{Argument, Arr, Local, Lower, Lowered, Scope, SolutionData, Src, Turns, Val, err};
 use crate::base::value::{Elem, IndexSet, Tensor};
 use crate::base::{Code, Span};
-use crate::ir::Pos;
+use crate::ir::{DomainId, Pos};
 use crate::lang::syntax::{Arg, Expr, ExprKind, StmtKind, Subscript, show};
 
 impl Lower<'_> {
@@ -257,7 +257,23 @@ impl Lower<'_> {
 
     /// The names of the problem itself: arguments, variables, sets and derived values.
     fn solved_scope(&mut self, s: &Rc<SolutionData>, at: Span) -> Lowered<Scope> {
-        let mut scope = self.scope.clone();
+        // What the names mean does not depend on indices around this place.
+        let own = self.in_region(DomainId::ROOT, |l| l.own_scope(s, at))?;
+        let mut frames = vec![];
+        let mut next = &own;
+        while let Some(f) = &next.0 {
+            frames.push(f);
+            next = &f.up;
+        }
+        let outer = self.scope.clone();
+        Ok(frames
+            .into_iter()
+            .rev()
+            .fold(outer, |scope, f| scope.with(&f.name, f.local.clone())))
+    }
+
+    fn own_scope(&mut self, s: &Rc<SolutionData>, at: Span) -> Lowered<Scope> {
+        let mut scope = Scope::default();
         for (p, a) in &s.past.args {
             let v = match a {
                 Argument::Expr(e) => self.with_scope(Scope::default(), |l| l.expr(e))?,
