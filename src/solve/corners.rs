@@ -103,6 +103,7 @@ mod tests {
         let b = Bounds {
             lower: vec![0.0, 0.0, 0.0, -1.0],
             upper: vec![9.0, 9.0, 9.0, 2.0],
+            units: vec![],
         };
         let c = Corners {
             bounds: Some(&b),
