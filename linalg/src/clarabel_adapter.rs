@@ -28,6 +28,9 @@ pub enum Cone {
     Exp,
     /// {s_1^a s_2^(1-a) >= |s_3|, s_1, s_2 >= 0} with 0 < a < 1, over three rows.
     Power(f64),
+    /// The symmetric positive semidefinite matrices of this order, over n (n + 1) / 2 rows: the upper triangle column by
+    /// column, entries off the diagonal times √2, so that products of rows are inner products of matrices.
+    Semidefinite(usize),
 }
 
 impl Cone {
@@ -36,6 +39,7 @@ impl Cone {
         match self {
             Cone::Zero(n) | Cone::Nonneg(n) | Cone::SecondOrder(n) => n,
             Cone::Exp | Cone::Power(_) => 3,
+            Cone::Semidefinite(n) => n * (n + 1) / 2,
         }
     }
 }
@@ -173,6 +177,7 @@ pub fn solve_conic(
         .time_limit(settings.time_limit)
         .max_threads(1)
         .presolve_enable(false)
+        .chordal_decomposition_enable(false)
         .tol_gap_abs(settings.tol)
         .tol_gap_rel(settings.tol)
         .tol_feas(settings.tol)
@@ -244,6 +249,7 @@ fn cone(c: &Cone) -> SupportedConeT<f64> {
         Cone::SecondOrder(n) => SupportedConeT::SecondOrderConeT(n),
         Cone::Exp => SupportedConeT::ExponentialConeT(),
         Cone::Power(a) => SupportedConeT::PowerConeT(a),
+        Cone::Semidefinite(n) => SupportedConeT::PSDTriangleConeT(n),
     }
 }
 

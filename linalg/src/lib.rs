@@ -2,6 +2,7 @@
 //!
 //! Invariant: the only package that names faer and Clarabel; knows nothing of problems, methods or spans.
 
+mod blas;
 pub mod clarabel_adapter;
 pub mod dense;
 mod doubled;

@@ -124,6 +124,23 @@ pub fn logdet(args: &[ArrayRef<'_>]) -> Out {
     number(Cholesky::new(&a, 0.0)?.log_det())
 }
 
+/// Trace of the inverse of a symmetric positive definite matrix.
+pub fn trace_inv(args: &[ArrayRef<'_>]) -> Out {
+    let a = as_dense(&args[0]);
+    if a.asymmetry() > 1e-10 * a.norm_1() {
+        return Err(fault("the matrix is not symmetric"));
+    }
+    let factor = Cholesky::new(&a, 0.0)?;
+    let mut diagonal = vec![];
+    for i in 0..a.rows {
+        let mut e = vec![0.0; a.rows];
+        e[i] = 1.0;
+        factor.solve(&mut e);
+        diagonal.push(e[i]);
+    }
+    number(reduce::sum(&diagonal))
+}
+
 /// `x' P⁻¹ x` for a symmetric positive definite `P`.
 pub fn matrix_frac(args: &[ArrayRef<'_>]) -> Out {
     let p = as_dense(&args[1]);

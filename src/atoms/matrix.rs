@@ -4,14 +4,16 @@
 //! cotangent asked for is a matrix.
 
 use super::rules::{
-    add, always, arg_of, args_of, entry, inner, matmul, minus, mul, negated, num, outer, plain_domain, scale, solve,
-    square, sum_opt, transpose,
+    add, always, arg_of, args_of, entry, inner, matmul, minus, mul, neg, negated, num, outer, plain_domain, scale,
+    solve, square, sum_opt, transpose,
 };
+use super::spectral::{block, entries, strictly_lower, symmetric_block};
 use super::{SUM, SUMSQ, arrays, factors, shape};
 use crate::ir::atom::{
-    AtomKind, Complex, CurvatureRule, DegreeRule, Derivative, DomainOf, Eval, Graph, Identity, MonoRule, Prox, SignRule,
+    ArgFacts, AtomKind, Complex, CurvatureRule, DegreeRule, Derivative, DomainOf, Eval, Fill, Graph, GraphBuilder,
+    GraphCone, Identity, MonoRule, Prox, SignRule,
 };
-use crate::ir::{Curvature, Ir, Mono, NodeId, Pos, Sign, Smooth};
+use crate::ir::{Curvature, DomainId, Ir, Mono, NodeId, Pos, Sign, Smooth};
 
 const ARRAYS: Complex = Complex::None("whole arrays");
 const NO_PROX: Prox = Prox::None("whole arrays");
@@ -294,6 +296,49 @@ fn is_scalar_one(ir: &mut Ir, a: &[NodeId]) -> Option<NodeId> {
     super::rules::is(ir, a[0], 1.0).then_some(a[1])
 }
 
+/// `[A, Z; Z', D]` is semidefinite with `Z` lower triangular and `D` its diagonal; the value is the sum of the logarithms of `D`.
+fn logdet_graph(
+    b: &mut dyn GraphBuilder,
+    region: DomainId,
+    a: &[NodeId],
+    _: &[ArgFacts],
+    _: Option<DomainId>,
+) -> NodeId {
+    let n = b.ir().shape(a[0])[0];
+    let (whole, e) = entries(b, a[0]);
+    let (domain, _) = plain_domain(b.ir(), &[n]);
+    let d = b.variable(domain, Sign::Nonneg);
+    let mut blocks = vec![
+        block(0, 0, Fill::Entries(whole, e)),
+        block(0, 1, Fill::Diagonal(domain, d)),
+        block(1, 1, Fill::Diagonal(domain, d)),
+    ];
+    blocks.extend(strictly_lower(b, 0, 1, n));
+    b.semidefinite(region, vec![n, n], blocks);
+    let u = b.variable(domain, Sign::Unknown);
+    let one = num(b.ir(), 1.0);
+    b.exponential(domain, [u, one, d]);
+    b.ir().fold(SUM, domain, u)
+}
+
+/// `[A, I; I, W]` is semidefinite; the value is the trace of `W`.
+fn trace_inv_graph(
+    b: &mut dyn GraphBuilder,
+    region: DomainId,
+    a: &[NodeId],
+    _: &[ArgFacts],
+    _: Option<DomainId>,
+) -> NodeId {
+    let n = b.ir().shape(a[0])[0];
+    let (whole, e) = entries(b, a[0]);
+    let one = num(b.ir(), 1.0);
+    let (mut blocks, trace) = symmetric_block(b, 1, n);
+    blocks.push(block(0, 0, Fill::Entries(whole, e)));
+    blocks.push(block(0, 1, Fill::Identity(one)));
+    b.semidefinite(region, vec![n, n], blocks);
+    trace
+}
+
 atoms! {
     family MATRICES;
 
@@ -547,9 +592,37 @@ atoms! {
                 vec![Some(scale(ir, ct, t))]
             },
         },
-        graph: SMOOTH_ONLY, prox: NO_PROX, eval: Eval::Array(factors::logdet), complex: ARRAYS, simplify: &[],
+        graph: Graph::Cones(GraphCone::Semidefinite, logdet_graph), prox: NO_PROX, eval: Eval::Array(factors::logdet), complex: ARRAYS, simplify: &[],
         latex: r"\log\det #1", examples: &[("logdet([2, 0; 0, 4])", "2.0794")],
         source: "Boyd & Vandenberghe, Convex Optimization, 2004, §3.1.5",
+    }
+
+    /// Trace of the inverse of a symmetric positive definite matrix, convex.
+    TRACE_INV {
+        name: "trace_inv", symbol: None, kind: AtomKind::Array,
+        signature: &["(a: Symmetric[n]) -> Real"], shape: shape::square_to_number, domain: &[DomainOf::PositiveDefinite],
+        sign: SignRule::Always(Sign::Nonneg), monotone: UNKNOWN_MONO,
+        curvature: CurvatureRule::Always(Curvature::Convex), smooth: Smooth::Analytic, degree: DegreeRule::NotPolynomial,
+        derivative: Derivative::Rule {
+            jvp: |ir, a, t, _| {
+                let d = t[0]?;
+                let s = solve(ir, a[0], d);
+                let s = solve(ir, a[0], s);
+                let tr = ir.apply(TRACE, &[s]);
+                Some(neg(ir, tr))
+            },
+            vjp: |ir, a, _, ct, _| {
+                let inv = ir.apply(INV, &[a[0]]);
+                let t = transpose(ir, inv);
+                let square = matmul(ir, t, t);
+                let minus = neg(ir, ct);
+                vec![Some(scale(ir, minus, square))]
+            },
+        },
+        graph: Graph::Cones(GraphCone::Semidefinite, trace_inv_graph), prox: NO_PROX,
+        eval: Eval::Array(factors::trace_inv), complex: ARRAYS, simplify: &[],
+        latex: r"\operatorname{tr} #1^{-1}", examples: &[("trace_inv([2, 0; 0, 4])", "0.75")],
+        source: "Boyd & Vandenberghe, Convex Optimization, 2004, §7.5.2",
     }
 
     /// Sum of the diagonal of a square matrix.

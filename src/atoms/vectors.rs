@@ -7,12 +7,13 @@ use super::rules::{
     add, call, div, entry, inner, matmul, mul, neg, negated, num, outer, plain_domain, scale, solve, sub, sum_opt,
     times,
 };
-use super::{ABS, EQ, INV, LOG, POW, SELECT, SIGN, SUM, SUMSQ, factors, kernels, shape};
+use super::spectral::{block, entries};
+use super::{ABS, EQ, INV, LOG, POW, SELECT, SIGN, SUM, factors, kernels, shape};
 use crate::ir::atom::{
-    ArrayOut, ArrayRef, AtomKind, Complex, CurvatureRule, DegreeRule, Derivative, DomainOf, Eval, Graph, GraphCone,
-    KernelFault, MonoRule, Prox, SignRule,
+    ArgFacts, ArrayOut, ArrayRef, AtomKind, Complex, CurvatureRule, DegreeRule, Derivative, DomainOf, Eval, Fill,
+    Graph, GraphBuilder, GraphCone, KernelFault, MonoRule, Prox, SignRule,
 };
-use crate::ir::{Curvature, Ir, Mono, NodeId, Sign, Smooth};
+use crate::ir::{Curvature, DomainId, Ir, Mono, NodeId, Sign, Smooth};
 
 const ARRAYS: Complex = Complex::None("whole arrays");
 const NO_PROX: Prox = Prox::None("whole arrays");
@@ -131,6 +132,39 @@ fn cumsum_transposed(ir: &mut Ir, ct: NodeId) -> NodeId {
     let rest = sub(ir, total, so_far);
     let body = add(ir, rest, own);
     ir.map(domain, body)
+}
+
+/// `[P, x; x', t]` is semidefinite; with a fixed `P` and `F'F = P⁻¹`, `t >= ‖Fx‖²`.
+fn matrix_frac_graph(
+    b: &mut dyn GraphBuilder,
+    region: DomainId,
+    a: &[NodeId],
+    facts: &[ArgFacts],
+    _: Option<DomainId>,
+) -> NodeId {
+    let t = b.variable(region, Sign::Nonneg);
+    if facts[1].curvature == Curvature::Constant {
+        let ir = b.ir();
+        let inverse = ir.apply(INV, &[a[1]]);
+        let f = ir.apply(PSD_FACTOR, &[inverse]);
+        let y = matmul(ir, f, a[0]);
+        let (domain, body) = entries(b, y);
+        let ir = b.ir();
+        let (one, twice) = (num(ir, 1.0), times(ir, 2.0, body));
+        let heads = vec![add(ir, t, one), sub(ir, t, one)];
+        b.second_order(region, heads, Some((domain, twice)));
+        return t;
+    }
+    let n = b.ir().shape(a[0])[0];
+    let (whole, p) = entries(b, a[1]);
+    let (column, x) = entries(b, a[0]);
+    let blocks = vec![
+        block(0, 0, Fill::Entries(whole, p)),
+        block(0, 1, Fill::Entries(column, x)),
+        block(1, 1, Fill::Identity(t)),
+    ];
+    b.semidefinite(region, vec![n, 1], blocks);
+    t
 }
 
 atoms! {
@@ -256,16 +290,7 @@ atoms! {
                 vec![by_x, by_p]
             },
         },
-        graph: Graph::Rewrite(|ir, a| {
-            // With F'F = P⁻¹, ‖Fx‖².
-            let inverse = ir.apply(INV, &[a[1]]);
-            let f = ir.apply(PSD_FACTOR, &[inverse]);
-            let y = matmul(ir, f, a[0]);
-            let shape = ir.shape(y).to_vec();
-            let (domain, at) = plain_domain(ir, &shape);
-            let body = entry(ir, y, &at);
-            ir.fold(SUMSQ, domain, body)
-        }),
+        graph: Graph::Cones(GraphCone::Semidefinite, matrix_frac_graph),
         prox: NO_PROX, eval: Eval::Array(factors::matrix_frac), complex: ARRAYS, simplify: &[],
         latex: r"#1^\top #2^{-1} #1", examples: &[("matrix_frac([1, 2], [2, 0; 0, 4])", "1.5")],
         source: "Boyd & Vandenberghe, Convex Optimization, 2004, §3.1.7",

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::atoms;
 use crate::atoms::rules;
 use crate::base::value::IndexSet;
-use crate::ir::atom::{ArgFacts, Graph, GraphBuilder, MonoRule};
+use crate::ir::atom::{ArgFacts, Block, Graph, GraphBuilder, MonoRule};
 use crate::ir::facts::Sign;
 use crate::ir::{AtomRef, DomainId, Input, InputId, InputKind, Ir, Mono, Node, NodeId, Pos};
 use crate::passes::analysis::curvature::{FactsTable, degree, extend, own_curvature};
@@ -83,6 +83,17 @@ pub enum ConeRows {
         xyz: [NodeId; 3],
         /// A root number without variables.
         a: NodeId,
+    },
+    /// A symmetric positive semidefinite matrix.
+    Semidefinite {
+        /// One cone for each instance.
+        domain: DomainId,
+        /// Orders of the diagonal blocks.
+        orders: Vec<usize>,
+        /// What stands in them.
+        blocks: Vec<Block>,
+        /// Must the entries be symmetric as well? Without it the symmetric part counts.
+        exact: bool,
     },
     /// `t >= q`, both at the root: `t` affine, `q` of degree 2 with a positive semidefinite Hessian.
     Quadratic {
@@ -266,6 +277,8 @@ pub struct Conic<'a> {
     pub exponential: bool,
     /// Does it need a second-order cone?
     pub second_order: bool,
+    /// Does it need a semidefinite cone?
+    pub semidefinite: bool,
 }
 
 impl<'a> Conic<'a> {
@@ -282,6 +295,7 @@ impl<'a> Conic<'a> {
             whole: whole.clone(),
             exponential: false,
             second_order: false,
+            semidefinite: false,
         }
     }
 
@@ -665,6 +679,15 @@ impl GraphBuilder for Conic<'_> {
     fn power(&mut self, domain: DomainId, xyz: [NodeId; 3], a: NodeId) {
         self.exponential = true;
         self.rows.push(ConeRows::Power { domain, xyz, a });
+    }
+    fn semidefinite(&mut self, domain: DomainId, orders: Vec<usize>, blocks: Vec<Block>) {
+        self.semidefinite = true;
+        self.rows.push(ConeRows::Semidefinite {
+            domain,
+            orders,
+            blocks,
+            exact: false,
+        });
     }
 }
 

@@ -5,5 +5,6 @@
 pub mod conic;
 pub mod hessian;
 pub mod least_squares;
+pub mod matrices;
 pub mod program;
 pub mod rows;

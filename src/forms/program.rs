@@ -8,6 +8,7 @@ use ravine_linalg::clarabel_adapter::{Cone, ConicForm};
 
 use super::conic::{ConeRows, QuadTerm, SquareTerm};
 use super::hessian::{Hessian, factor};
+use super::matrices::{Fold, MatrixRows};
 use super::rows::{List, Memo, NoRows, Places, Root, RowSet, RowsBuilder, RowsProgram};
 use crate::exec::Fault;
 use crate::ir::{DomainId, Node};
@@ -24,6 +25,7 @@ enum Group {
     },
     Exponential([RowSet; 3]),
     Power([RowSet; 3], Root),
+    Semidefinite(MatrixRows),
     Quadratic {
         t: RowSet,
         q: RowSet,
@@ -42,6 +44,8 @@ pub struct ConicProgram {
     quads: Vec<(Places, Root, Root)>,
     /// Convex quadratics as a whole: value and slope at the origin are in `linear`.
     whole: Vec<Hessian>,
+    /// The form's variable of each coordinate: entries of symmetric matrices share one with their mirror image.
+    fold: Fold,
 }
 
 /// Bound data, and where each group's rows begin.
@@ -53,6 +57,10 @@ pub struct BoundConic {
     pub constant: f64,
     /// First row and number of rows of each group, in the order the groups were given.
     pub spans: Vec<(usize, usize)>,
+    /// For groups whose rows are no scalars of the user: (entry, row of the group, factor) of what they are made of.
+    pub entries: Vec<Option<Vec<(usize, usize, f64)>>>,
+    /// The form's variable of each coordinate.
+    pub fold: Fold,
 }
 
 impl ConicProgram {
@@ -64,6 +72,7 @@ impl ConicProgram {
         squares: &[SquareTerm],
         quads: &[QuadTerm],
         whole: &[crate::ir::NodeId],
+        fold: Fold,
     ) -> Result<ConicProgram, NoRows> {
         let mut groups = vec![];
         for r in rows {
@@ -87,6 +96,12 @@ impl ConicProgram {
                     let xyz = [b.rows(*domain, *x)?, b.rows(*domain, *y)?, b.rows(*domain, *z)?];
                     Group::Power(xyz, b.root(*a))
                 }
+                ConeRows::Semidefinite {
+                    domain,
+                    orders,
+                    blocks,
+                    exact,
+                } => Group::Semidefinite(MatrixRows::new(&mut b, *domain, orders, blocks, *exact)?),
                 ConeRows::Quadratic { t, q } => Group::Quadratic {
                     t: b.rows(DomainId::ROOT, *t)?,
                     q: b.rows(DomainId::ROOT, *q)?,
@@ -130,19 +145,21 @@ impl ConicProgram {
             squares: sq,
             quads: qs,
             whole,
+            fold,
         })
     }
 
     /// Evaluates the data for the bound parameters; `lower` and `upper` bound the first variables.
     pub fn data(&mut self, lower: &[f64], upper: &[f64]) -> Result<BoundConic, Fault> {
-        let n = self.rows.width();
-        self.rows.eval(&vec![0.0; n])?;
+        self.rows.eval(&vec![0.0; self.rows.width()])?;
+        let n = self.fold.width(self.rows.width());
         let mut memo = Memo::default();
+        let jacobian = |s: RowSet, memo: &mut Memo| self.fold.columns(self.rows.jacobian(s, memo));
         let mut q = vec![0.0; n];
         let mut constant = 0.0;
         for l in &self.linear {
             constant += self.rows.body(*l)[0];
-            let j = self.rows.jacobian(*l, &mut memo);
+            let j = jacobian(*l, &mut memo);
             let (c, v) = j.row(0);
             for (c, v) in c.iter().zip(v) {
                 q[*c] += v;
@@ -152,7 +169,7 @@ impl ConicProgram {
         for (places, weight) in &self.squares {
             let first = self.rows.variable(places).unwrap_or_default();
             for (f, w) in self.rows.flat(places).iter().zip(self.rows.values(*weight)) {
-                p.push((first + f, first + f, 2.0 * w));
+                p.push((self.fold.of(first + f), self.fold.of(first + f), 2.0 * w));
             }
         }
         for (places, matrix, weight) in &self.quads {
@@ -161,26 +178,29 @@ impl ConicProgram {
             let (m, w) = (self.rows.matrix(*matrix), self.rows.root(*weight)[0]);
             for (i, j, v) in m.add(1.0, &m.transpose(), 1.0).triplets() {
                 if w * v != 0.0 {
-                    p.push((first + flat[i], first + flat[j], w * v));
+                    p.push((self.fold.of(first + flat[i]), self.fold.of(first + flat[j]), w * v));
                 }
             }
         }
         for h in &self.whole {
             let h = h.assemble(&self.rows, &mut memo);
-            for i in 0..n {
+            for i in 0..h.rows {
                 let (c, v) = h.row(i);
-                p.extend(c.iter().zip(v).filter(|e| *e.1 != 0.0).map(|(j, v)| (i, *j, *v)));
+                let entries = c.iter().zip(v).filter(|e| *e.1 != 0.0);
+                p.extend(entries.map(|(j, v)| (self.fold.of(i), self.fold.of(*j), *v)));
             }
         }
         let mut a = Csr::zeros(0, n);
         let mut b: Vec<f64> = vec![];
         let mut cones = vec![];
         let mut spans = vec![];
+        let mut entries = vec![];
         for g in &self.groups {
             let first = b.len();
+            let mut parts = None;
             match g {
                 Group::Zero(s) | Group::Nonneg(s) => {
-                    a = a.stack(&self.rows.jacobian(*s, &mut memo));
+                    a = a.stack(&jacobian(*s, &mut memo));
                     b.extend_from_slice(self.rows.body(*s));
                     let k = b.len() - first;
                     cones.push(if matches!(g, Group::Zero(_)) {
@@ -190,8 +210,8 @@ impl ConicProgram {
                     });
                 }
                 Group::SecondOrder { domain, heads, tail } => {
-                    let hs: Vec<Csr> = heads.iter().map(|h| self.rows.jacobian(*h, &mut memo)).collect();
-                    let t = tail.map(|(d, s)| (self.rows.jacobian(s, &mut memo), self.rows.ancestors(d, *domain), s));
+                    let hs: Vec<Csr> = heads.iter().map(|h| jacobian(*h, &mut memo)).collect();
+                    let t = tail.map(|(d, s)| (jacobian(s, &mut memo), self.rows.ancestors(d, *domain), s));
                     let mut next = 0;
                     for r in 0..self.rows.instances(*domain) {
                         let mut k = 0;
@@ -213,12 +233,9 @@ impl ConicProgram {
                 }
                 Group::Quadratic { t, q, hessian } => {
                     // With F'F the Hessian, g the slope and c the value at 0: (s+1)² - (s-1)² = 4s >= ‖√2·Fx‖², s = t - c - g'x.
-                    let slack = self
-                        .rows
-                        .jacobian(*t, &mut memo)
-                        .add(1.0, &self.rows.jacobian(*q, &mut memo), -1.0);
+                    let slack = jacobian(*t, &mut memo).add(1.0, &jacobian(*q, &mut memo), -1.0);
                     let s = self.rows.body(*t)[0] - self.rows.body(*q)[0];
-                    let mut f = factor(&hessian.assemble(&self.rows, &mut memo))?;
+                    let mut f = self.fold.columns(factor(&hessian.assemble(&self.rows, &mut memo))?);
                     f.values.iter_mut().for_each(|v| *v *= std::f64::consts::SQRT_2);
                     push_row(&mut a, &slack, 0);
                     push_row(&mut a, &slack, 0);
@@ -229,12 +246,24 @@ impl ConicProgram {
                     }
                     cones.push(Cone::SecondOrder(2 + f.rows));
                 }
+                Group::Semidefinite(m) => {
+                    let made = m.data(&self.rows, &mut |s| jacobian(s, &mut memo));
+                    for (row, body) in &made.rows {
+                        a.indices.extend(row.iter().map(|e| e.0));
+                        a.values.extend(row.iter().map(|e| e.1));
+                        a.indptr.push(a.indices.len());
+                        a.rows += 1;
+                        b.push(*body);
+                    }
+                    cones.extend(made.cones);
+                    parts = made.entries;
+                }
                 Group::Exponential(xyz) | Group::Power(xyz, _) => {
                     let cone = match g {
                         Group::Power(_, a) => Cone::Power(self.rows.root(*a)[0]),
                         _ => Cone::Exp,
                     };
-                    let js: Vec<Csr> = xyz.iter().map(|s| self.rows.jacobian(*s, &mut memo)).collect();
+                    let js: Vec<Csr> = xyz.iter().map(|s| jacobian(*s, &mut memo)).collect();
                     for r in 0..js[0].rows {
                         for (s, j) in xyz.iter().zip(&js) {
                             push_row(&mut a, j, r);
@@ -245,18 +274,20 @@ impl ConicProgram {
                 }
             }
             spans.push((first, b.len() - first));
+            entries.push(parts);
         }
         a.values.iter_mut().for_each(|v| *v = -*v);
         // Bounds: `x - l >= 0`, `u - x >= 0`, in this order; equal bounds fix the variable.
         let mut bound = |coordinate: usize, sign: f64, rhs: f64, cone: Cone| {
-            a.indices.push(coordinate);
+            a.indices.push(self.fold.of(coordinate));
             a.values.push(-sign);
             a.indptr.push(a.indices.len());
             a.rows += 1;
             b.push(rhs);
             cones.push(cone);
         };
-        for (k, (l, u)) in lower.iter().zip(upper).enumerate() {
+        let (lower, upper) = self.fold.bounds(lower, upper);
+        for (k, (l, u)) in lower.iter().zip(&upper).enumerate() {
             if l == u {
                 bound(k, 1.0, -l, Cone::Zero(1));
                 continue;
@@ -273,6 +304,8 @@ impl ConicProgram {
             form: ConicForm { p, q, a, b, cones },
             constant,
             spans,
+            entries,
+            fold: self.fold.clone(),
         })
     }
 }

@@ -124,6 +124,32 @@ pub enum GraphCone {
     SecondOrder,
     /// Exponential or power cones.
     Exponential,
+    /// Semidefinite cones.
+    Semidefinite,
+}
+
+/// A part of a symmetric matrix whose rows and columns are cut into blocks; parts at one place add up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Block row.
+    pub row: usize,
+    /// Block column, not before the row: what is right of the diagonal counts for both sides.
+    pub col: usize,
+    /// What stands there.
+    pub fill: Fill,
+}
+
+/// Entries of a block; scalars are affine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// All of them, over a domain of two dimensions; on the diagonal of blocks the symmetric part counts.
+    Entries(DomainId, NodeId),
+    /// A number times the identity.
+    Identity(NodeId),
+    /// A diagonal, over a domain of one dimension.
+    Diagonal(DomainId, NodeId),
+    /// What is below the diagonal, row by row, over a domain of one dimension; on the diagonal of blocks it stands above as well.
+    StrictlyLower(DomainId, NodeId),
 }
 
 /// What a graph is built with: variables beside the user's, and affine scalars that lie in cones at every instance.
@@ -140,6 +166,8 @@ pub trait GraphBuilder {
     fn exponential(&mut self, domain: DomainId, xyz: [NodeId; 3]);
     /// `x^a · y^(1-a) >= |z|` with `x, y >= 0`; `a` is a root number without variables, between 0 and 1.
     fn power(&mut self, domain: DomainId, xyz: [NodeId; 3], a: NodeId);
+    /// The matrix with diagonal blocks of these orders is positive semidefinite.
+    fn semidefinite(&mut self, domain: DomainId, orders: Vec<usize>, blocks: Vec<Block>);
 }
 
 /// Builds a graph from affine arguments (of a reduction: the body in its domain): the affine number `t` that the atom is

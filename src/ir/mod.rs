@@ -18,4 +18,4 @@ pub use build::Ir;
 pub use catalogue::Catalogue;
 pub use facts::{Curvature, Facts, Mono, Sign, Smooth};
 pub use node::{Domain, DomainId, Index, IndexId, Input, InputId, InputKind, Node, NodeId, Pos};
-pub use problem::{Constraint, Objective, Problem, Sense, Sides, Variable};
+pub use problem::{Constraint, Member, Objective, Problem, Sense, Sides, Variable};

@@ -27,6 +27,8 @@ pub struct Variable {
     pub input: InputId,
     /// Index sets of its dimensions.
     pub dims: Vec<IndexSet>,
+    /// Is it a matrix that equals its transpose?
+    pub symmetric: bool,
     /// Lower bound: a scalar, or an array of the variable's shape; no variable in it.
     pub lower: Option<NodeId>,
     /// Upper bound.
@@ -65,6 +67,37 @@ pub enum Sides {
     Eq(NodeId, NodeId),
     /// `low <= middle <= high` (written `high >= middle >= low` just the same).
     Between(NodeId, NodeId, NodeId),
+    /// Membership in a cone.
+    In(Member),
+}
+
+/// Membership in a cone that no comparison says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Member {
+    /// The matrix of the entries over a domain of two dimensions below the constraint's is symmetric and positive semidefinite.
+    Semidefinite {
+        /// Rows and columns.
+        entries: DomainId,
+        /// An entry.
+        entry: NodeId,
+    },
+    /// `y·exp(x/y) <= z` with `y > 0`, or a limit of such.
+    Exponential([NodeId; 3]),
+    /// `x^a · y^(1-a) >= |z|` with `x, y >= 0`; `a` is a root number without variables.
+    Power([NodeId; 3], NodeId),
+}
+
+impl Sides {
+    /// The nodes of a constraint over `domain`, each with the domain whose instances it has.
+    pub fn nodes(&self, domain: DomainId) -> Vec<(DomainId, NodeId)> {
+        match *self {
+            Sides::Le(a, b) | Sides::Ge(a, b) | Sides::Eq(a, b) => vec![(domain, a), (domain, b)],
+            Sides::Between(a, b, c) => vec![(domain, a), (domain, b), (domain, c)],
+            Sides::In(Member::Semidefinite { entries, entry }) => vec![(entries, entry)],
+            Sides::In(Member::Exponential(xyz)) => xyz.map(|n| (domain, n)).to_vec(),
+            Sides::In(Member::Power([x, y, z], a)) => [x, y, z, a].map(|n| (domain, n)).to_vec(),
+        }
+    }
 }
 
 /// A constraint, or a family of them: one scalar comparison per instance of `domain`.
@@ -76,7 +109,7 @@ pub struct Constraint {
     pub domain: DomainId,
     /// Index sets of its duals and slacks: the family's, then the compared arrays'. Empty for a single one.
     pub dims: Vec<IndexSet>,
-    /// The comparison; nodes are scalars whose region is `domain` or above.
+    /// The comparison or membership; nodes are scalars whose region is `domain` or above.
     pub sides: Sides,
     /// Where it stands.
     pub span: Span,

@@ -4,7 +4,7 @@
 
 use super::build::Ir;
 use super::node::{DomainId, InputKind, Node, NodeId, Pos};
-use super::problem::{Problem, Sides};
+use super::problem::Problem;
 
 /// Checks everything `roots` depend on.
 ///
@@ -44,15 +44,11 @@ pub fn verify_problem(p: &Problem) -> Result<(), String> {
         roots.push(o.node);
     }
     for c in &p.constraints {
-        let sides = match c.sides {
-            Sides::Le(a, b) | Sides::Ge(a, b) | Sides::Eq(a, b) => vec![a, b],
-            Sides::Between(a, b, c) => vec![a, b, c],
-        };
-        for s in sides {
+        for (domain, s) in c.sides.nodes(c.domain) {
             if !p.ir.shape(s).is_empty() {
                 return Err(format!("constraint {}: a side is an array", c.name));
             }
-            if !p.ir.encloses(p.ir.region(s), c.domain) {
+            if !p.ir.encloses(p.ir.region(s), domain) {
                 return Err(format!("constraint {}: a side lives outside its family", c.name));
             }
             roots.push(s);

@@ -5,7 +5,8 @@
 use crate::atoms;
 use crate::ir::{Atom, AtomKind};
 use crate::lang::syntax::{
-    Arg, BinaryOp, Binders, Check, CompareOp, Expr, ExprKind, Sense, Stmt, StmtKind, Subscript, TypeExpr, UnaryOp,
+    Arg, BinaryOp, Binders, Check, CompareOp, ConeName, Expr, ExprKind, Sense, Stmt, StmtKind, Subscript, TypeExpr,
+    UnaryOp,
 };
 
 /// The statements of a problem as an `aligned` environment, without the marks of mathematics around it.
@@ -324,6 +325,14 @@ pub fn expr(e: &Expr) -> String {
             let items: Vec<String> = items.iter().map(expr).collect();
             format!(r"\{{{}\}}", items.join(", "))
         }
+        ExprKind::Cone { cone, arg } => match (cone, arg) {
+            (ConeName::Psd, _) => r"\mathbb{S}_+".into(),
+            (ConeName::Exp, _) => r"\mathcal{K}_{\exp}".into(),
+            (ConeName::Pow, Some(a)) => format!(r"\mathcal{{P}}_{{{}}}", expr(a)),
+            (ConeName::Ball, Some(a)) => format!(r"\mathcal{{B}}\left({}\right)", expr(a)),
+            (ConeName::Simplex, _) => r"\Delta".into(),
+            (c, None) => c.word().into(),
+        },
         ExprKind::Tuple(items) => {
             let items: Vec<String> = items.iter().map(expr).collect();
             format!("({})", items.join(", "))

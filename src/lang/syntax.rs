@@ -276,6 +276,50 @@ pub struct ProblemDecl {
     pub body: Vec<Stmt>,
 }
 
+/// A named convex set that stands after `in`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConeName {
+    /// Symmetric positive semidefinite matrices.
+    Psd,
+    /// Triples with `y*exp(x/y) <= z`, `y > 0`, and their limits.
+    Exp,
+    /// Triples with `x^a * y^(1-a) >= |z|`, `x, y >= 0`.
+    Pow,
+    /// Nonnegative numbers that add up to 1.
+    Simplex,
+    /// Arrays whose Euclidean norm is at most `r`.
+    Ball,
+}
+
+impl ConeName {
+    /// All of them.
+    pub const ALL: [ConeName; 5] = [
+        ConeName::Psd,
+        ConeName::Exp,
+        ConeName::Pow,
+        ConeName::Simplex,
+        ConeName::Ball,
+    ];
+    /// As programs write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            ConeName::Psd => "PSD",
+            ConeName::Exp => "ExpCone",
+            ConeName::Pow => "PowCone",
+            ConeName::Simplex => "simplex",
+            ConeName::Ball => "ball",
+        }
+    }
+    /// What its parameter is called, if it takes one.
+    pub fn parameter(self) -> Option<&'static str> {
+        match self {
+            ConeName::Pow => Some("a"),
+            ConeName::Ball => Some("r"),
+            _ => None,
+        }
+    }
+}
+
 /// The direction of an objective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sense {
@@ -670,6 +714,13 @@ pub enum ExprKind {
         lo: Box<Expr>,
         /// Greatest.
         hi: Box<Expr>,
+    },
+    /// `PSD`, `ball(r)` after `in`.
+    Cone {
+        /// Which.
+        cone: ConeName,
+        /// Its parameter.
+        arg: Option<Box<Expr>>,
     },
     /// `(p, m)`.
     Tuple(Vec<Expr>),

@@ -11,7 +11,7 @@ pub mod subst;
 use rewrite::{Level, Rewriter};
 
 use crate::ir::verify::verify_problem;
-use crate::ir::{Problem, Sides};
+use crate::ir::{Member, Problem, Sides};
 
 /// One pass over a problem.
 pub struct Pass {
@@ -92,6 +92,12 @@ fn rewrite_problem(problem: &mut Problem, level: Level) {
             Sides::Ge(a, b) => Sides::Ge(r.run(a), r.run(b)),
             Sides::Eq(a, b) => Sides::Eq(r.run(a), r.run(b)),
             Sides::Between(a, b, c) => Sides::Between(r.run(a), r.run(b), r.run(c)),
+            Sides::In(Member::Semidefinite { entries, entry }) => Sides::In(Member::Semidefinite {
+                entries,
+                entry: r.run(entry),
+            }),
+            Sides::In(Member::Exponential(xyz)) => Sides::In(Member::Exponential(xyz.map(|n| r.run(n)))),
+            Sides::In(Member::Power(xyz, a)) => Sides::In(Member::Power(xyz.map(|n| r.run(n)), r.run(a))),
         };
     }
 }

@@ -6,7 +6,7 @@ use crate::base::value::IndexSet;
 use crate::base::view::{Cell, Role, View};
 use crate::base::{Diagnostic, Diagnostics, Span};
 use crate::ir::facts::Grade;
-use crate::ir::{Curvature, NodeId, Problem, Sense, Sides};
+use crate::ir::{Constraint, Curvature, Member, NodeId, Problem, Sense, Sides};
 use crate::lang::lower::describe_dims;
 use crate::lang::syntax::{Aspect, ProblemRef};
 use crate::passes::analysis::curvature::analyze;
@@ -77,7 +77,7 @@ impl Session {
                     c.problem
                         .constraints
                         .iter()
-                        .map(|c| sides(&c.sides).into_iter().map(of).collect())
+                        .map(|c| sides(c).into_iter().map(of).collect())
                         .collect(),
                 );
                 let choice = crate::solve::choose::choose(c.class);
@@ -141,30 +141,29 @@ impl Session {
             rows: vars,
         });
         if !p.constraints.is_empty() {
-            let outputs: Vec<NodeId> = p.constraints.iter().flat_map(|c| sides(&c.sides)).collect();
+            let outputs: Vec<NodeId> = p.constraints.iter().flat_map(|c| sides(c)).collect();
             let t = analyze(&p.ir, &outputs);
             let rows = p
                 .constraints
                 .iter()
                 .enumerate()
                 .map(|(k, c)| {
-                    let s = sides(&c.sides);
+                    let s = sides(c);
                     let in_data = |j: usize| found.1.get(k).and_then(|f| f.get(j)).copied().unwrap_or_default();
                     let words: Vec<String> = s
                         .iter()
                         .enumerate()
                         .map(|(j, n)| known(t.curvature(*n), in_data(j)))
                         .collect();
-                    let relation = match c.sides {
-                        Sides::Le(..) | Sides::Between(..) => " <= ",
-                        Sides::Ge(..) => " >= ",
-                        Sides::Eq(..) => " == ",
+                    let form = match c.sides {
+                        Sides::Le(..) | Sides::Between(..) => words.join(" <= "),
+                        Sides::Ge(..) => words.join(" >= "),
+                        Sides::Eq(..) => words.join(" == "),
+                        Sides::In(Member::Semidefinite { .. }) => format!("{} in PSD", words.join(", ")),
+                        Sides::In(Member::Exponential(_)) => format!("({}) in ExpCone", words.join(", ")),
+                        Sides::In(Member::Power(..)) => format!("({}) in PowCone", words[..3].join(", ")),
                     };
-                    vec![
-                        text(c.name.clone()),
-                        Cell::Number(counts[k] as f64),
-                        text(words.join(relation)),
-                    ]
+                    vec![text(c.name.clone()), Cell::Number(counts[k] as f64), text(form)]
                 })
                 .collect();
             parts.push(View::Table {
@@ -188,9 +187,6 @@ fn known(by_rules: Curvature, beyond: Known) -> String {
     }
 }
 
-fn sides(s: &Sides) -> Vec<NodeId> {
-    match *s {
-        Sides::Le(a, b) | Sides::Ge(a, b) | Sides::Eq(a, b) => vec![a, b],
-        Sides::Between(a, b, c) => vec![a, b, c],
-    }
+fn sides(c: &Constraint) -> Vec<NodeId> {
+    c.sides.nodes(c.domain).into_iter().map(|n| n.1).collect()
 }

@@ -5,8 +5,8 @@
 use crate::base::diagnostic::did_you_mean;
 use crate::base::view::{Role, View};
 use crate::base::{Code, Diagnostic, Diagnostics, SourceId, Span};
-use crate::ir::problem::{Problem, Sense, Sides};
-use crate::ir::{DomainId, NodeId, text};
+use crate::ir::problem::{Member, Problem, Sense, Sides};
+use crate::ir::text;
 use crate::lang::syntax::{Aspect, Ident, ProblemRef, Stmt, StmtKind};
 use crate::passes::derive::gradient;
 use crate::report::ResultEntry;
@@ -157,15 +157,17 @@ fn lowered(p: &Problem) -> Vec<View> {
         parts.push(View::Verbatim(text::print_roots(&p.ir, &[o.node])));
     }
     for c in &p.constraints {
-        let (relation, nodes): (&str, Vec<NodeId>) = match c.sides {
-            Sides::Le(a, b) => ("left <= right", vec![a, b]),
-            Sides::Ge(a, b) => ("left >= right", vec![a, b]),
-            Sides::Eq(a, b) => ("left == right", vec![a, b]),
-            Sides::Between(a, b, c) => ("low <= middle <= high", vec![a, b, c]),
+        let relation = match c.sides {
+            Sides::Le(..) => "left <= right",
+            Sides::Ge(..) => "left >= right",
+            Sides::Eq(..) => "left == right",
+            Sides::Between(..) => "low <= middle <= high",
+            Sides::In(Member::Semidefinite { .. }) => "entries of a matrix in PSD",
+            Sides::In(Member::Exponential(_)) => "(x, y, z) in ExpCone",
+            Sides::In(Member::Power(..)) => "(x, y, z) in PowCone(a)",
         };
         parts.push(View::styled(format!("{}: {relation}", c.name), Role::Faint));
-        let outputs: Vec<(DomainId, NodeId)> = nodes.into_iter().map(|n| (c.domain, n)).collect();
-        parts.push(View::Verbatim(text::print(&p.ir, &outputs)));
+        parts.push(View::Verbatim(text::print(&p.ir, &c.sides.nodes(c.domain))));
     }
     parts
 }

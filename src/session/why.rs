@@ -48,6 +48,7 @@ enum Place {
     Minimized,
     Maximized,
     Bounded,
+    Member,
     Equated,
 }
 
@@ -119,6 +120,10 @@ fn sides(p: &Problem) -> Vec<Side> {
                 Place::Bounded,
                 vec![(l, Need::Convex), (e, Need::Affine), (u, Need::Concave)],
             ),
+            Sides::In(_) => (
+                Place::Member,
+                c.sides.nodes(c.domain).into_iter().map(|n| (n.1, Need::Affine)).collect(),
+            ),
         };
         out.extend(sides.into_iter().map(|(node, need)| Side {
             label: c.name.clone(),
@@ -142,6 +147,7 @@ fn repair(p: &Problem, t: &FactsTable, culprit: NodeId, side: &Side) -> String {
                  against it",
                 if convex { "<=" } else { ">=" }
             ),
+            (Place::Member, _) => "what lies in a cone is affine; a variable that equals or bounds this may stand there".into(),
             (Place::Bounded, true) => "a convex expression may be bounded from above only, `… <= …`".into(),
             (Place::Bounded, false) => "a concave expression may be bounded from below only, `… >= …`".into(),
         };

@@ -48,6 +48,11 @@ pub const CHOICES: &[Choice] = &[
         why: "interior point for a convex problem with second-order cones",
     },
     Choice {
+        class: Class::Semidefinite,
+        card: &clarabel::CARD,
+        why: "interior point for a convex problem with semidefinite cones",
+    },
+    Choice {
         class: Class::Conic,
         card: &clarabel::CARD,
         why: "interior point for a convex problem with exponential cones",

@@ -16,11 +16,13 @@ use crate::base::{Code, Diagnostic, Tensor};
 use crate::exec::{Machine, Plan};
 use crate::forms::conic::{ConeRows, Conic, NotConic, Parts, Side, SquareTerm, parts};
 use crate::forms::least_squares::LeastSquares;
+use crate::forms::matrices::Fold;
 use crate::forms::program::ConicProgram;
 use crate::forms::rows::{Columns, RowsBuilder};
+use crate::ir::atom::{Block, Fill};
 use crate::ir::facts::Grade;
 use crate::ir::{
-    Constraint, Curvature, DomainId, InputId, Ir, Node, NodeId, Problem, Sense, Sides, Smooth as Smoothness,
+    Constraint, Curvature, DomainId, InputId, Ir, Member, Node, NodeId, Problem, Sense, Sides, Smooth as Smoothness,
 };
 use crate::passes::analysis::curvature::{Assumptions, FactsTable, analyze_with, degree};
 use crate::passes::inline::inline_maps;
@@ -113,7 +115,10 @@ impl Classifier<'_> {
             let mut d = crate::passes::derive::Depends::on_vars(&self.problem.ir);
             taken.rest.iter().all(|n| !d.has(&self.problem.ir, *n))
         };
+        // Only the conic form keeps a matrix symmetric.
+        let symmetric = self.problem.vars.iter().any(|v| v.symmetric);
         let squares = free
+            && !symmetric
             && !bounded
             && rest_constant
             && taken.quads.is_empty()
@@ -133,6 +138,7 @@ impl Classifier<'_> {
         }
         if matches!(wanted, Wanted::Anything | Wanted::LeastSquares)
             && !bounded
+            && !symmetric
             && let Some(found) = self.system()
         {
             return Ok(found);
@@ -143,6 +149,7 @@ impl Classifier<'_> {
         // Convex quadratics with bounds or linear terms go to the conic solver, which certifies what it finds.
         let to_certify = bounded || !rest_constant || !taken.quads.is_empty() || !taken.whole.is_empty();
         let certified = convex && quadratic && to_certify;
+        let free = free && !symmetric;
         let prefers_functions = free && smooth && !certified;
         if (prefers_functions && wanted != Wanted::Cones) || (wanted == Wanted::Functions && free) {
             match self.functions(convex, bounded) {
@@ -165,6 +172,8 @@ impl Classifier<'_> {
         if wanted == Wanted::Functions {
             let what = if free {
                 "its objective has kinks"
+            } else if symmetric {
+                "it has a symmetric matrix"
             } else {
                 "it has constraints"
             };
@@ -181,6 +190,10 @@ impl Classifier<'_> {
                     Class::SecondOrderCone if self.checked => {
                         "convex by the rules of composition and by what was checked on the data, in second-order cones"
                     }
+                    Class::Semidefinite if self.checked => {
+                        "convex by the rules of composition and by what was checked on the data, in semidefinite cones"
+                    }
+                    Class::Semidefinite => "convex by the rules of composition, in semidefinite cones",
                     Class::SecondOrderCone => "convex by the rules of composition, in second-order cones",
                     _ if self.checked => {
                         "convex by the rules of composition and by what was checked on the data, in exponential cones"
@@ -344,6 +357,7 @@ pub(super) fn comparisons(s: &Sides) -> Vec<(NodeId, NodeId, bool, f64)> {
         Sides::Ge(a, b) => vec![(b, a, false, 1.0)],
         Sides::Eq(a, b) => vec![(b, a, true, 1.0)],
         Sides::Between(l, e, u) => vec![(l, e, false, -1.0), (e, u, false, -1.0)],
+        Sides::In(_) => vec![],
     }
 }
 
@@ -488,6 +502,48 @@ fn negated(mut m: Matrix) -> Matrix {
     m
 }
 
+/// The rows of a cone that the user wrote.
+fn membership(c: &mut Conic<'_>, con: &Constraint, member: Member) -> Result<ConeRows, NotConic> {
+    for (_, node) in con.sides.nodes(con.domain) {
+        if degree(c.ir, node) > 1 {
+            return Err(NotConic {
+                node,
+                why: "what lies in a cone is not affine".into(),
+            });
+        }
+    }
+    Ok(match member {
+        Member::Semidefinite { entries, entry } => {
+            c.semidefinite = true;
+            ConeRows::Semidefinite {
+                domain: con.domain,
+                orders: vec![c.ir.domain_shape(entries).first().copied().unwrap_or(0)],
+                blocks: vec![Block {
+                    row: 0,
+                    col: 0,
+                    fill: Fill::Entries(entries, entry),
+                }],
+                exact: true,
+            }
+        }
+        Member::Exponential(xyz) => {
+            c.exponential = true;
+            ConeRows::Exponential {
+                domain: con.domain,
+                xyz,
+            }
+        }
+        Member::Power(xyz, a) => {
+            c.exponential = true;
+            ConeRows::Power {
+                domain: con.domain,
+                xyz,
+                a,
+            }
+        }
+    })
+}
+
 type Built = (ConicProgram, Class, Vec<(usize, usize, f64)>);
 
 /// The conic form of a problem.
@@ -557,6 +613,10 @@ fn conic(
     }
     let mut origins = vec![];
     for (k, con) in constraints.iter().enumerate() {
+        if let Sides::In(member) = con.sides {
+            origins.push((rows.len(), k, 1.0));
+            rows.push(membership(&mut c, con, member)?);
+        }
         for (small, large, equation, sign) in comparisons(&con.sides) {
             let (s, l) = if equation {
                 for n in [small, large] {
@@ -591,7 +651,9 @@ fn conic(
             });
         }
     }
-    let class = if c.exponential {
+    let class = if c.semidefinite {
+        Class::Semidefinite
+    } else if c.exponential {
         Class::Conic
     } else if c.second_order {
         Class::SecondOrderCone
@@ -605,8 +667,10 @@ fn conic(
     for a in c.aux.clone() {
         all.push(c.ir, a);
     }
+    let symmetric: Vec<InputId> = problem.vars.iter().filter(|v| v.symmetric).map(|v| v.input).collect();
+    let fold = Fold::new(&problem.ir, &all, &symmetric);
     let b = RowsBuilder::new(&mut problem.ir, all);
-    let program = ConicProgram::new(b, &rows, &linear, &squares, &quads, &taken.whole).map_err(|e| NotConic {
+    let program = ConicProgram::new(b, &rows, &linear, &squares, &quads, &taken.whole, fold).map_err(|e| NotConic {
         node: e.node,
         why: e.why,
     })?;

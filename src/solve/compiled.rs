@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::choose::{self, Choice};
-use super::classify::{Classifier, Kind, as_written, comparisons, definite, open_quadratics};
+use super::classify::{Classifier, Kind, as_written, definite, open_quadratics};
 use super::conclude::{Dual, Ended};
 use super::draws::{Key, Purpose};
 use super::method::{Class, Method, MethodCard, Seed};
@@ -21,6 +21,7 @@ use crate::atoms::rules;
 use crate::base::{Diagnostic, Tensor};
 use crate::exec::Fault;
 use crate::forms::hessian::convex_quadratics;
+use crate::forms::matrices::Fold;
 use crate::forms::rows::Columns;
 use crate::ir::{InputId, NodeId, Problem, Sense};
 use crate::passes::analysis::curvature::{Assumptions, FactsTable, analyze_with};
@@ -63,6 +64,8 @@ enum Lent {
         oracle: FormOracle,
         constant: f64,
         spans: Vec<(usize, usize)>,
+        entries: Vec<Option<Vec<(usize, usize, f64)>>>,
+        fold: Fold,
     },
 }
 
@@ -197,9 +200,7 @@ impl Compiled {
         };
         let mut outputs = vec![root];
         for c in &problem.constraints {
-            for (a, b, ..) in comparisons(&c.sides) {
-                outputs.extend([a, b]);
-            }
+            outputs.extend(c.sides.nodes(c.domain).into_iter().map(|n| n.1));
         }
         let asserted = asserted(&problem);
         let mut facts = analyze_with(&problem.ir, &outputs, &asserted);
@@ -397,6 +398,8 @@ impl Compiled {
                     oracle: FormOracle { class, form },
                     constant,
                     spans: bound.spans,
+                    entries: bound.entries,
+                    fold: bound.fold,
                 };
                 (method, head, lent, from)
             }
@@ -497,6 +500,8 @@ impl Compiled {
                     oracle,
                     constant,
                     spans,
+                    entries,
+                    fold,
                 },
                 _,
             ) => {
@@ -505,6 +510,8 @@ impl Compiled {
                         form,
                         constant: *constant,
                         spans,
+                        entries,
+                        fold,
                         lower: &l,
                         upper: &u,
                     };

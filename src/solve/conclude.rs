@@ -13,6 +13,7 @@ use super::state::{Measures, Slot, State};
 use super::stop::Status;
 use super::verify;
 use crate::exec::Fault;
+use crate::forms::matrices::Fold;
 
 /// A finished run with its last state.
 pub(super) struct Ended {
@@ -30,10 +31,38 @@ pub(super) struct Dual<'a> {
     pub constant: f64,
     /// First row and number of rows of each group.
     pub spans: &'a [(usize, usize)],
+    /// What the rows of a group are made of, where they are no scalars of the user.
+    pub entries: &'a [Option<Vec<(usize, usize, f64)>>],
+    /// The form's variable of each coordinate.
+    pub fold: &'a Fold,
     /// Lower bounds of the user's variables.
     pub lower: &'a [f64],
     /// Upper bounds.
     pub upper: &'a [f64],
+}
+
+impl Dual<'_> {
+    /// Numbers that belong to a group's constraint.
+    fn len(&self, group: usize) -> usize {
+        match &self.entries[group] {
+            None => self.spans[group].1,
+            Some(made_of) => made_of.iter().map(|e| e.0 + 1).max().unwrap_or(0),
+        }
+    }
+
+    /// Adds a group's multipliers, times a factor, to what belongs to its constraint.
+    fn add(&self, group: usize, factor: f64, z: &[f64], to: &mut [f64]) {
+        let (first, len) = self.spans[group];
+        let z = &z[first..first + len];
+        match &self.entries[group] {
+            None => to.iter_mut().zip(z).for_each(|(d, z)| *d += factor * z),
+            Some(made_of) => {
+                for (entry, row, f) in made_of {
+                    to[*entry] += factor * f * z[*row];
+                }
+            }
+        }
+    }
 }
 
 impl Answer {
@@ -197,9 +226,9 @@ impl Compiled {
                 if let Some(Slot::Array(ray)) = done_state.slots.get(clarabel::RAY)
                     && !ray.is_empty()
                 {
-                    a.certificate = self.direction(ray);
+                    a.certificate = self.direction(&dual.fold.coordinates(ray, n));
                     if a.status == Status::Unbounded {
-                        a.x = done.point.values[..n].to_vec();
+                        a.x = dual.fold.coordinates(&done.point.values, n);
                     }
                     return Ok(());
                 }
@@ -208,7 +237,7 @@ impl Compiled {
         }
         // The point the user gets satisfies the bounds exactly; everything is measured there.
         let (l, u) = (dual.lower, dual.upper);
-        let mut x = done.point.values[..n].to_vec();
+        let mut x = dual.fold.coordinates(&done.point.values, n);
         for ((x, l), u) in x.iter_mut().zip(l).zip(u) {
             *x = x.max(*l).min(*u);
         }
@@ -222,7 +251,7 @@ impl Compiled {
         };
         let d = verify::dual(dual.form, dual.constant, &done.point.values, z);
         r.stationarity = Some(d.stationarity.max(d.outside));
-        r.gap = Some((f - d.objective).abs() / (1.0 + f.abs()));
+        r.gap = Some(((f - d.objective).abs() + d.hidden) / (1.0 + f.abs()));
         let (status, why) = verify::grant(a.status, &r, tolerance);
         a.status = status;
         if status == Status::Optimal || !why.is_empty() {
@@ -237,12 +266,10 @@ impl Compiled {
         let sense = if self.maximize { -1.0 } else { 1.0 };
         a.duals = rows.iter().map(|r| vec![0.0; r.slack.len()]).collect();
         for (group, constraint, sign) in &self.origins {
-            let (first, len) = dual.spans[*group];
-            for (d, z) in a.duals[*constraint].iter_mut().zip(&z[first..first + len]) {
-                *d += sense * sign * z;
-            }
+            dual.add(*group, sense * sign, z, &mut a.duals[*constraint]);
         }
         let mut reduced = vec![0.0; n];
+        let (l, u) = dual.fold.bounds(l, u);
         let mut at = dual.spans.last().map_or(0, |s| s.0 + s.1);
         for (k, r) in reduced.iter_mut().enumerate() {
             if l[k] == u[k] {
@@ -259,6 +286,14 @@ impl Compiled {
                 at += 1;
             }
         }
+        // The two entries of a symmetric matrix share what their bound is worth.
+        for k in 0..n {
+            let first = dual.fold.leader(k);
+            if first != k {
+                reduced[first] *= 0.5;
+                reduced[k] = reduced[first];
+            }
+        }
         a.reduced = Some(reduced);
         a.x = x;
         Ok(())
@@ -268,13 +303,12 @@ impl Compiled {
     fn multipliers(&self, dual: &Dual<'_>, z: &[f64]) -> Vec<(String, Vec<f64>)> {
         let mut out: Vec<(String, Vec<f64>)> = vec![];
         for (group, constraint, sign) in &self.origins {
-            let (first, len) = dual.spans[*group];
-            let part: Vec<f64> = z[first..first + len].iter().map(|v| -sign * v).collect();
             let name = &self.problem.constraints[*constraint].name;
-            match out.iter_mut().find(|o| o.0 == *name) {
-                Some(o) => o.1.iter_mut().zip(&part).for_each(|(a, b)| *a += b),
-                None => out.push((name.clone(), part)),
-            }
+            let k = out.iter().position(|o| o.0 == *name).unwrap_or_else(|| {
+                out.push((name.clone(), vec![0.0; dual.len(*group)]));
+                out.len() - 1
+            });
+            dual.add(*group, -sign, z, &mut out[k].1);
         }
         out.retain(|o| o.1.iter().any(|v| *v != 0.0));
         out

@@ -78,6 +78,7 @@ impl Compiled {
         };
         program.rows.bind(params);
         let bound = program.data(&l, &u)?;
+        let (l, u) = bound.fold.bounds(&l, &u);
         let units = units(&bound.form, &bound.spans, &self.origins, &l, &u);
         let solve = |keep: &[bool]| infeasible(&bound.form, &units, keep, self.class, watch, now);
         let mut keep = vec![true; units.len()];
@@ -145,19 +146,31 @@ fn units(
             let member = if first >= rows_of_groups {
                 bounds.next()
             } else {
+                // Of a matrix or a triple, its first entry stands for all.
+                let own = match cone {
+                    Cone::Semidefinite(n) => n * n,
+                    Cone::Exp | Cone::Power(_) => 3,
+                    _ => 1,
+                };
                 let group = spans.partition_point(|s| s.0 <= first).saturating_sub(1);
                 instance = match instance {
-                    (g, k) if g == group => (g, k + 1),
+                    // Equations behind matrices say that those are symmetric.
+                    (g, k) if g == group && out.last().is_some_and(|u: &Unit| same(u.cone, cone)) => (g, k + 1),
+                    (g, k) if g == group => (g, k),
                     _ => (group, 0),
                 };
                 let origin = origins.iter().find(|o| o.0 == group);
-                origin.map(|o| Member::Row(o.1, instance.1))
+                origin.map(|o| Member::Row(o.1, instance.1 * own))
             };
             out.push(Unit { member, first, cone });
             first += cone.rows();
         }
     }
     out
+}
+
+fn same(a: Cone, b: Cone) -> bool {
+    std::mem::discriminant(&a) == std::mem::discriminant(&b)
 }
 
 /// Bounds in the order of a form's last rows.

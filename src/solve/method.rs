@@ -24,7 +24,9 @@ pub enum Class {
     ConvexQuadratic,
     /// Second-order cone program.
     SecondOrderCone,
-    /// Exponential, power or semidefinite cones.
+    /// Semidefinite cones, and others beside them.
+    Semidefinite,
+    /// Exponential or power cones.
     Conic,
     /// Twice differentiable, no constraint.
     Smooth,
@@ -48,6 +50,7 @@ impl Class {
         Class::Linear,
         Class::ConvexQuadratic,
         Class::SecondOrderCone,
+        Class::Semidefinite,
         Class::Conic,
         Class::Smooth,
         Class::SmoothBounds,
@@ -64,6 +67,7 @@ impl Class {
             Class::Linear => "linear program",
             Class::ConvexQuadratic => "convex quadratic program",
             Class::SecondOrderCone => "second-order cone program",
+            Class::Semidefinite => "semidefinite program",
             Class::Conic => "conic program",
             Class::Smooth => "smooth, unconstrained",
             Class::SmoothBounds => "smooth with bounds",

@@ -4,10 +4,14 @@
 
 use std::sync::Arc;
 
+use ravine_linalg::clarabel_adapter::Cone;
+use ravine_linalg::{Dense, spectrum};
+
+use super::verify;
 use crate::base::Tensor;
 use crate::exec::{Fault, Machine, Plan};
 use crate::forms::rows::Columns;
-use crate::ir::{InputId, NodeId, Problem, Sides};
+use crate::ir::{InputId, Member, NodeId, Problem, Sides};
 
 /// The model as programs.
 #[derive(Clone, Debug)]
@@ -28,6 +32,10 @@ enum Sort {
     Ge(usize),
     Eq(usize),
     Between(usize),
+    /// Matrices of this order.
+    Semidefinite(usize, usize),
+    /// Triples, with the list of the exponent in a power cone.
+    Triple(usize, Option<usize>),
 }
 
 /// One constraint at a point.
@@ -37,7 +45,7 @@ pub struct Rows {
     pub violation: Vec<f64>,
     /// The larger side, which the tolerance is relative to.
     pub size: Vec<f64>,
-    /// Distance to the nearer side, nonnegative where it holds (for equations, the difference).
+    /// Distance to the nearer side, nonnegative where it holds (for equations, the difference; for cones, what lies in them).
     pub slack: Vec<f64>,
 }
 
@@ -48,23 +56,17 @@ impl Model {
         let mut sides = vec![];
         for c in &p.constraints {
             let at = lists.len();
+            lists.extend(c.sides.nodes(c.domain));
             sides.push(match c.sides {
-                Sides::Le(a, b) => {
-                    lists.extend([(c.domain, a), (c.domain, b)]);
-                    Sort::Le(at)
+                Sides::Le(..) => Sort::Le(at),
+                Sides::Ge(..) => Sort::Ge(at),
+                Sides::Eq(..) => Sort::Eq(at),
+                Sides::Between(..) => Sort::Between(at),
+                Sides::In(Member::Semidefinite { entries, .. }) => {
+                    Sort::Semidefinite(at, p.ir.domain_shape(entries).first().copied().unwrap_or(0))
                 }
-                Sides::Ge(a, b) => {
-                    lists.extend([(c.domain, a), (c.domain, b)]);
-                    Sort::Ge(at)
-                }
-                Sides::Eq(a, b) => {
-                    lists.extend([(c.domain, a), (c.domain, b)]);
-                    Sort::Eq(at)
-                }
-                Sides::Between(a, b, d) => {
-                    lists.extend([(c.domain, a), (c.domain, b), (c.domain, d)]);
-                    Sort::Between(at)
-                }
+                Sides::In(Member::Exponential(_)) => Sort::Triple(at, None),
+                Sides::In(Member::Power(..)) => Sort::Triple(at, Some(at + 3)),
             });
         }
         let objective: Vec<NodeId> = p.objective.iter().map(|o| o.node).collect();
@@ -165,6 +167,11 @@ impl Model {
                             r.slack.push(gap);
                         }
                     }
+                    Sort::Semidefinite(k, order) => r.matrices(list(k), order),
+                    Sort::Triple(k, a) => {
+                        let a = a.map(|a| list(a).first().copied().unwrap_or(0.5));
+                        r.triples([list(k), list(k + 1), list(k + 2)], a);
+                    }
                     Sort::Between(k) => {
                         for ((l, e), u) in list(k).iter().zip(list(k + 1)).zip(list(k + 2)) {
                             let gap = (e - l).min(u - e);
@@ -181,5 +188,51 @@ impl Model {
                 r
             })
             .collect()
+    }
+}
+
+impl Rows {
+    /// Adds matrices that are to be semidefinite, and are as far from that as their smallest eigenvalue and their asymmetry
+    /// say; the slack is the matrix, violation and size stand at its first entry.
+    fn matrices(&mut self, entries: &[f64], order: usize) {
+        for m in entries.chunks_exact((order * order).max(1)) {
+            let mut part = Dense {
+                rows: order,
+                cols: order,
+                data: m.to_vec(),
+            };
+            let mut uneven = 0.0f64;
+            for i in 0..order {
+                for j in 0..i {
+                    let (p, q) = (m[i * order + j], m[j * order + i]);
+                    uneven = uneven.max((p - q).abs());
+                    part.data[i * order + j] = 0.5 * (p + q);
+                    part.data[j * order + i] = 0.5 * (p + q);
+                }
+            }
+            let (low, high) = match spectrum::symmetric_eigenvalues(&part) {
+                Ok(v) => (v.first().copied().unwrap_or(0.0), v.last().copied().unwrap_or(0.0)),
+                Err(_) => (f64::NAN, f64::NAN),
+            };
+            let first = self.violation.len();
+            self.violation.resize(first + m.len(), 0.0);
+            self.size.resize(first + m.len(), 0.0);
+            // Not `max`, which would lose what is not a number.
+            self.violation[first] = uneven + if low >= 0.0 { 0.0 } else { -low };
+            self.size[first] = low.abs().max(high.abs());
+            self.slack.extend_from_slice(m);
+        }
+    }
+
+    /// Adds triples that are to lie in a cone; slack, violation and size as for matrices.
+    fn triples(&mut self, [x, y, z]: [&[f64]; 3], exponent: Option<f64>) {
+        let cone = exponent.map_or(Cone::Exp, Cone::Power);
+        for ((x, y), z) in x.iter().zip(y).zip(z) {
+            let v = [*x, *y, *z];
+            self.violation.extend([verify::outside(&[cone], &v, false), 0.0, 0.0]);
+            self.size
+                .extend([v.iter().fold(0.0f64, |m, v| m.max(v.abs())), 0.0, 0.0]);
+            self.slack.extend(v);
+        }
     }
 }

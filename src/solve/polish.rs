@@ -168,7 +168,12 @@ pub fn multipliers(form: &ConicForm, interrupted: &mut dyn FnMut() -> bool) -> O
                 rows += k;
                 cones.push(*c);
             }
-            _ => return None,
+            Cone::Semidefinite(_) => {
+                entries.extend((0..c.rows()).map(|i| (rows + i, at + i, -1.0)));
+                rows += c.rows();
+                cones.push(*c);
+            }
+            Cone::Exp | Cone::Power(_) => return None,
         }
         at += c.rows();
     }

@@ -3,7 +3,7 @@
 //! Invariant: a status can only be weakened here; no solver's word is taken for a number.
 
 use ravine_linalg::clarabel_adapter::{Cone, ConicForm};
-use ravine_linalg::{Matrix, math};
+use ravine_linalg::{Dense, Matrix, math, spectrum};
 
 use super::model::Rows;
 use super::stop::Status;
@@ -78,6 +78,9 @@ pub struct DualCheck {
     pub objective: f64,
     /// Distance of `z` from the dual cone, over `1 + ‖z‖∞`.
     pub outside: f64,
+    /// How much the residuals may hide of the objective: `|Px + q + A'z|'|x|` and what multipliers pay for rows that do not
+    /// hold. Counted with semidefinite cones, where points and multipliers may grow without end as the gap closes; 0 elsewhere.
+    pub hidden: f64,
 }
 
 /// Checks multipliers against the form.
@@ -87,8 +90,16 @@ pub fn dual(form: &ConicForm, constant: f64, x: &[f64], z: &[f64]) -> DualCheck 
     form.p.mul_vec(x, &mut px);
     form.a.mul_vec_transposed(z, &mut atz);
     let mut worst = 0.0f64;
+    let mut hidden = 0.0;
     for i in 0..n {
-        worst = worst.max((px[i] + form.q[i] + atz[i]).abs());
+        let r = (px[i] + form.q[i] + atz[i]).abs();
+        worst = worst.max(r);
+        hidden += r * x[i].abs();
+    }
+    if form.cones.iter().any(|c| matches!(c, Cone::Semidefinite(_))) {
+        hidden += paid(form, x, z);
+    } else {
+        hidden = 0.0;
     }
     let xpx = ravine_linalg::reduce::dot(x, &px);
     let bz = ravine_linalg::reduce::dot(&form.b, z);
@@ -97,7 +108,32 @@ pub fn dual(form: &ConicForm, constant: f64, x: &[f64], z: &[f64]) -> DualCheck 
         stationarity: worst / (1.0 + size),
         objective: -0.5 * xpx - bz + constant,
         outside: outside(&form.cones, z, true) / (1.0 + z.iter().fold(0.0f64, |m, v| m.max(v.abs()))),
+        hidden,
     }
+}
+
+/// What the multipliers pay for rows that do not hold: the size of `z` times the distance of `b - Ax` from the cone, cone by cone.
+fn paid(form: &ConicForm, x: &[f64], z: &[f64]) -> f64 {
+    let mut s = vec![0.0; form.b.len()];
+    form.a.mul_vec(x, &mut s);
+    s.iter_mut().zip(&form.b).for_each(|(s, b)| *s = b - *s);
+    let mut at = 0;
+    let mut sum = 0.0;
+    for c in &form.cones {
+        let (s, z) = (&s[at..at + c.rows()], &z[at..at + c.rows()]);
+        at += c.rows();
+        sum += match c {
+            Cone::Zero(_) => s.iter().zip(z).map(|(s, z)| (s * z).abs()).sum(),
+            Cone::Nonneg(_) => s.iter().zip(z).map(|(s, z)| (s.min(0.0) * z).abs()).sum(),
+            // The trace of Z times the least eigenvalue bounds the product of Z with the negative part.
+            Cone::Semidefinite(n) => {
+                let trace: f64 = (0..*n).map(|k| z[k * (k + 3) / 2]).sum();
+                trace.abs() * outside(&[*c], s, false)
+            }
+            _ => ravine_linalg::reduce::norm2(z) * outside(&[*c], s, false),
+        };
+    }
+    sum
 }
 
 /// How far `v` is outside the cones, or their duals: the largest over the cones, none below 0.
@@ -113,6 +149,10 @@ pub fn outside(cones: &[Cone], v: &[f64], dual: bool) -> f64 {
             Cone::Nonneg(_) => largest(part.iter().map(|v| -v)),
             Cone::SecondOrder(0) => 0.0,
             Cone::SecondOrder(_) => ravine_linalg::reduce::norm2(&part[1..]) - part[0],
+            Cone::Semidefinite(n) => match spectrum::symmetric_eigenvalues(&matrix(part, *n)) {
+                Ok(e) => largest(e.first().map(|v| -v).into_iter()),
+                Err(_) => f64::INFINITY,
+            },
             Cone::Exp => along([-1.0, 1.0, 1.0], part, |[x, y, z]| {
                 if dual {
                     // Its dual: -x exp(y/x) <= e z with x < 0, and the face x = 0, y, z >= 0.
@@ -129,6 +169,14 @@ pub fn outside(cones: &[Cone], v: &[f64], dual: bool) -> f64 {
         worst = largest([worst, own].into_iter());
     }
     worst
+}
+
+/// The symmetric matrix that the rows of a semidefinite cone stand for.
+fn matrix(v: &[f64], n: usize) -> Dense {
+    Dense::from_fn(n, n, |i, j| {
+        let (i, j) = (i.min(j), i.max(j));
+        v[j * (j + 1) / 2 + i] * if i == j { 1.0 } else { std::f64::consts::FRAC_1_SQRT_2 }
+    })
 }
 
 /// The largest of 0 and these; infinite where one is not a number.

@@ -80,6 +80,7 @@ impl Case {
                 name: i.name,
                 input,
                 dims: i.dims,
+                symmetric: false,
                 lower: bound.map(|b| ir.constant(b.1)),
                 upper: bound.map(|b| ir.constant(b.2)),
                 start: None,

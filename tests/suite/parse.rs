@@ -69,6 +69,11 @@ fn sx(e: &Expr) -> String {
         ),
         ExprKind::Set(v) => format!("{{{}}}", join(v.iter().map(sx).collect())),
         ExprKind::Subset(b) => format!("(subset{})", sx_binders(b)),
+        ExprKind::Cone { cone, arg } => format!(
+            "(cone {}{})",
+            cone.word(),
+            arg.as_ref().map_or_else(String::new, |a| format!(" {}", sx(a)))
+        ),
         ExprKind::Labelled(v) => format!(
             "{{{}}}",
             join(
@@ -462,7 +467,7 @@ fn each_special_message() {
         ("extern rust {\n  fn f(x: &[f64]) { ) }\n}", "R0190"),
         ("min x: Vector[3] from 1", "R0190"),
         ("problem q = read(\"x.mps\")", "R0190"),
-        ("var X: Matrix[n, n] in PSD", "R0190"),
+        ("var X: Matrix[n, n] in stiefel", "R0190"),
         ("use x", "R0101"),
         ("write w to", "R0101"),
     ] {

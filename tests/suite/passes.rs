@@ -674,6 +674,7 @@ fn problem(roles: &[&str], t: &str) -> Problem {
             name: ir.input(input).name.clone(),
             input,
             dims: ir.input(input).dims.clone(),
+            symmetric: false,
             lower: (ir.input(input).sign == Sign::Nonneg).then_some(zero),
             upper: None,
             start: None,

@@ -73,7 +73,7 @@ impl Checker<'_> {
             Kind::Problem => "`inspect` shows a problem",
             Kind::Function => "call it with arguments",
             Kind::Solution(_) => "ask for one of its fields: `s.objective`, `s.x`, `s.dual(c)`",
-            Kind::Interval => "an interval stands only after `in`",
+            Kind::Interval | Kind::Cone(_) => "it stands only after `in`",
             _ => return,
         };
         let d = errors::wrong_type("a value", &ty.words(), e.span).help(help);
@@ -90,7 +90,7 @@ impl Checker<'_> {
         } else {
             let ty = self.no_variables(value, &ty);
             let help = match ty.kind {
-                Kind::Function | Kind::Interval | Kind::Tuple(_) | Kind::Family { .. } => {
+                Kind::Function | Kind::Interval | Kind::Cone(_) | Kind::Tuple(_) | Kind::Family { .. } => {
                     "arrays, numbers and sets are written"
                 }
                 Kind::Solution(_) => "name what of it: `write s.x to \"x.csv\"`; everything is in `ravine run --json`",

@@ -327,7 +327,13 @@ impl Checker<'_> {
         for c in checks {
             let v = self.expr(&c.value);
             if c.op == CompareOp::In {
-                if !matches!(v.kind, Kind::Set(_) | Kind::Interval | Kind::Error) {
+                if let Kind::Cone(k) = v.kind {
+                    let what = format!("`in {}` is not built yet for data", k.word());
+                    let d = Diagnostic::new(Code::NotBuiltYet, what)
+                        .at(c.value.span, "")
+                        .help("it constrains variables");
+                    self.report(d);
+                } else if !matches!(v.kind, Kind::Set(_) | Kind::Interval | Kind::Error) {
                     let d = errors::wrong_type("a set or an interval after `in`", &v.words(), c.value.span);
                     self.report(d);
                 }

@@ -6,7 +6,7 @@ use super::types::{Dim, Elem, Kind, Poly, Ty};
 use super::{Checker, What};
 use crate::base::{Code, Diagnostic};
 use crate::lang::errors::types as errors;
-use crate::lang::syntax::{BinaryOp, Binders, Expr, ExprKind, Ident, UnaryOp, show};
+use crate::lang::syntax::{BinaryOp, Binders, ConeName, Expr, ExprKind, Ident, UnaryOp, show};
 
 impl Checker<'_> {
     /// The type of an expression.
@@ -74,6 +74,27 @@ impl Checker<'_> {
                 Ty {
                     kind: Kind::Interval,
                     varies: a.varies || b.varies,
+                }
+            }
+            ExprKind::Cone { cone, arg } => {
+                let mut varies = false;
+                if let Some(a) = arg {
+                    let ty = self.number(a);
+                    if !ty.dims().is_empty() {
+                        let d = errors::wrong_type("a number", &ty.words(), a.span);
+                        return self.wrong(d);
+                    }
+                    if ty.is_error() {
+                        return Ty::error();
+                    }
+                    varies = ty.varies && *cone == ConeName::Ball;
+                    if ty.varies && !varies {
+                        self.no_variables(a, &ty);
+                    }
+                }
+                Ty {
+                    kind: Kind::Cone(*cone),
+                    varies,
                 }
             }
             ExprKind::AllExcept(_) => {

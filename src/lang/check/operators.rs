@@ -7,7 +7,7 @@ use super::expr::join;
 use super::types::{Dim, Elem, Kind, Same, Ty};
 use crate::base::{Code, Diagnostic, Span};
 use crate::lang::errors::types as errors;
-use crate::lang::syntax::{BinaryOp, CompareOp, Expr, ExprKind, Link, show};
+use crate::lang::syntax::{BinaryOp, CompareOp, ConeName, Expr, ExprKind, Link, show};
 
 /// An array's parts.
 struct Parts<'t> {
@@ -408,8 +408,73 @@ impl Checker<'_> {
         }
     }
 
+    /// Membership in a convex set: the dimensions of its dual.
+    pub(super) fn in_cone(&mut self, cone: ConeName, a: (&Expr, &Ty), at: Span) -> Option<Vec<Dim>> {
+        let word = cone.word();
+        if let (ConeName::Exp | ConeName::Pow, Kind::Tuple(types)) = (cone, &a.1.kind)
+            && let ExprKind::Tuple(items) = &a.0.kind
+            && items.len() == 3
+        {
+            let mut all: (Option<&Expr>, Ty) = (None, Ty::scalar(Elem::Real));
+            for (e, t) in items.iter().zip(types) {
+                let t = self.numeric(e, t.clone());
+                if t.is_error() {
+                    return None;
+                }
+                if t.dims().is_empty() {
+                    continue;
+                }
+                if let Some(first) = all.0
+                    && self.entrywise("in", (first, &all.1), (e, &t)).is_error()
+                {
+                    return None;
+                }
+                all = (Some(e), t);
+            }
+            let mut dims = all.1.dims().to_vec();
+            dims.push(Dim::fixed(3));
+            return Some(dims);
+        }
+        if matches!(cone, ConeName::Exp | ConeName::Pow) {
+            let found = match &a.1.kind {
+                Kind::Tuple(t) => format!("a tuple of {}", t.len()),
+                _ => a.1.words(),
+            };
+            let d = errors::wrong_type(&format!("a triple in `{word}`"), &found, a.0.span)
+                .help("write `(x, y, z) in …`; arrays of one shape are taken entry by entry");
+            self.report(d);
+            return None;
+        }
+        let x = self.numeric(a.0, a.1.clone());
+        if x.is_error() {
+            return None;
+        }
+        let fits = match (cone, x.dims()) {
+            (ConeName::Psd, [m, n]) => m.same(n) != Same::No,
+            (ConeName::Psd, _) => false,
+            (ConeName::Simplex, d) => !d.is_empty(),
+            _ => true,
+        };
+        if !fits {
+            let wanted = if cone == ConeName::Psd {
+                "a square matrix"
+            } else {
+                "an array"
+            };
+            let d = errors::wrong_type(&format!("{wanted} in `{word}`"), &x.words(), a.0.span).at(at, "");
+            self.report(d);
+            return None;
+        }
+        Some(if cone == ConeName::Psd {
+            x.dims().to_vec()
+        } else {
+            vec![]
+        })
+    }
+
     fn member(&mut self, a: (&Expr, &Ty), b: (&Expr, &Ty)) -> Option<Vec<Dim>> {
         match (&a.1.kind, &b.1.kind) {
+            (_, Kind::Cone(c)) => self.in_cone(*c, a, b.0.span),
             (_, Kind::Interval) => {
                 let x = self.numeric(a.0, a.1.clone());
                 (!x.is_error()).then(|| x.dims().to_vec())

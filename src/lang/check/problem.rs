@@ -10,7 +10,7 @@ use super::{Checker, Place, What, declare::Sizes};
 use crate::base::{Code, Diagnostic, Span};
 use crate::lang::errors::types as errors;
 use crate::lang::syntax::{
-    Check, CompareOp, Constraint, Expr, ExprKind, Link, Objective, ProblemDecl, Sense, Stmt, StmtKind, VarDecl, show,
+    Check, CompareOp, ConeName, Constraint, Expr, ExprKind, Link, Objective, ProblemDecl, Sense, Stmt, StmtKind, VarDecl, show,
 };
 
 impl Checker<'_> {
@@ -197,6 +197,22 @@ impl Checker<'_> {
             return;
         }
         match (&v.kind, b.op) {
+            (Kind::Cone(c), CompareOp::In) => {
+                let word = c.word();
+                let d = match (c, ty.dims()) {
+                    _ if ty.is_error() => return,
+                    (ConeName::Exp | ConeName::Pow, _) => {
+                        errors::wrong_type(&format!("a triple in `{word}`"), &ty.words(), b.value.span)
+                            .help(format!("after `subject to`, write `(x, y, z) in {word}`"))
+                    }
+                    (ConeName::Psd, [m, n]) if m.same(n) != Same::No => return,
+                    (ConeName::Psd, _) => errors::wrong_type("a square matrix in `PSD`", &ty.words(), b.value.span)
+                        .help("declare it `Symmetric[n]`"),
+                    (ConeName::Simplex, []) => errors::wrong_type("an array in `simplex`", &ty.words(), b.value.span),
+                    _ => return,
+                };
+                self.report(d);
+            }
             (Kind::Error | Kind::Interval | Kind::Set(crate::lang::check::Dim::Unknown), CompareOp::In) => {}
             (Kind::Set(_), CompareOp::In) => {
                 let d = Diagnostic::new(Code::NotBuiltYet, "variables in a set are not built yet")

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::lang::syntax::ConeName;
+
 /// A polynomial with integer coefficients in the names of sizes, integer parameters and indices.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Poly {
@@ -353,6 +355,8 @@ pub enum Kind {
     Table(String),
     /// An interval of reals.
     Interval,
+    /// A named convex set.
+    Cone(ConeName),
     /// A solution, of the problem of this key.
     Solution(String),
     /// A problem.
@@ -475,6 +479,7 @@ impl Ty {
             Kind::Set(d) => format!("the set {}", d.describe()),
             Kind::Table(_) => "a table".into(),
             Kind::Interval => "an interval".into(),
+            Kind::Cone(c) => format!("the set `{}`", c.word()),
             Kind::Solution(_) => "a solution".into(),
             Kind::Problem => "a problem".into(),
             Kind::Function => "a function".into(),

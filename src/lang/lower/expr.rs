@@ -76,6 +76,18 @@ impl Lower<'_> {
                 let mut parts = vec![];
                 if let [link] = rest.as_slice()
                     && link.op == CompareOp::In
+                    && let ExprKind::Cone { cone, .. } = &link.operand.kind
+                {
+                    return Err(err(
+                        Code::NotBuiltYet,
+                        format!("`in {}` is not built yet as a condition", cone.word()),
+                    )
+                    .at(e.span, "a truth value")
+                    .help("it is a constraint, after `subject to`, or stands behind the type of a variable")
+                    .into());
+                }
+                if let [link] = rest.as_slice()
+                    && link.op == CompareOp::In
                     && !matches!(link.operand.kind, ExprKind::Interval { .. } | ExprKind::Set(_))
                 {
                     return self.in_set(first, &link.operand, e.span);
@@ -255,7 +267,7 @@ impl Lower<'_> {
                 .help("declare it: `param a: Real[plants] = {…}`")
                 .into()),
             ExprKind::Subset(_) => Ok(Val::Set(self.dimension(e)?)),
-            ExprKind::Interval { .. } | ExprKind::AllExcept(_) => {
+            ExprKind::Interval { .. } | ExprKind::Cone { .. } | ExprKind::AllExcept(_) => {
                 Err(err(Code::WrongType, "this does not stand for a value")
                     .at(e.span, "here")
                     .into())

@@ -6,6 +6,7 @@
 mod arrays;
 mod blocks;
 mod calls;
+mod cones;
 mod elements;
 mod expr;
 mod index;

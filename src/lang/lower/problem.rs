@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::cones::Condition;
 use super::{Entity, Local, Lower, Lowered, Names, ParamValue, Src, Val, describe, err};
 use crate::base::value::{Elem, IndexSet, Tensor};
 use crate::base::{Code, Diagnostics, Span};
@@ -89,15 +90,27 @@ pub fn lower_problem(
     // Declarations first, in order; objectives and constraints may stand before them in a notebook.
     for s in body {
         let r = match &s.kind {
-            StmtKind::Var(v) => match pins.iter().find(|p| p.0 == v.name.text) {
-                Some((name, Pin::Whole(t))) => {
-                    let v = l.constant_value(name, t);
-                    l.scope = l.scope.with(name, Local::Val(v));
-                    Ok(())
+            StmtKind::Var(v) => {
+                let pin = pins.iter().find(|p| p.0 == v.name.text);
+                match pin {
+                    Some((name, Pin::Whole(t))) => {
+                        let v = l.constant_value(name, t);
+                        l.scope = l.scope.with(name, Local::Val(v));
+                        Ok(())
+                    }
+                    _ => {
+                        let entries = match pin {
+                            Some((_, Pin::Entries(lo, hi))) => Some((lo, hi)),
+                            _ => None,
+                        };
+                        l.variable(v, entries).map(|(v, members)| {
+                            out.vars.push(v);
+                            labels.extend(members.iter().map(|_| None));
+                            out.constraints.extend(members);
+                        })
+                    }
                 }
-                Some((_, Pin::Entries(lo, hi))) => l.variable(v, Some((lo, hi))).map(|v| out.vars.push(v)),
-                None => l.variable(v, None).map(|v| out.vars.push(v)),
-            },
+            }
             StmtKind::Let(d) => {
                 l.scope = l.scope.with(&d.name.text, Local::Let(Rc::new(d.value.clone())));
                 Ok(())
@@ -124,9 +137,11 @@ pub fn lower_problem(
             StmtKind::SubjectTo(cs) => {
                 for c in cs {
                     match l.constraint(c, line) {
-                        Ok((c, names)) => {
-                            out.constraints.push(c);
-                            labels.push(names);
+                        Ok(rows) => {
+                            for (c, names) in rows {
+                                out.constraints.push(c);
+                                labels.push(names);
+                            }
                         }
                         Err(d) => errors.push(*d),
                     }
@@ -166,10 +181,10 @@ impl Lower<'_> {
         Ok(())
     }
 
-    fn variable(&mut self, v: &syntax::VarDecl, pinned: Option<(&Arc<Tensor>, &Arc<Tensor>)>) -> Lowered<Variable> {
+    fn variable(&mut self, v: &syntax::VarDecl, pinned: Option<(&Arc<Tensor>, &Arc<Tensor>)>) -> Lowered<(Variable, Vec<Constraint>)> {
         let name = v.name.text.as_str();
         match v.ty.name.text.as_str() {
-            "Real" | "Vector" | "Matrix" => {}
+            "Real" | "Vector" | "Matrix" | "Symmetric" => {}
             whole @ ("Int" | "Bool") => {
                 return Err(err(
                     Code::NotBuiltYet,
@@ -185,15 +200,20 @@ impl Lower<'_> {
                     format!("variables of type `{other}` are not built yet"),
                 )
                 .at(v.ty.span, "this type")
-                .help("use `Real`, `Vector[n]` or `Matrix[m, n]`")
+                .help("use `Real`, `Vector[n]`, `Matrix[m, n]` or `Symmetric[n]`")
                 .into());
             }
         }
-        let dims =
+        let mut dims =
             v.ty.dims
                 .iter()
                 .map(|d| self.dimension(d))
                 .collect::<Lowered<Vec<_>>>()?;
+        let symmetric = v.ty.name.text == "Symmetric";
+        if symmetric && let [n] = dims.as_slice() {
+            dims.push(n.clone());
+        }
+        let mut members = vec![];
         let (mut lower, mut upper) = (None, None);
         let mut sign = Sign::Unknown;
         for b in &v.bounds {
@@ -202,6 +222,10 @@ impl Lower<'_> {
                 (CompareOp::Le, _) => (None, Some(&b.value)),
                 (CompareOp::In, ExprKind::Interval { lo, hi }) => (Some(&**lo), Some(&**hi)),
                 (CompareOp::Eq, _) => (Some(&b.value), Some(&b.value)),
+                (CompareOp::In, ExprKind::Cone { cone, arg }) => {
+                    members.push((*cone, arg.as_deref(), b));
+                    continue;
+                }
                 (CompareOp::Gt | CompareOp::Lt, _) => {
                     return Err(err(Code::StrictInequality, "a bound cannot be strict")
                         .at(b.span, "the optimum may lie on the bound")
@@ -211,10 +235,10 @@ impl Lower<'_> {
                 _ => {
                     return Err(err(
                         Code::NotBuiltYet,
-                        "membership of variables is not built yet beyond intervals",
+                        "membership of variables in this set is not built yet",
                     )
                     .at(b.span, "here")
-                    .help("`in [l, u]`, `>= l` and `<= u` are bounds")
+                    .help("`in [l, u]`, `>= l` and `<= u` are bounds, `in PSD`, `in simplex` and `in ball(r)` memberships")
                     .into());
                 }
             };
@@ -266,18 +290,32 @@ impl Lower<'_> {
         } else {
             Val::Arr(self.node_arr(node, dims.clone()))
         };
-        self.scope = self.scope.with(name, Local::Val(val));
-        Ok(Variable {
+        self.scope = self.scope.with(name, Local::Val(val.clone()));
+        let mut rows = vec![];
+        for (cone, arg, b) in members {
+            for c in self.array_in(val.clone(), (cone, arg), DomainId::ROOT, b.span)? {
+                rows.push(Constraint {
+                    name: format!("{name} in {}{}", cone.word(), c.suffix),
+                    domain: c.domain,
+                    dims: c.dims,
+                    sides: c.sides,
+                    span: b.span,
+                });
+            }
+        }
+        let declared = Variable {
             name: name.into(),
             input,
             dims,
+            symmetric,
             lower,
             upper,
             start,
             scale,
             maximized: v.side == Some(syntax::Sense::Maximize),
             span: v.name.span,
-        })
+        };
+        Ok((declared, rows))
     }
 
     /// Two bounds on one side: the tighter one, entry by entry.
@@ -370,13 +408,13 @@ impl Lower<'_> {
         &mut self,
         c: &syntax::Constraint,
         line: &dyn Fn(Span) -> usize,
-    ) -> Lowered<(Constraint, Option<RowLabels>)> {
+    ) -> Lowered<Vec<(Constraint, Option<RowLabels>)>> {
         let name = c
             .label
             .as_ref()
             .map_or_else(|| format!("line {}", line(c.span)), |l| l.text.clone());
         let mut labels = None;
-        let (outer, scope, mut dims) = match &c.binders {
+        let (outer, scope, family) = match &c.binders {
             Some(b) => {
                 let o = self.open(b)?;
                 if self.ir.domain(o.domain).filter.is_some() {
@@ -386,7 +424,7 @@ impl Lower<'_> {
             }
             None => (DomainId::ROOT, self.scope.clone(), vec![]),
         };
-        let (domain, sides) = self.with_scope(scope, |l| {
+        let conditions = self.with_scope(scope, |l| {
             l.in_region(outer, |l| {
                 let ExprKind::Compare { first, rest } = &c.relation.kind else {
                     return Err(
@@ -396,6 +434,11 @@ impl Lower<'_> {
                             .into(),
                     );
                 };
+                if let [link] = rest.as_slice()
+                    && let ExprKind::Cone { cone, arg } = &link.operand.kind
+                {
+                    return l.in_cone(first, (*cone, arg.as_deref()), outer);
+                }
                 let mut exprs: Vec<&Expr> = vec![first];
                 let mut ops = vec![];
                 for link in rest {
@@ -407,7 +450,7 @@ impl Lower<'_> {
                         (CompareOp::In, _) => {
                             return Err(err(Code::NotBuiltYet, "membership in this set is not built yet")
                                 .at(link.operand.span, "here")
-                                .help("`in [l, u]` is built; cones are written as inequalities: `norm(…) <= …`")
+                                .help("`in [l, u]` is built, and alone `in PSD`, `ExpCone`, `PowCone(a)`, `simplex`, `ball(r)`")
                                 .into());
                         }
                         (CompareOp::Lt | CompareOp::Gt, _) => {
@@ -450,7 +493,6 @@ impl Lower<'_> {
                     (outer, vec![])
                 } else {
                     let (d, ix) = l.ir.add_domain(outer, super::arrays::index_names(&shape));
-                    dims.extend(shape);
                     (d, ix.into_iter().map(Pos::index).collect())
                 };
                 let nodes = l.in_region(domain, |l| {
@@ -478,17 +520,22 @@ impl Lower<'_> {
                         .into());
                     }
                 };
-                Ok((domain, sides))
+                Ok(vec![Condition {
+                    suffix: "",
+                    domain,
+                    dims: shape,
+                    sides,
+                }])
             })
         })?;
-        let row = Constraint {
-            name,
-            domain,
-            dims,
-            sides,
+        let row = |k: Condition| Constraint {
+            name: format!("{name}{}", k.suffix),
+            domain: k.domain,
+            dims: family.iter().cloned().chain(k.dims).collect(),
+            sides: k.sides,
             span: c.span,
         };
-        Ok((row, labels))
+        Ok(conditions.into_iter().map(|k| (row(k), labels.take())).collect())
     }
 }
 

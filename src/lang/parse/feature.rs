@@ -7,7 +7,7 @@
 pub enum Feature {
     /// `complements`.
     Complements,
-    /// `in PSD`, `in simplex`, `in argmin(…)`.
+    /// `in sphere`, `in argmin(…)`.
     Membership,
     /// `cvar(…)`, `worst(…)`.
     Risk,
@@ -25,7 +25,7 @@ impl Feature {
             ),
             Feature::Membership => (
                 "this kind of membership is",
-                "constrain to cones, manifolds and lower-level problems; intervals `[l, u]` and norms work today",
+                "constrain to manifolds and lower-level problems; intervals, cones, `simplex` and `ball(r)` work today",
             ),
             Feature::Risk => (
                 "risk measures and worst cases are",

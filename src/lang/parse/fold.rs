@@ -15,8 +15,8 @@ use super::scan::MAX_MESSAGES;
 use crate::base::{Diagnostic, Diagnostics, SourceId, Span};
 use crate::lang::errors::syntax as errors;
 use crate::lang::syntax::{
-    Arg, BinaryOp, Binder, Binders, CompareOp, Entry, Expr, ExprId, ExprKind, Ident, Link, MAX_DEPTH, MAX_HEIGHT,
-    Subscript, TypeExpr, UnaryOp,
+    Arg, BinaryOp, Binder, Binders, CompareOp, ConeName, Entry, Expr, ExprId, ExprKind, Ident, Link, MAX_DEPTH,
+    MAX_HEIGHT, Subscript, TypeExpr, UnaryOp,
 };
 
 /// Levels from loosest to tightest; an operator is taken while its level is at least the one asked for.
@@ -703,18 +703,18 @@ impl<'a> Folder<'a> {
         vec![self.expr(pair)]
     }
 
-    /// What stands after `in`: `[l, u]` is an interval; cones, manifolds and `argmin` are not built.
+    /// What stands after `in`: `[l, u]` is an interval, `PSD` and its like are convex sets; manifolds and `argmin` are not built.
     pub fn member_of(&mut self, mut e: Expr) -> Expr {
+        const NOT_BUILT: &[&str] = &["sphere", "stiefel", "spd", "argmin", "kl_ball"];
         let name = match &e.kind {
             ExprKind::Call { callee, .. } => callee.as_name(),
             _ => e.as_name(),
         };
-        const MEMBERSHIPS: &[&str] = &[
-            "PSD", "ExpCone", "PowCone", "simplex", "ball", "sphere", "stiefel", "spd", "argmin", "kl_ball",
-        ];
-        if name.is_some_and(|n| MEMBERSHIPS.contains(&n)) {
+        if name.is_some_and(|n| NOT_BUILT.contains(&n)) {
             self.not_built(Feature::Membership, e.span);
             e.kind = ExprKind::Error;
+        } else if let Some(cone) = name.and_then(|n| ConeName::ALL.into_iter().find(|c| c.word() == n)) {
+            e.kind = self.cone(cone, e.kind, e.span);
         }
         e.kind = match e.kind {
             ExprKind::Vector(mut items) if items.len() == 2 => match (items.pop(), items.pop()) {
@@ -727,6 +727,29 @@ impl<'a> Folder<'a> {
             kind => kind,
         };
         e
+    }
+
+    /// A convex set with its parameter, if it has one.
+    fn cone(&mut self, cone: ConeName, written: ExprKind, span: Span) -> ExprKind {
+        let mut args = match written {
+            ExprKind::Call { args, .. } => args,
+            _ => vec![],
+        };
+        let word = cone.word();
+        let named = args.first().is_some_and(|a| {
+            a.name
+                .as_ref()
+                .is_some_and(|n| Some(n.text.as_str()) != cone.parameter())
+        });
+        let arg = args.pop().map(|a| Box::new(a.value));
+        let expected = match (cone.parameter(), &arg) {
+            (Some(p), None) => format!("`{word}({p})`, with a number"),
+            (None, Some(_)) => format!("`{word}` without arguments"),
+            (Some(p), Some(_)) if named || !args.is_empty() => format!("`{word}({p})`, with one number"),
+            _ => return ExprKind::Cone { cone, arg },
+        };
+        self.report(errors::unexpected(word, &expected, span));
+        ExprKind::Error
     }
 
     /// A `type_expr` pair.

@@ -356,6 +356,14 @@ fn write_bare(out: &mut String, expr: &Expr) {
             write_at(out, hi, level::OPEN);
             out.push(']');
         }
+        ExprKind::Cone { cone, arg } => {
+            out.push_str(cone.word());
+            if let Some(a) = arg {
+                out.push('(');
+                write_at(out, a, level::OPEN);
+                out.push(')');
+            }
+        }
         ExprKind::Tuple(items) => {
             out.push('(');
             list(out, items);

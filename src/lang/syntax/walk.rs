@@ -27,6 +27,11 @@ impl Expr {
                 f(first);
                 rest.iter().for_each(|l| f(&l.operand));
             }
+            ExprKind::Cone { arg, .. } => {
+                if let Some(a) = arg {
+                    f(a);
+                }
+            }
             ExprKind::Range { lo, hi } | ExprKind::Interval { lo, hi } => {
                 f(lo);
                 f(hi);
@@ -100,6 +105,11 @@ impl Expr {
             ExprKind::Compare { first, rest } => {
                 f(first);
                 rest.iter_mut().for_each(|l| f(&mut l.operand));
+            }
+            ExprKind::Cone { arg, .. } => {
+                if let Some(a) = arg {
+                    f(a);
+                }
             }
             ExprKind::Range { lo, hi } | ExprKind::Interval { lo, hi } => {
                 f(lo);

@@ -31,6 +31,7 @@ pub static CARD: MethodCard = MethodCard {
         Class::Linear,
         Class::ConvexQuadratic,
         Class::SecondOrderCone,
+        Class::Semidefinite,
         Class::Conic,
     ],
     needs: Needs::FORM,
@@ -76,7 +77,7 @@ pub static CARD: MethodCard = MethodCard {
     records: &["iterations"],
     guarantees: "Finds a point and multipliers to the tolerance, or a certificate that there is none, in a number of \
                  iterations that hardly grows with the size; both are checked before they are claimed.",
-    doc: "A primal-dual interior-point method for linear, quadratic, second-order and exponential cone programs by the \
+    doc: "A primal-dual interior-point method for linear, quadratic, second-order, semidefinite and exponential cone programs by the \
           Clarabel solver. The equations of the active set of a linear or quadratic program are then solved again to full \
           precision. Runs as one step: it can be interrupted and timed between its iterations, not saved there.",
     source: "Goulart and Chen, arXiv 2405.12762 (2024)",
@@ -412,5 +413,5 @@ fn objective(form: &ConicForm, constant: f64, x: &[f64]) -> f64 {
 /// The relative gap of a conic pair.
 fn gap(form: &ConicForm, constant: f64, x: &[f64], d: &DualCheck) -> f64 {
     let f = objective(form, constant, x);
-    (f - d.objective).abs() / (1.0 + f.abs())
+    ((f - d.objective).abs() + d.hidden) / (1.0 + f.abs())
 }
