@@ -162,3 +162,38 @@ fn no_rows_and_no_columns() {
     let f = form(0, &[], &[], vec![]);
     assert_eq!(solve(&f).x.len(), 0);
 }
+
+#[test]
+fn semidefinite_cones() {
+    // The largest eigenvalue of a matrix of order 4 (beyond the closed forms of order 3): min t, t I - A semidefinite.
+    let a = [
+        [2.0, -1.0, 0.0, 0.5],
+        [-1.0, 3.0, 1.0, 0.0],
+        [0.0, 1.0, 1.0, -2.0],
+        [0.5, 0.0, -2.0, 4.0],
+    ];
+    let mut rows: Vec<(Vec<f64>, f64)> = vec![];
+    for j in 0..4 {
+        for i in 0..=j {
+            if i == j {
+                rows.push((vec![-1.0], -a[i][i]));
+            } else {
+                rows.push((vec![0.0], -std::f64::consts::SQRT_2 * a[i][j]));
+            }
+        }
+    }
+    let rows: Vec<(&[f64], f64)> = rows.iter().map(|r| (r.0.as_slice(), r.1)).collect();
+    let f = form(1, &[1.0], &rows, vec![Cone::Semidefinite(4)]);
+    let got = solve(&f);
+    assert_eq!(got.status, ConicStatus::Solved);
+    let m = nalgebra::Matrix4::from_fn(|i, j| a[i][j]);
+    let eigen = m.symmetric_eigen();
+    let k = eigen.eigenvalues.imax();
+    assert!((got.x[0] - eigen.eigenvalues[k]).abs() < 1e-7);
+    // The multiplier is v v' of the eigenvector: trace 1, and A - λ I vanishes on it.
+    let trace: f64 = [0, 2, 5, 9].iter().map(|i| got.z[*i]).sum();
+    assert!((trace - 1.0).abs() < 1e-7);
+    let v = eigen.eigenvectors.column(k);
+    assert!((got.z[1] - std::f64::consts::SQRT_2 * v[0] * v[1]).abs() < 1e-6);
+    assert_eq!(got, solve(&f));
+}

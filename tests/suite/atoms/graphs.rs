@@ -134,7 +134,37 @@ fn every_graph_gives_the_value_of_its_row() {
         );
         done += 1;
     }
-    assert!(done > 80, "{done}");
+    // Matrices, fixed by constraints; wanted values by nalgebra.
+    let a = nalgebra::Matrix3::new(4.0, 1.0, 0.0, 1.0, 3.0, 0.5, 0.0, 0.5, 2.0);
+    let eigenvalues = a.symmetric_eigenvalues();
+    let y = nalgebra::Matrix2x3::new(1.0, 2.0, -1.0, 0.5, -1.0, 3.0);
+    let singular = y.singular_values();
+    let head = "var X: Symmetric[3]\nvar Y: Matrix[2, 3]\n";
+    let fixed = [
+        ("X".to_string(), p.to_string()),
+        ("Y".to_string(), "[1, 2, -1; 0.5, -1, 3]".to_string()),
+    ];
+    let inverse = a.try_inverse().expect("regular");
+    let x = nalgebra::Vector3::new(1.0, 2.0, -1.0);
+    for (term, maximize, want) in [
+        ("lambda_max(X)", false, eigenvalues.max()),
+        ("lambda_min(X)", true, eigenvalues.min()),
+        (
+            "lambda_max(X) - 2*lambda_min(X)",
+            false,
+            eigenvalues.max() - 2.0 * eigenvalues.min(),
+        ),
+        ("sigma_max(Y)", false, singular.max()),
+        ("nuclear(Y)", false, singular.sum()),
+        ("nuclear(Y')", false, singular.sum()),
+        ("logdet(X)", true, f64::ln(a.determinant())),
+        ("trace_inv(X)", false, inverse.trace()),
+        ("matrix_frac([1, 2, -1], X)", false, (x.transpose() * inverse * x)[0]),
+    ] {
+        compare(term, solved(head, term, maximize, &fixed), want, &mut failures);
+        done += 1;
+    }
+    assert!(done > 90, "{done}");
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
