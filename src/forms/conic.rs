@@ -371,6 +371,8 @@ impl<'a> Conic<'a> {
                 } else {
                     return no("it is a product or quotient of variables".into());
                 };
+                // Weights that were put together here, such as one over a count, have no facts yet.
+                extend(self.ir, &mut self.facts, fixed);
                 let side = match self.sign(fixed) {
                     s if s.is_nonneg() => side,
                     s if s.is_nonpos() => side.flipped(),

@@ -71,7 +71,13 @@ pub fn is_unsafe(c: char) -> bool {
 
 /// The text with characters that would act on the terminal replaced by `�`; line ends are kept.
 pub fn printable(text: &str) -> String {
-    let safe = |c: char| if c != '\n' && is_unsafe(c) { '\u{fffd}' } else { c };
+    let safe = |c: char| {
+        if !matches!(c, '\n' | '\t') && is_unsafe(c) {
+            '\u{fffd}'
+        } else {
+            c
+        }
+    };
     text.chars().map(safe).collect()
 }
 

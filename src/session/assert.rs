@@ -18,6 +18,20 @@ impl Session {
         let ExprKind::Compare { first, rest } = &c.kind else {
             return self.holds(c);
         };
+        if let ([link], None) = (rest.as_slice(), tolerance)
+            && matches!(link.op, CompareOp::Eq | CompareOp::Ne)
+            && [&**first, &link.operand]
+                .iter()
+                .any(|e| matches!(e.kind, ExprKind::Text(_)))
+            && let (Ok(Value::Text(a)), Ok(Value::Text(b))) = (self.evaluate(first), self.evaluate(&link.operand))
+        {
+            let holds = (a == b) == (link.op == CompareOp::Eq);
+            return if holds {
+                Ok(())
+            } else {
+                Err(failed(c, format!("\"{a}\" and \"{b}\"")))
+            };
+        }
         let ([link], Some(tolerance)) = (rest.as_slice(), tolerance) else {
             return self.holds(c);
         };

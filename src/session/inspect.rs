@@ -130,7 +130,11 @@ impl Session {
                 };
                 vec![
                     text(v.name.clone()),
-                    text(describe_dims(&v.dims)),
+                    text(if v.symmetric {
+                        describe_dims(&v.dims[..1]).replace("Vector", "Symmetric")
+                    } else {
+                        describe_dims(&v.dims)
+                    }),
                     text(side(v.lower)),
                     text(side(v.upper)),
                 ]

@@ -122,7 +122,11 @@ fn sides(p: &Problem) -> Vec<Side> {
             ),
             Sides::In(_) => (
                 Place::Member,
-                c.sides.nodes(c.domain).into_iter().map(|n| (n.1, Need::Affine)).collect(),
+                c.sides
+                    .nodes(c.domain)
+                    .into_iter()
+                    .map(|n| (n.1, Need::Affine))
+                    .collect(),
             ),
         };
         out.extend(sides.into_iter().map(|(node, need)| Side {
@@ -147,7 +151,9 @@ fn repair(p: &Problem, t: &FactsTable, culprit: NodeId, side: &Side) -> String {
                  against it",
                 if convex { "<=" } else { ">=" }
             ),
-            (Place::Member, _) => "what lies in a cone is affine; a variable that equals or bounds this may stand there".into(),
+            (Place::Member, _) => {
+                "what lies in a cone is affine; a variable that equals or bounds this may stand there".into()
+            }
             (Place::Bounded, true) => "a convex expression may be bounded from above only, `… <= …`".into(),
             (Place::Bounded, false) => "a concave expression may be bounded from below only, `… >= …`".into(),
         };

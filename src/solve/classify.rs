@@ -404,7 +404,11 @@ fn problem_span(p: &Problem) -> crate::base::Span {
 }
 
 fn origin(p: &Problem, n: NodeId) -> crate::base::Span {
-    p.ir.origins(n).first().copied().unwrap_or_else(|| problem_span(p))
+    // A node that a rewrite made has no place of its own, but may be a side of a constraint.
+    let holds = |c: &&Constraint| c.sides.nodes(c.domain).iter().any(|s| s.1 == n);
+    let own = p.ir.origins(n).first().copied();
+    own.or_else(|| p.constraints.iter().find(holds).map(|c| c.span))
+        .unwrap_or_else(|| problem_span(p))
 }
 
 /// Root scalars of degree 2 that the rules leave open, and whose Hessians may settle them: the objective, what of it is of

@@ -137,6 +137,29 @@ fn examples_agree_with_peers() {
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
+/// The models of other languages' tutorials against the values of `tests/peers/models.py`.
+#[test]
+fn models_agree_with_peers() {
+    let text = std::fs::read_to_string(root().join("tests/peers/models.json")).expect("the values are committed");
+    let reference: Value = serde_json::from_str(&text).expect("the values are JSON");
+    let reference = reference.as_object().expect("an object");
+    let mut complaints = Vec::new();
+    for (name, want) in reference {
+        let report = run(&root().join(format!("tests/programs/models/{name}.opt")));
+        let solves = report["results"].as_array().into_iter().flatten();
+        let found = solves.filter(|r| r["kind"] == "solve").last();
+        let (got, want) = (found.and_then(|s| s["objective"].as_f64()), number(want, name));
+        if !got.is_some_and(|v| (v - want).abs() <= 1e-6 * (1.0 + want.abs())) {
+            complaints.push(format!("{name}: {got:?}, expected {want}"));
+        }
+    }
+    assert!(
+        complaints.is_empty() && reference.len() >= 10,
+        "{}",
+        complaints.join("\n")
+    );
+}
+
 #[test]
 fn a_wrong_answer_is_noticed() {
     let reference = reference();

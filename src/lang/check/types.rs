@@ -476,6 +476,7 @@ impl Ty {
             Kind::Label(s) => format!("an element of {s}"),
             Kind::Tuple(parts) => format!("a tuple of {}", parts.len()),
             Kind::Family { name, .. } => format!("the family of sets {name}"),
+            Kind::Set(Dim::Range { lo, hi }) => format!("the set {}..{}", lo.describe(), hi.describe()),
             Kind::Set(d) => format!("the set {}", d.describe()),
             Kind::Table(_) => "a table".into(),
             Kind::Interval => "an interval".into(),

@@ -181,7 +181,11 @@ impl Lower<'_> {
         Ok(())
     }
 
-    fn variable(&mut self, v: &syntax::VarDecl, pinned: Option<(&Arc<Tensor>, &Arc<Tensor>)>) -> Lowered<(Variable, Vec<Constraint>)> {
+    fn variable(
+        &mut self,
+        v: &syntax::VarDecl,
+        pinned: Option<(&Arc<Tensor>, &Arc<Tensor>)>,
+    ) -> Lowered<(Variable, Vec<Constraint>)> {
         let name = v.name.text.as_str();
         match v.ty.name.text.as_str() {
             "Real" | "Vector" | "Matrix" | "Symmetric" => {}
