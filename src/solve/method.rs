@@ -44,7 +44,7 @@ pub enum Class {
 
 impl Class {
     /// All classes.
-    pub const ALL: [Class; 12] = [
+    pub const ALL: [Class; 13] = [
         Class::LinearSystem,
         Class::LeastSquares,
         Class::Linear,

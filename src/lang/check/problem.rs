@@ -10,7 +10,8 @@ use super::{Checker, Place, What, declare::Sizes};
 use crate::base::{Code, Diagnostic, Span};
 use crate::lang::errors::types as errors;
 use crate::lang::syntax::{
-    Check, CompareOp, ConeName, Constraint, Expr, ExprKind, Link, Objective, ProblemDecl, Sense, Stmt, StmtKind, VarDecl, show,
+    Check, CompareOp, ConeName, Constraint, Expr, ExprKind, Link, Objective, ProblemDecl, Sense, Stmt, StmtKind,
+    VarDecl, show,
 };
 
 impl Checker<'_> {
