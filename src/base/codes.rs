@@ -109,6 +109,7 @@ codes! {
     R0711 BadPipeline Error "the parts of a pipeline do not fit together";
     R0712 OracleMissing Error "an optimizer asks for what the problem cannot answer";
     R0713 StateShape Error "a state would change its shape";
+    R0714 SavedRun Error "a run cannot be taken up or taken back here";
     R0801 NotFinite Error "an evaluation left a function's domain or is not a finite number";
     R0802 SingularSystem Warning "a linear system is singular to working precision";
     R0803 IllConditioned Warning "an answer has few correct digits";

@@ -84,6 +84,8 @@ pub struct Function {
 pub struct MethodEntry {
     /// Names of its options.
     pub options: Vec<String>,
+    /// Names of its states and records.
+    pub columns: Vec<String>,
     /// One sentence for help.
     pub doc: String,
 }
@@ -207,10 +209,15 @@ impl Catalogue {
     }
 
     /// Adds a method.
-    pub fn add_method(&mut self, name: &str, options: &[&str], doc: &str) {
-        let options = options.iter().map(|o| (*o).to_string()).collect();
-        let doc = doc.to_string();
-        self.methods.insert(name.to_string(), MethodEntry { options, doc });
+    /// `columns` are its states and records.
+    pub fn add_method(&mut self, name: &str, options: &[&str], columns: &[&str], doc: &str) {
+        let own = |names: &[&str]| names.iter().map(|o| (*o).to_string()).collect();
+        let entry = MethodEntry {
+            options: own(options),
+            columns: own(columns),
+            doc: doc.to_string(),
+        };
+        self.methods.insert(name.to_string(), entry);
     }
 
     /// Is it the name of a reduction, so that `name(i in I) …` is a comprehension?

@@ -67,6 +67,15 @@ pub enum StmtKind {
     Optimizer(Box<OptimizerDecl>),
     /// `pipeline NAME(params) = …`.
     Pipeline(Box<PipelineDecl>),
+    /// `step r for 10 steps`.
+    Step(Box<StepRun>),
+    /// `rewind r to 5`.
+    Rewind {
+        /// The run.
+        run: Ident,
+        /// The step.
+        to: Expr,
+    },
     /// `source adam`: the definition that runs.
     Source(Ident),
     /// `help adam`.
@@ -473,7 +482,13 @@ pub struct Solve {
     pub cold: bool,
     /// What is changed of the problem.
     pub variation: Variation,
-    /// The word `solve`.
+    /// Is it `start`: a run that stands before its first step?
+    pub held: bool,
+    /// The file of a saved run, `resume "run.json"`.
+    pub resume: Option<Expr>,
+    /// The condition on which it stops, `break when …`.
+    pub stop: Option<Expr>,
+    /// The word `solve` or `start`.
     pub keyword: Span,
 }
 
@@ -510,6 +525,19 @@ pub struct Repeat {
     pub set: Expr,
     /// Commands, rebindings, `let`s and loops.
     pub body: Vec<Stmt>,
+}
+
+/// `step r [for 10 steps] [within 5 seconds] [break when …]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepRun {
+    /// The run.
+    pub run: Ident,
+    /// How many steps; one, unless another clause says when to stop.
+    pub count: Option<Expr>,
+    /// The time allowed.
+    pub within: Option<(Expr, TimeUnit)>,
+    /// The condition on which it stops.
+    pub stop: Option<Expr>,
 }
 
 /// What an `inspect` looks at.

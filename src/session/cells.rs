@@ -474,6 +474,7 @@ impl Session {
     fn forget(&mut self, name: &str) {
         self.graph.remove(name);
         self.defs.shift_remove(name);
+        self.runs.shift_remove(name);
         self.drop_sizes(name, &[]);
         self.take_unnamed(name);
     }

@@ -5,12 +5,13 @@
 use std::collections::BTreeSet;
 
 use crate::base::SourceId;
-use crate::lang::check::{self, Dim, Env, ProblemInfo, Ty, What};
+use crate::lang::check::{self, Dim, Env, ProblemInfo, RUN_NUMBERS, Ty, What};
 use crate::lang::parse::{Whereabouts, is_reserved, parse, whereabouts};
 use crate::lang::syntax::{Stmt, StmtKind, show_type};
 use crate::solve::errors::describe;
 use crate::solve::methods;
 
+use super::optimizers::library;
 use super::{Session, files, words};
 
 /// What may replace a part of a text.
@@ -140,13 +141,13 @@ impl Session {
         let last = *words.last()?;
         let solve = words
             .iter()
-            .position(|w| *w == "solve")
+            .position(|w| matches!(*w, "solve" | "start"))
             .filter(|k| *k == 0 || words.get(k - 1) == Some(&"="));
         if let Some(k) = solve {
             let spaced = statement.ends_with(char::is_whitespace);
             return Some(match last {
-                "solve" => problems().into_iter().chain(clauses()).collect(),
-                "with" => method_items(),
+                "solve" | "start" => problems().into_iter().chain(clauses()).collect(),
+                "with" | "then" | "|>" | "{" => self.methods(r),
                 "from" => {
                     let p = self.target_of(words.get(k + 1).copied(), r);
                     let vars = p.iter().flat_map(|p| p.vars.iter());
@@ -167,6 +168,15 @@ impl Session {
         if words == ["diagnose"] {
             return Some(problems());
         }
+        match words.as_slice() {
+            ["source" | "help"] => return Some(self.definitions(r)),
+            ["step" | "rewind"] => return Some(self.run_items(r)),
+            ["step", _, ..] if statement.ends_with(char::is_whitespace) && last != "when" => {
+                return Some(words::STEPS.iter().map(|w| keyword(w, "keyword")).collect());
+            }
+            ["pipeline", .., "=" | "then" | "|>" | "{"] => return Some(self.methods(r)),
+            _ => {}
+        }
         if words.first() == Some(&"inspect") {
             return Some(match words.len() {
                 1 => problems(),
@@ -186,6 +196,57 @@ impl Session {
         // A new name is the writer's to choose.
         let names = matches!(words.as_slice(), ["param" | "var" | "let" | "set" | "fn" | "problem"]);
         names.then(Vec::new)
+    }
+
+    /// What may stand behind `with`, `then`, `|>`: built-in methods, those of the library, the user's own, and groups.
+    fn methods(&self, r: &Reading) -> Vec<CompletionItem> {
+        let mut items: Vec<CompletionItem> = methods::CARDS
+            .iter()
+            .map(|c| item(&format!("{}()", c.name), "method", c.title, &first_sentence(c.doc)))
+            .collect();
+        let own = r.env.names.iter().filter(|(_, e)| matches!(e.what, What::Method(_)));
+        items.extend(own.map(|(n, e)| self.named(n, &e.what, r)));
+        items.extend(
+            library::entries()
+                .iter()
+                .filter(|e| !e.head().starts_with("fn "))
+                .map(|e| {
+                    let doc = e.text.trim_start_matches('#').trim_start();
+                    item(e.name, "method", e.head(), &first_sentence(doc))
+                }),
+        );
+        items.extend(words::GROUPS.iter().map(|w| keyword(w, "method")));
+        items
+    }
+
+    /// Names that `source` and `help` can be asked for.
+    fn definitions(&self, r: &Reading) -> Vec<CompletionItem> {
+        let mut items = self.methods(r);
+        items
+            .iter_mut()
+            .for_each(|i| i.name = i.name.trim_end_matches("()").to_string());
+        let fns = r.env.names.iter().filter(|(_, e)| matches!(e.what, What::Fn(_)));
+        items.extend(fns.map(|(n, e)| self.named(n, &e.what, r)));
+        let schedules = library::entries().iter().filter(|e| e.head().starts_with("fn "));
+        items.extend(schedules.map(|e| item(e.name, "function", e.head(), "")));
+        items.extend(
+            self.catalogue
+                .functions
+                .iter()
+                .filter(|(n, _)| !is_reserved(n))
+                .map(|(n, f)| {
+                    let signature = f.forms.first().map_or("", |f| f.1.text.as_str());
+                    item(n, "function", signature, &f.doc)
+                }),
+        );
+        items
+    }
+
+    /// Runs that can be stepped.
+    fn run_items(&self, r: &Reading) -> Vec<CompletionItem> {
+        let runs = r.env.names.iter();
+        let runs = runs.filter(|(_, e)| matches!(&e.what, What::Solution(p, _) if p.run.is_some()));
+        runs.map(|(n, e)| self.named(n, &e.what, r)).collect()
     }
 
     fn target_of(&self, name: Option<&str>, r: &Reading) -> Option<ProblemInfo> {
@@ -321,13 +382,6 @@ fn keyword(w: &words::Word, kind: &'static str) -> CompletionItem {
     item(w.word, kind, w.form.lines().next().unwrap_or(""), w.doc)
 }
 
-fn method_items() -> Vec<CompletionItem> {
-    methods::CARDS
-        .iter()
-        .map(|c| item(&format!("{}()", c.name), "method", c.title, &first_sentence(c.doc)))
-        .collect()
-}
-
 fn constraints(p: &ProblemInfo) -> Vec<CompletionItem> {
     let all = p.constraints.iter();
     all.map(|(n, (dims, _, _))| {
@@ -349,6 +403,18 @@ fn fields(p: &ProblemInfo) -> Vec<CompletionItem> {
         };
         item(&name, "field", ty, doc)
     }))
+    .chain(
+        p.run
+            .iter()
+            .flatten()
+            .map(|n| item(n, "field", "", "A state or a record of the method.")),
+    )
+    .chain(
+        p.run
+            .iter()
+            .flat_map(|_| RUN_NUMBERS)
+            .map(|n| item(n, "field", "Real", "Where the run stands.")),
+    )
     .collect()
 }
 

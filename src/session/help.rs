@@ -13,6 +13,7 @@ use crate::solve::errors::describe;
 use crate::solve::methods;
 
 use super::complete::{Reading, boundary, described, first_sentence, leading_name, trailing_name};
+use super::optimizers::library;
 use super::{Def, Session, words};
 
 /// How much help is wanted.
@@ -55,8 +56,22 @@ impl Session {
             .or_else(|| self.name_help(&name, &reading, detail))
             .or_else(|| self.function_help(&name, detail))
             .or_else(|| method(&name, detail))
+            .or_else(|| definition(&name, detail))
             .or_else(|| word(&name))
             .or_else(|| Code::parse(&name).map(|c| View::text(format!("{}: {}", c.id(), c.summary()))))
+    }
+
+    /// Everything about a name, wherever it is from.
+    pub(super) fn help_on(&self, name: &str) -> Option<View> {
+        let reading = Reading {
+            env: self.checker.clone(),
+            statements: vec![],
+        };
+        let full = Detail::Full;
+        self.name_help(name, &reading, full)
+            .or_else(|| self.function_help(name, full))
+            .or_else(|| method(name, full))
+            .or_else(|| word(name))
     }
 
     /// A name of the problem that is being written.
@@ -236,6 +251,22 @@ fn method(name: &str, detail: Detail) -> Option<View> {
     }
     parts.push(View::styled(card.source, Role::Faint));
     Some(stack(parts))
+}
+
+/// A definition of the library: its head and its comment.
+fn definition(name: &str, detail: Detail) -> Option<View> {
+    let entry = library::find(name)?;
+    let docs: Vec<&str> = entry.text.lines().take_while(|l| l.starts_with('#')).collect();
+    let docs = docs
+        .iter()
+        .map(|l| l.trim_start_matches('#').trim())
+        .collect::<Vec<_>>()
+        .join("\n");
+    let docs = match detail {
+        Detail::Brief => first_sentence(&docs),
+        Detail::Full => docs,
+    };
+    Some(stack(vec![View::Verbatim(entry.head().into()), View::Verbatim(docs)]))
 }
 
 fn word(name: &str) -> Option<View> {

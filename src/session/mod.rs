@@ -20,6 +20,7 @@ mod optimizers;
 mod outcome;
 pub mod rendered;
 mod repeat;
+mod runs;
 mod sets;
 pub mod show;
 mod solving;
@@ -162,6 +163,8 @@ pub struct Session {
     /// Files that the texts so far use, with the hashes of their texts.
     used: BTreeMap<PathBuf, String>,
     compiled: Vec<solving::Cached>,
+    /// Runs that can be stepped, by the name of their solution.
+    runs: IndexMap<String, runs::Live>,
     /// Number of problems compiled so far: rebinding a parameter does not add to it.
     pub compilations: usize,
     /// Results, messages and provenance so far.
@@ -242,6 +245,7 @@ impl Session {
             unnamed_changed: false,
             used: BTreeMap::new(),
             compiled: vec![],
+            runs: IndexMap::new(),
             compilations: 0,
             report: Report::default(),
             seed: 0,
@@ -444,6 +448,8 @@ impl Session {
             StmtKind::Var(_) | StmtKind::SubjectTo(_) | StmtKind::Objective(_) | StmtKind::Assume { .. } => {}
             StmtKind::MinimizeFrom(m) => return self.minimize_from(m, s.span, sink),
             StmtKind::Solve(c) => return self.solve(c, s.span, sink),
+            StmtKind::Step(c) => return self.step_run(c, s.span, sink),
+            StmtKind::Rewind { run, to } => return self.rewind_run(run, to, sink),
             StmtKind::Assign { name, value } => self.rebind_param(&name.text, value).map_err(one)?,
             StmtKind::Print(items) => self.print(items, items, sink).map_err(one)?,
             StmtKind::Write { value, to } => self.write(value, to).map_err(one)?,
@@ -490,8 +496,14 @@ fn catalogue() -> Catalogue {
     let mut c = Catalogue::new(crate::atoms::all());
     for card in crate::solve::methods::CARDS {
         let options: Vec<&str> = card.options.iter().map(|o| o.name).collect();
+        let columns: Vec<&str> = card
+            .state
+            .iter()
+            .map(|s| s.name)
+            .chain(card.records.iter().copied())
+            .collect();
         for name in std::iter::once(&card.name).chain(card.aliases) {
-            c.add_method(name, &options, card.doc);
+            c.add_method(name, &options, &columns, card.doc);
         }
     }
     c.library = optimizers::library::entries()

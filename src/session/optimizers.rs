@@ -154,24 +154,18 @@ impl Session {
             let head = head.trim_end().trim_end_matches('{').trim_end();
             return Ok(listing(&format!("{head}\n{}", docs.join("\n"))));
         }
-        if let Some(card) = solve::methods::find(name) {
-            if source {
-                return Err(vec![
-                    Diagnostic::new(Code::UnknownName, format!("`{name}` is not written in the language"))
-                        .at(n.span, "built in")
-                        .help(format!("`help {name}` says what it does")),
-                ]);
-            }
-            let mut lines = vec![card.title.to_string(), card.doc.to_string()];
-            for o in card.options {
-                lines.push(format!("{}: {}", o.name, o.doc));
-            }
-            return Ok(listing(&lines.join("\n")));
+        if source && let Some(card) = solve::methods::find(name) {
+            return Err(vec![
+                Diagnostic::new(
+                    Code::UnknownName,
+                    format!("`{}` is not written in the language", card.name),
+                )
+                .at(n.span, "built in")
+                .help(format!("`help {name}` says what it does")),
+            ]);
         }
-        if let (Some(f), false) = (self.catalogue.functions.get(name), source) {
-            let mut lines: Vec<String> = f.forms.iter().map(|(_, s)| format!("{name}{}", s.text)).collect();
-            lines.push(f.doc.clone());
-            return Ok(listing(&lines.join("\n")));
+        if let (false, Some(view)) = (source, self.help_on(name)) {
+            return Ok(view);
         }
         Err(vec![
             Diagnostic::new(Code::UnknownName, format!("`{name}` has no definition to show")).at(n.span, ""),

@@ -47,6 +47,31 @@ impl About {
         }
     }
 
+    /// Variables by name at a point.
+    pub fn values(&self, x: &[f64]) -> Vec<(String, Tensor)> {
+        let all = self.vars.iter().filter_map(|(name, dims, first, len)| {
+            let data = x.get(*first..first + len)?.to_vec();
+            Some((name.clone(), Tensor::dense(dims.clone(), data)?))
+        });
+        all.collect()
+    }
+
+    /// Name, first coordinate and number of coordinates of each variable.
+    pub fn blocks(&self) -> Vec<(String, usize, usize)> {
+        self.vars
+            .iter()
+            .map(|(n, _, first, len)| (n.clone(), *first, *len))
+            .collect()
+    }
+
+    /// The index sets of the point, if it is one variable.
+    pub fn only_shape(&self) -> Option<Vec<IndexSet>> {
+        match self.vars.as_slice() {
+            [(_, dims, ..)] => Some(dims.clone()),
+            _ => None,
+        }
+    }
+
     /// The answer of a solve that went on without the session: its last good point.
     pub fn interrupted(&self, good: Option<Good>, method: String) -> Answer {
         let mut a = Answer {

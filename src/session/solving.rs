@@ -2,7 +2,7 @@
 //!
 //! Invariant: a problem is compiled again only when a definition changed, a structural parameter, or a shape.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -24,10 +24,11 @@ use crate::solve::compiled::{Answer, Compiled};
 use crate::solve::course::{Entry, Quota, Standing};
 use crate::solve::errors::Given;
 use crate::solve::methods;
-use crate::solve::{Method, MethodCard, Seed, choose, draws};
+use crate::solve::{Method, MethodCard, Seed, Status, choose, draws};
 
 use super::outcome::About;
-use super::worker::{Good, Job, Outcome};
+use super::runs::Live;
+use super::worker::{Done, Good, Job, Outcome, Pause};
 use super::{Def, Event, Progress, Session};
 
 /// A compiled problem with what it was compiled for.
@@ -349,8 +350,11 @@ impl Session {
             None => None,
         };
         let params = self.param_inputs(&self.compiled[at].lowered.params);
-        let previous = if c.cold { None } else { self.previous(at) };
+        // A run that is held begins at its start, so that it is the same run every time.
+        let previous = if c.cold || c.held { None } else { self.previous(at) };
         let (keys, course) = self.fitted(at, stages, sink)?;
+        let start: BTreeMap<String, Vec<f64>> = start.into_iter().collect();
+        let made_of = (c.held || c.stop.is_some()).then(|| self.made_of(c, &start, seed, tolerance));
         let solving = (self.settings.now)();
         let now = self.settings.now;
         let forms = self.lend_forms(at, &keys);
@@ -364,22 +368,50 @@ impl Session {
                 title = c.title.to_string();
             }
         });
+        let mut node = course.enter(Entry::new(start, previous, seed));
+        let (mut forms, mut about, mut pause) = (forms, about, None);
+        if let Some(made_of) = made_of.clone() {
+            let mut live = Live {
+                about,
+                forms,
+                node,
+                params: params.clone(),
+                tolerance,
+                made_of,
+                marks: vec![],
+            };
+            if c.held {
+                return self.begin_run(c, live, span, sink);
+            }
+            let begun = live.around(now, |node, around| node.begin(around));
+            if let Err((form, f)) = begun {
+                return Err(vec![self.solve_fault(&live.forms[form], &f, span)]);
+            }
+            live.mark();
+            if let Some(e) = &c.stop {
+                let condition = Some(self.condition(e, &mut live)?);
+                pause = Some(Pause { condition, until: None });
+            }
+            (forms, node, about) = (live.forms, live.node, live.about);
+        }
         let job = Job {
             forms,
-            course: course.enter(Entry::new(start.into_iter().collect(), previous, seed)),
+            course: node,
             quota: Quota::ALL,
-            params,
+            pause,
+            params: params.clone(),
             tolerance,
             deadline: seconds.map(|s| now() + s),
             now,
         };
         let mut told = false;
+        let (name, maximize) = (about.name.clone(), about.maximize);
         let progress = |good: &Option<Good>, ended: bool| {
             let good = good.as_ref();
             Event::Progress(Box::new(Progress {
-                problem: about.name.clone(),
+                problem: name.clone(),
                 steps: good.map(|g| g.0),
-                objective: good.map(|g| if about.maximize { -g.1.objective } else { g.1.objective }),
+                objective: good.map(|g| if maximize { -g.1.objective } else { g.1.objective }),
                 stationarity: good.map(|g| g.1.stationarity),
                 feasibility: good.map(|g| g.1.feasibility),
                 seconds: now() - solving,
@@ -392,10 +424,29 @@ impl Session {
             sink(progress(&good, false));
             latest = good;
         });
-        let (result, left) = match outcome {
+        let mut held = None;
+        let (result, paused, left) = match outcome {
             Outcome::Ended(done) => {
-                self.take_forms(at, &keys, done.forms);
-                (done.result, None)
+                let Done {
+                    forms,
+                    course,
+                    result,
+                    paused,
+                } = *done;
+                let shown = match &result {
+                    Ok(s) => s.as_ref().map_or(0, |s| s.form),
+                    Err((form, _)) => *form,
+                };
+                about = About::of(&forms[shown], |k| self.row_sets(at, k));
+                about.fixed = self.compiled[at].body.fixed();
+                let result = result.map_err(|(form, f)| self.solve_fault(&forms[form], &f, span));
+                match made_of {
+                    Some(made_of) => {
+                        held = Some((forms, course, made_of));
+                    }
+                    None => self.take_forms(at, &keys, forms),
+                }
+                (result, paused, None)
             }
             Outcome::Detached(good, detached) => {
                 latest = good.clone().or(latest);
@@ -405,7 +456,7 @@ impl Session {
                     boards: vec![],
                     as_written: false,
                 };
-                (Ok(Some(standing)), Some(detached))
+                (Ok(Some(standing)), None, Some(detached))
             }
         };
         if told {
@@ -416,21 +467,20 @@ impl Session {
             form,
             mut answer,
             boards,
-            as_written,
+            mut as_written,
         } = match result {
             Ok(Some(s)) => s,
             Ok(None) => return Ok(()),
-            Err((form, f)) => return Err(vec![self.solve_fault(at, self.form_at(at, &keys, form), &f, span)]),
+            Err(d) => return Err(vec![d]),
         };
         if default.is_some() {
             answer.method_why = super::optimizers::SADDLE_WHY.into();
         }
-        let form = self.form_at(at, &keys, form);
-        let mut about = match self.compiled[at].forms.get(form) {
-            Some((_, c)) if left.is_none() => About::of(c, |k| self.row_sets(at, k)),
-            _ => about,
-        };
-        about.fixed = self.compiled[at].body.fixed();
+        if let Some(why) = &paused {
+            answer.status = Status::Feasible;
+            answer.reason = format!("{why}, at step {}", answer.iterations.unwrap_or(0));
+            as_written = true;
+        }
         if !answer.x.is_empty() && answer.status.is_success() {
             self.compiled[at].last = Some(answer.x.clone());
         }
@@ -455,10 +505,39 @@ impl Session {
                 Some(span),
             )
         });
-        let trouble = answer.fault.as_ref().map(|f| self.solve_fault(at, form, f, span));
+        let form = keys
+            .get(form)
+            .and_then(|k| self.compiled[at].forms.iter().position(|f| f.0 == *k));
+        let of = |f: &Fault| match (form.and_then(|k| self.compiled[at].forms.get(k)), &held) {
+            (Some((_, c)), _) => self.solve_fault(c, f, span),
+            (None, Some((forms, ..))) => self.solve_fault(&forms[0], f, span),
+            (None, None) => Diagnostic::new(Code::NotFinite, f.what.clone()).at(span, "while solving"),
+        };
+        let trouble = answer.fault.as_ref().map(of);
         sink(Event::Solved(Box::new(entry.clone())));
         self.report.results.push(ResultEntry::Solve(Box::new(entry)));
-        if let Some(left) = left {
+        if let (Some((forms, node, made_of)), Some(b)) = (held, &c.bind) {
+            let marks = vec![];
+            let mut live = Live {
+                about,
+                forms,
+                node,
+                params,
+                tolerance,
+                made_of,
+                marks,
+            };
+            live.mark();
+            let data = live.data(now);
+            if let Some(Def::Solution(s)) = self.defs.get(&b.text) {
+                let mut s = (**s).clone();
+                for (n, t) in data.fields {
+                    s.fields.entry(n).or_insert(t);
+                }
+                self.define(&b.text, Def::Solution(Rc::new(s)));
+            }
+            self.runs.insert(b.text.clone(), live);
+        } else if let Some(left) = left {
             self.detach(&about.name, left, span, sink);
         }
         if let Some(d) = doubt {
@@ -488,14 +567,6 @@ impl Session {
 
     fn take_forms(&mut self, at: usize, keys: &[Option<String>], forms: Vec<Compiled>) {
         self.compiled[at].forms.extend(keys.iter().cloned().zip(forms));
-    }
-
-    /// The place of a lent form after it was given back.
-    fn form_at(&self, at: usize, keys: &[Option<String>], form: usize) -> usize {
-        let all = &self.compiled[at].forms;
-        keys.get(form)
-            .and_then(|k| all.iter().position(|f| f.0 == *k))
-            .unwrap_or(0)
     }
 
     /// Adds to an answer that began at the last one whether that saved steps, where one that began afresh is known.
@@ -561,8 +632,8 @@ impl Session {
     }
 
     /// A fault while solving, at the expression it came from.
-    fn solve_fault(&self, at: usize, form: usize, f: &Fault, span: Span) -> Diagnostic {
-        let ir = &self.compiled[at].forms[form].1.problem.ir;
+    pub(super) fn solve_fault(&self, c: &Compiled, f: &Fault, span: Span) -> Diagnostic {
+        let ir = &c.problem.ir;
         let place = f
             .node
             .and_then(|n| (n.index() < ir.len()).then(|| ir.origins(n).first().copied()).flatten());
@@ -731,6 +802,9 @@ impl Session {
             method: None,
             cold: true,
             variation: Variation::default(),
+            held: false,
+            resume: None,
+            stop: None,
             keyword: span,
         };
         let body = Body {
@@ -746,6 +820,7 @@ impl Session {
     /// Keeps a solution under the name it was given.
     pub(super) fn keep(&mut self, name: Option<&str>, s: SolutionData) {
         if let Some(n) = name {
+            self.runs.shift_remove(n);
             let s = Rc::new(s);
             self.kept.keep(n, &s);
             self.define(n, Def::Solution(s));

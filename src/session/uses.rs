@@ -187,6 +187,17 @@ impl Session {
                 .into());
         };
         let placed = |d: Diagnostic| super::bind::placed(d, to.span);
+        if let Some(bytes) = self.saved_run(value) {
+            if !name.to_lowercase().ends_with(".json") {
+                return Err(Diagnostic::new(
+                    Code::UnknownFormat,
+                    format!("`{name}`: runs are written as `.json` files"),
+                )
+                .at(to.span, "here")
+                .into());
+            }
+            return files::save(&self.settings.folder, &name, &bytes).map_err(placed);
+        }
         let bytes = match self.evaluate(value)? {
             Value::Array { tensor, .. } => io::save::write_array(&name, &tensor).map_err(placed)?,
             Value::Set(s) => io::save::write_set(&name, &s).map_err(placed)?,

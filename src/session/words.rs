@@ -61,6 +61,19 @@ pub(super) const STATEMENTS: &[Word] = &[
         "s = solve p from x = 1 to 1e-9 within 10 seconds with lbfgs()",
         "Solves a problem.",
     ),
+    word(
+        "start",
+        "r = start p with adam(lr: 0.1)",
+        "Begins a run that is advanced by `step`; the clauses are those of `solve`.",
+    ),
+    word(
+        "step",
+        "step r for 10 steps",
+        "Advances a run: one step, so many, `within` a time, or until `break when` holds.",
+    ),
+    word("rewind", "rewind r to 5", "Takes a run back to a step it was at."),
+    word("source", "source adam", "Prints the definition that runs."),
+    word("help", "help adam", "Says what a name is and takes."),
     word("print", "print s.objective, s.x", "Shows values."),
     word(
         "inspect",
@@ -142,9 +155,44 @@ pub(super) const CLAUSES: &[Word] = &[
         "Takes reals in the place of `Int` and `Bool` variables.",
     ),
     word(
+        "break when",
+        "solve p with adam() break when norm(x) > 10",
+        "Stops at the first step where a condition holds; `step` goes on.",
+    ),
+    word(
         "with",
         "solve p with lbfgs(memory: 20)",
         "The method; without it the class of the problem decides.",
+    ),
+];
+
+/// What runs pipelines in braces.
+pub(super) const GROUPS: &[Word] = &[
+    word(
+        "race",
+        "race { lbfgs(); newton_tr() }",
+        "In turns of equal counted work; the first that reaches the tolerance wins.",
+    ),
+    word(
+        "multistart",
+        "multistart(20) { lbfgs() }",
+        "From many starts; the best answer is kept.",
+    ),
+    word(
+        "repeat",
+        "repeat(3) { adam() for 100 steps }",
+        "So many times, one after the other.",
+    ),
+];
+
+/// Clauses of `step`.
+pub(super) const STEPS: &[Word] = &[
+    word("for", "step r for 10 steps", "So many steps."),
+    word("within", "step r within 5 seconds", "The time allowed."),
+    word(
+        "break when",
+        "step r break when norm(x) > 10",
+        "Stops at the first step where a condition holds.",
     ),
 ];
 
@@ -200,7 +248,7 @@ pub(super) const FIELDS: &[(&str, &str, &str)] = &[
 
 /// A word of any of the lists.
 pub(super) fn find(name: &str) -> Option<&'static Word> {
-    let lists = [STATEMENTS, EXPRESSIONS, CLAUSES, TYPES, UNITS];
+    let lists = [STATEMENTS, EXPRESSIONS, CLAUSES, GROUPS, TYPES, UNITS];
     lists
         .into_iter()
         .flatten()

@@ -16,6 +16,8 @@ use crate::solve::compiled::Compiled;
 use crate::solve::course::{Around, Node, Quota, Standing};
 use crate::solve::state::Measures;
 
+use super::runs::Condition;
+
 /// How often the session looks up while it waits.
 const TICK: Duration = Duration::from_millis(5);
 /// Ticks that an interrupted solve has to come to an end of its own: two steps of its own bound, well below what a user
@@ -32,16 +34,40 @@ pub(super) struct Job {
     pub forms: Vec<Compiled>,
     pub course: Node,
     pub quota: Quota,
+    /// Where it is to stop on its way.
+    pub pause: Option<Pause>,
     pub params: Vec<(InputId, Arc<Tensor>)>,
     pub tolerance: f64,
     pub deadline: Option<f64>,
     pub now: fn() -> f64,
 }
 
-/// What comes back: the compiled forms, and what the course came to.
+/// Where a run stops on its way: on a condition, or after a time. Both are looked at between steps.
+pub(super) struct Pause {
+    pub condition: Option<Condition>,
+    pub until: Option<f64>,
+}
+
+impl Pause {
+    /// Why it stops here, if it does.
+    fn reason(&mut self, course: &Node, around: &mut Around<'_>) -> Option<String> {
+        if let Some(c) = &mut self.condition
+            && c.holds(course, around)
+        {
+            return Some(format!("stopped where `{}`", c.text()));
+        }
+        let late = self.until.is_some_and(|t| (around.now)() >= t);
+        late.then(|| "stopped after the time".to_string())
+    }
+}
+
+/// What comes back: the compiled forms, the course as it stands, and what it came to.
 pub(super) struct Done {
     pub forms: Vec<Compiled>,
+    pub course: Node,
     pub result: Result<Option<Standing>, (usize, Fault)>,
+    /// Why it stopped on its way.
+    pub paused: Option<String>,
 }
 
 /// The last committed state of a run: step, measures, coordinates.
@@ -77,11 +103,32 @@ impl Job {
             now: &now,
             deadline: self.deadline,
         };
-        let went = self.course.advance(&mut around, &mut self.quota);
+        let mut paused = None;
+        let went = loop {
+            let Some(pause) = &mut self.pause else {
+                break self.course.advance(&mut around, &mut self.quota);
+            };
+            if self.quota.steps == 0 || self.course.ended() {
+                break Ok(());
+            }
+            let before = self.course.counts().0;
+            let mut one = Quota { steps: 1, ..self.quota };
+            if let Err(f) = self.course.advance(&mut around, &mut one) {
+                break Err(f);
+            }
+            let taken = self.course.counts().0 - before;
+            self.quota.steps = self.quota.steps.saturating_sub(taken);
+            paused = pause.reason(&self.course, &mut around);
+            if paused.is_some() {
+                break Ok(());
+            }
+        };
         let result = went.and_then(|()| self.course.standing(&mut around));
         Box::new(Done {
             forms: self.forms,
+            course: self.course,
             result,
+            paused,
         })
     }
 
@@ -93,7 +140,7 @@ impl Job {
         }
         // A flag of its own: the session's is taken back when the next cell begins.
         let watch = Arc::new(Watch::default());
-        watch.last_good();
+        watch.ask();
         let (send, receive) = mpsc::sync_channel(1);
         let theirs = watch.clone();
         let job = Arc::new(Mutex::new(Some(self)));
@@ -130,6 +177,7 @@ impl Job {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             ticks += 1;
+            watch.ask();
             if interrupt.load(Ordering::Relaxed) {
                 watch.stop();
                 asked += 1;

@@ -12,7 +12,7 @@ use super::compiled::{Answer, Ask, Begun, Compiled, Going};
 use super::draws::{Key, Purpose};
 use super::method::{Method, Seed};
 use super::oracle::Counts;
-use super::run::{Options, Saved, Watch};
+use super::run::{Options, Run, Saved, Watch};
 use super::stop::{Budget, Reason, Status, Stop};
 use super::{bits, board};
 use crate::base::Tensor;
@@ -222,6 +222,8 @@ pub struct Quota {
     pub steps: u64,
     /// Work at most; the step that exceeds it is the last.
     pub work: f64,
+    /// Is a stage to begin even if no step is left?
+    pub begin: bool,
 }
 
 impl Quota {
@@ -229,9 +231,10 @@ impl Quota {
     pub const ALL: Quota = Quota {
         steps: u64::MAX,
         work: f64::INFINITY,
+        begin: false,
     };
     fn is_over(&self) -> bool {
-        self.steps == 0 || self.work <= 0.0
+        !self.begin && (self.steps == 0 || self.work <= 0.0)
     }
 }
 
@@ -443,6 +446,16 @@ impl Node {
         }
     }
 
+    /// Begins, and stands before its first step.
+    pub fn begin(&mut self, cx: &mut Around<'_>) -> Result<(), (usize, Fault)> {
+        let mut quota = Quota {
+            steps: 0,
+            begin: true,
+            ..Quota::ALL
+        };
+        self.advance(cx, &mut quota)
+    }
+
     /// Goes on, as far as the quota allows. A stage that cannot be evaluated fails the whole, with its form.
     pub fn advance(&mut self, cx: &mut Around<'_>, quota: &mut Quota) -> Result<(), (usize, Fault)> {
         let left = Left {
@@ -500,7 +513,9 @@ impl Node {
                         let mut own = Quota {
                             steps: quota.steps,
                             work: share.min(quota.work),
+                            begin: quota.begin,
                         };
+                        quota.begin = false;
                         let before = (own.steps, r.work());
                         r.go(cx, &mut own, left, true)?;
                         quota.steps -= before.0 - own.steps;
@@ -520,7 +535,11 @@ impl Node {
                     *winner = (0..runners.len()).filter(|k| runners[*k].reached()).min_by(first);
                     let beaten = |w: usize| runners.iter().all(|r| r.ended() || r.work() >= runners[w].work());
                     *over = runners.iter().all(Node::ended) || winner.is_some_and(beaten) || late(cx, left);
-                    *over |= runners.iter().any(Node::interrupted);
+                    if runners.iter().any(Node::interrupted) {
+                        // It may be let go on: nobody is sent home.
+                        (*over, *kept) = (true, best(cx, runners));
+                        return Ok(());
+                    }
                     if *over {
                         for r in runners.iter_mut() {
                             r.stop_here(cx)?;
@@ -581,13 +600,21 @@ impl Node {
                         status: a.map_or(Status::EvaluationError, |a| a.status),
                         objective: a.and_then(|a| a.objective).unwrap_or(f64::NAN),
                     });
+                    if tries[k].interrupted() {
+                        // It may be let go on.
+                        *over = true;
+                        if better(cx, &tries[k], &tries[*kept]) {
+                            *kept = k;
+                        }
+                        break;
+                    }
                     if k > 0 && better(cx, &tries[k], &tries[*kept]) {
                         tries[*kept].retire();
                         *kept = k;
                     } else if k > 0 {
                         tries[k].retire();
                     }
-                    *over = found.len() as u64 >= *count || tries[k].interrupted() || late(cx, left);
+                    *over = found.len() as u64 >= *count || late(cx, left);
                 }
                 Ok(())
             }
@@ -756,11 +783,43 @@ impl Node {
         }
     }
 
-    /// The run that is advanced now.
-    pub fn run(&self) -> Option<&super::run::Run> {
+    /// The run that is advanced now, and its form.
+    pub fn run(&self) -> Option<(usize, &Run)> {
         let mut path = vec![];
         self.path(&mut path);
-        path.last().and_then(|l| l.going.as_ref()).map(|g| &g.run)
+        let leg = path.last()?;
+        leg.going.as_ref().map(|g| (leg.stage.form, &g.run))
+    }
+
+    /// Lets a run that was interrupted go on.
+    pub fn reopen(&mut self) {
+        if !self.interrupted() {
+            return;
+        }
+        match &mut self.0 {
+            Part::Leg(l) => {
+                if let Some(g) = &mut l.going {
+                    g.run.reopen();
+                    l.answer = None;
+                }
+            }
+            Part::Then { parts, at, over } => {
+                *over = false;
+                parts[*at].reopen();
+            }
+            Part::Race { runners, over, .. } => {
+                *over = false;
+                runners.iter_mut().for_each(Node::reopen);
+            }
+            Part::Many { tries, found, over, .. } => {
+                *over = false;
+                found.pop();
+                if let Some(t) = tries.last_mut() {
+                    t.reopen();
+                }
+            }
+            Part::Within { inner, .. } => inner.reopen(),
+        }
     }
 
     /// What it came to, or where it stands. Changes nothing of the course.
@@ -1175,6 +1234,7 @@ impl Leg {
 
     fn go(&mut self, cx: &mut Around<'_>, quota: &mut Quota, left: &Left, lone: bool) -> Result<(), (usize, Fault)> {
         let form = self.stage.form;
+        quota.begin = false;
         if self.answer.is_some() || self.past.is_some() {
             return Ok(());
         }

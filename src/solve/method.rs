@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bits;
 use super::oracle::{Counts, Oracle};
-use super::state::{Point, SlotKind, State};
+use super::state::{Point, Slot, SlotKind, State};
 use super::stop::Reason;
 
 /// Class of a problem as proved by analysis, coarse enough to choose a method by.
@@ -491,6 +491,10 @@ pub trait Method: Send + Sync {
     /// Are the measures left to [`Method::measure`]?
     fn unmeasured(&self) -> bool {
         false
+    }
+    /// Are the slots of a state that was read from a file of the sizes that a run has?
+    fn fits(&self, state: &State) -> bool {
+        state.slots.iter().all(Slot::is_sound)
     }
     /// The point that is handed out, where it is not the state's own.
     fn answer<'s>(&self, state: &'s State) -> &'s [f64] {

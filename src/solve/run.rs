@@ -111,7 +111,7 @@ impl Saved {
 pub struct Watch {
     /// Set it to stop the run before its next step. The session's own flag, where there is a session.
     pub interrupt: Arc<AtomicBool>,
-    watched: AtomicBool,
+    asked: AtomicBool,
     last: Mutex<Option<(u64, Measures, Vec<f64>)>>,
 }
 
@@ -131,13 +131,18 @@ impl Watch {
     pub fn stop(&self) {
         self.interrupt.store(true, Ordering::Relaxed);
     }
-    /// Step, measures and coordinates of the last committed state; none before the first step since watching began.
+    /// Asks the run to show its state after its next step; a copy is made only then.
+    pub fn ask(&self) {
+        self.asked.store(true, Ordering::Relaxed);
+    }
+    /// Step, measures and coordinates of the state shown last; none before the first step since it was asked for.
     pub fn last_good(&self) -> Option<(u64, Measures, Vec<f64>)> {
-        self.watched.store(true, Ordering::Relaxed);
+        self.ask();
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
     fn show(&self, step: u64, state: &State) {
-        if self.watched.load(Ordering::Relaxed) {
+        if self.asked.load(Ordering::Relaxed) {
+            self.asked.store(false, Ordering::Relaxed);
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
             match last.as_mut() {
                 Some((s, m, x)) => {
@@ -330,7 +335,9 @@ impl Run {
                 *counts = counts_before.plus(&made.since(&oracle_before));
                 trace.push(*step, counts.total(), state);
                 watch.show(*step, state);
-                *seconds = seconds_before + (clock() - began);
+                if limit.is_some() {
+                    *seconds = seconds_before + (clock() - began);
+                }
                 !one_by_one
                     && !watch.interrupt.load(Ordering::Relaxed)
                     && exhausted(&options.budget, *step, counts, terms, *seconds).is_none()
@@ -414,6 +421,16 @@ impl Run {
         self.ended.get_or_insert(reason);
     }
 
+    /// Lets it go on, if an interrupt had ended it.
+    pub fn reopen(&mut self) {
+        self.ended.take_if(|r| r.status == Status::Interrupted);
+    }
+
+    /// The point that is handed out at the last committed state.
+    pub fn answered(&self) -> &[f64] {
+        self.method.answer(&self.now)
+    }
+
     /// Does one of these rules hold at the last committed state?
     pub fn meets(&self, stops: &[Stop]) -> bool {
         stops.iter().any(|s| self.holds(s))
@@ -487,7 +504,11 @@ impl Run {
                 .iter()
                 .zip(schema)
                 .all(|(s, spec)| s.kind() == spec.kind);
-        if !fits {
+        let sound = saved.state.records.len() == method.card().records.len()
+            && saved.first_records.len() == saved.state.records.len()
+            && saved.trace.fits(method.card())
+            && method.fits(&saved.state);
+        if !(fits && sound) {
             return Err(Refusal::Start(format!(
                 "the checkpoint's state does not fit the schema of `{}`",
                 saved.method

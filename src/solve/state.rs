@@ -228,6 +228,10 @@ impl History {
     pub fn is_empty(&self) -> bool {
         self.pushed == 0 || self.capacity == 0
     }
+    /// Length of its vectors.
+    pub fn width(&self) -> usize {
+        self.width
+    }
     /// How many it can hold.
     pub fn capacity(&self) -> usize {
         self.capacity
@@ -357,6 +361,14 @@ impl Slot {
             Slot::Array(_) => SlotKind::Array,
             Slot::History(_) => SlotKind::History,
             Slot::Record(_) => SlotKind::Record,
+        }
+    }
+    /// Are its parts of the sizes that it says?
+    pub(super) fn is_sound(&self) -> bool {
+        match self {
+            Slot::History(h) => h.capacity.checked_mul(h.width) == Some(h.data.len()),
+            Slot::Record(all) => all.iter().all(|(_, s)| s.is_sound()),
+            _ => true,
         }
     }
     fn assign(&mut self, other: &Slot, related: bool) {

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bits;
 use super::state::Measures;
 
 /// How a solve ended, in the language's words.
@@ -209,6 +210,7 @@ pub struct Stop {
     /// `objective`, `stationarity`, `feasibility`, `gap`, `change`, or a record of the method.
     pub quantity: String,
     /// Compared with `<=`.
+    #[serde(with = "bits::number")]
     pub limit: f64,
     /// Compare with `limit · max(1, |value at the start|)`.
     pub relative: bool,

@@ -53,6 +53,15 @@ impl Trace {
             limit: limit.max(4),
         }
     }
+    /// Could it be a trace of this method?
+    pub fn fits(&self, card: &MethodCard) -> bool {
+        let w = self.columns.len();
+        self.columns == Trace::new(card, self.limit).columns
+            && self.cells.len().is_multiple_of(w)
+            && [0, w].contains(&self.last.len())
+            && self.stride > 0
+            && self.limit >= 4
+    }
     /// Writes the row of a committed step.
     pub fn push(&mut self, step: u64, evaluations: u64, state: &State) {
         let m = &state.measures;

@@ -39,6 +39,7 @@ mod programs;
 mod race;
 mod render;
 mod repl;
+mod runs;
 mod scaling;
 mod session;
 mod sets;

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::command::RUN_NUMBERS;
 use super::expr::join;
 use super::operators::set_elem;
 use super::scope::{FnInfo, FormalInfo, ProblemInfo};
@@ -536,6 +537,15 @@ impl Checker<'_> {
             }
             _ => {}
         }
+        if let Some(columns) = &problem.run {
+            if RUN_NUMBERS.contains(&name.text.as_str()) {
+                return Ty::scalar(Elem::Real);
+            }
+            // Their shapes are the method's own.
+            if columns.contains(&name.text) {
+                return Ty::error();
+            }
+        }
         if problem.broken {
             return Ty::error();
         }
@@ -557,7 +567,9 @@ impl Checker<'_> {
             "reduced",
             "value",
         ];
-        let near = did_you_mean(&name.text, problem.vars.keys().map(String::as_str).chain(own)).map(str::to_string);
+        let columns = problem.run.iter().flatten().map(String::as_str);
+        let known = problem.vars.keys().map(String::as_str).chain(own).chain(columns);
+        let near = did_you_mean(&name.text, known).map(str::to_string);
         let mut fields: Vec<String> = problem.vars.keys().map(|v| format!("`{v}`")).collect();
         fields.extend(
             [

@@ -15,9 +15,12 @@ use crate::base::diagnostic::did_you_mean;
 use crate::base::{Code, Diagnostic, Span};
 use crate::lang::errors::types as errors;
 use crate::lang::syntax::{
-    Aspect, Expr, ExprKind, Ident, MethodCall, MinimizeFrom, ProblemRef, Repeat, Solve, Start, StmtKind, Variation,
-    show,
+    Aspect, Expr, ExprKind, Ident, MethodCall, MinimizeFrom, ProblemRef, Repeat, Solve, Start, StepRun, StmtKind,
+    Variation, show,
 };
+
+/// Numbers of a run beside the variables, states and records.
+pub const RUN_NUMBERS: &[&str] = &["objective", "stationarity", "change", "step", "evaluations"];
 
 impl Checker<'_> {
     pub(super) fn assign(&mut self, name: &Ident, value: &Expr) {
@@ -93,6 +96,7 @@ impl Checker<'_> {
                 Kind::Function | Kind::Interval | Kind::Cone(_) | Kind::Tuple(_) | Kind::Family { .. } => {
                     "arrays, numbers and sets are written"
                 }
+                Kind::Solution(_) if self.is_run(value) => "",
                 Kind::Solution(_) => "name what of it: `write s.x to \"x.csv\"`; everything is in `ravine run --json`",
                 _ => "",
             };
@@ -106,6 +110,11 @@ impl Checker<'_> {
             let d = errors::wrong_type("a file's path, a text,", &ty.words(), to.span).help("`write s.w to \"w.csv\"`");
             self.report(d);
         }
+    }
+
+    fn is_run(&self, e: &Expr) -> bool {
+        let entry = e.as_name().and_then(|n| self.scope.get(n));
+        matches!(entry.map(|e| &e.what), Some(What::Solution(p, _)) if p.run.is_some())
     }
 
     /// `diagnose`: a problem by name, or a matrix.
@@ -278,10 +287,44 @@ impl Checker<'_> {
         if let Some(p) = &c.method {
             self.pipeline(p);
         }
+        let run = problem.map(|p| {
+            let mut info = (*p).clone();
+            info.run = Some(self.columns(c.method.as_ref()));
+            Rc::new(info)
+        });
+        if let Some(e) = &c.stop {
+            self.break_condition(e, run.as_deref());
+        }
+        if let Some(e) = &c.resume {
+            let ty = self.expr(e);
+            if !ty.is_error() && ty.elem() != Some(Elem::Text) {
+                let d = errors::wrong_type("a file's path, a text,", &ty.words(), e.span).help("`resume \"run.json\"`");
+                self.report(d);
+            }
+            if !c.held {
+                let d = Diagnostic::new(Code::ClauseOrder, "a saved run is taken up by `start`")
+                    .at(e.span, "")
+                    .help("`r = start p with … resume \"run.json\"`, then `step r`");
+                self.report(d);
+            }
+        }
+        if c.held && c.bind.is_none() {
+            let d = Diagnostic::new(Code::ClauseOrder, "a run needs a name to be stepped by")
+                .at(c.keyword, "")
+                .help("such as `r = start …`, then `step r`");
+            self.report(d);
+        }
         if let Some(n) = &c.bind {
+            let run = run.map(|r| match c.held || c.stop.is_some() {
+                true => r,
+                false => Rc::new(ProblemInfo {
+                    run: None,
+                    ..(*r).clone()
+                }),
+            });
             // Turns of a loop whose values depend on an outer one make no array.
             let turns: Option<Vec<Dim>> = self.turns.iter().map(|t| t.1.clone()).collect();
-            let what = problem.map_or(What::Error, |p| What::Solution(p, turns.unwrap_or_default()));
+            let what = run.map_or(What::Error, |p| What::Solution(p, turns.unwrap_or_default()));
             self.declare_result(n, what);
         }
     }
@@ -480,6 +523,91 @@ impl Checker<'_> {
             };
             self.report(d);
         }
+    }
+
+    /// `break when norm(x) > 10`: variables, `objective stationarity change step`, states and records of the method.
+    fn break_condition(&mut self, e: &Expr, run: Option<&ProblemInfo>) {
+        let Some(run) = run else {
+            return;
+        };
+        let mark = self.scope.mark();
+        let constant = |ty: &Ty| Ty {
+            varies: false,
+            ..ty.clone()
+        };
+        let mut names: Vec<(String, Ty, Span)> = vec![];
+        names.extend(run.vars.iter().map(|(n, (t, s))| (n.clone(), constant(t), *s)));
+        names.extend(
+            RUN_NUMBERS
+                .iter()
+                .map(|n| (n.to_string(), Ty::scalar(Elem::Real), e.span)),
+        );
+        names.extend(run.run.iter().flatten().map(|n| (n.clone(), Ty::error(), e.span)));
+        let mut own: Vec<String> = vec![];
+        for (n, ty, span) in names {
+            if !own.contains(&n) {
+                let what = What::Let(ty, None);
+                self.scope.add_local(&n, Entry { span, what });
+                own.push(n);
+            }
+        }
+        self.condition(e);
+        self.scope.release(mark);
+    }
+
+    /// The run that a command is about.
+    fn run_of(&mut self, name: &Ident) -> Option<Rc<ProblemInfo>> {
+        let found = self.scope.get(&name.text).map(|e| (e.span, e.what.clone()));
+        match found {
+            Some((_, What::Solution(p, _))) if p.run.is_some() => Some(p),
+            Some((_, What::Error)) => None,
+            Some((declared, what)) => {
+                let word = match what {
+                    What::Solution(..) => "a finished solve",
+                    other => other.word(),
+                };
+                let d = Diagnostic::new(Code::UnknownName, format!("`{}` is {word}, not a run", name.text))
+                    .at(name.span, "")
+                    .at(declared, "declared here")
+                    .help("a run is begun by `r = start p with …`");
+                self.report(d);
+                None
+            }
+            None => {
+                let runs = self
+                    .scope
+                    .names()
+                    .filter(|(_, e)| matches!(&e.what, What::Solution(p, _) if p.run.is_some()))
+                    .map(|(n, _)| n);
+                let near = did_you_mean(&name.text, runs).map(str::to_string);
+                let mut d =
+                    Diagnostic::new(Code::UnknownName, format!("there is no run `{}`", name.text)).at(name.span, "");
+                d = match near {
+                    Some(n) => d.help_edit(format!("did you mean `{n}`?"), name.span, n),
+                    None => d.help("a run is begun by `r = start p with …`"),
+                };
+                self.report(d);
+                None
+            }
+        }
+    }
+
+    pub(super) fn step_run(&mut self, c: &StepRun) {
+        let run = self.run_of(&c.run);
+        if let Some(e) = &c.count {
+            self.integer(e, "a number of steps");
+        }
+        if let Some((e, _)) = &c.within {
+            self.constant_scalar(e, "a time");
+        }
+        if let Some(e) = &c.stop {
+            self.break_condition(e, run.as_deref());
+        }
+    }
+
+    pub(super) fn rewind(&mut self, run: &Ident, to: &Expr) {
+        self.run_of(run);
+        self.integer(to, "a step");
     }
 
     pub(super) fn method_known(&mut self, m: &MethodCall) {

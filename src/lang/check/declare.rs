@@ -67,6 +67,8 @@ impl Checker<'_> {
                 }
                 StmtKind::MinimizeFrom(m) => self.minimize_from(m),
                 StmtKind::Solve(c) => self.solve(c),
+                StmtKind::Step(c) => self.step_run(c),
+                StmtKind::Rewind { run, to } => self.rewind(run, to),
                 StmtKind::Assign { name, value } => self.assign(name, value),
                 StmtKind::Print(items) => items.iter().for_each(|e| self.printed(e)),
                 StmtKind::Write { value, to } => self.written(value, to),

@@ -18,6 +18,7 @@ mod types;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
+pub use command::RUN_NUMBERS;
 pub use problem::saddle_sides;
 pub use scope::{Entry, Env, FnInfo, FormalInfo, MethodInfo, ProblemInfo, Sort, What};
 pub use types::{Dim, Elem, Kind, Poly, Same, Ty};

@@ -143,6 +143,7 @@ impl Checker<'_> {
                 params,
                 generics,
                 records: scope.records,
+                states: d.states.iter().flat_map(state_names).collect(),
             }))
         };
         self.declare(&d.name, what);
@@ -720,6 +721,7 @@ impl Checker<'_> {
                 params,
                 generics,
                 records,
+                states: self.columns(Some(&d.body)),
             }))
         };
         self.declare(&d.name, what);
@@ -1045,18 +1047,49 @@ impl Checker<'_> {
         }
     }
 
+    /// States and records of the methods of a pipeline: what a run of it can be asked. Without a pipeline, those of all
+    /// methods that may be chosen.
+    pub(super) fn columns(&self, p: Option<&Pipeline>) -> Vec<String> {
+        let mut out: Vec<String> = vec![];
+        let mut add = |names: &[String]| out.extend(names.iter().cloned());
+        match p {
+            None => self.catalogue.methods.values().for_each(|m| add(&m.columns)),
+            Some(p) => p.for_each_stage(&mut |s| {
+                for m in &s.parts {
+                    match self.scope.get(&m.name.text).map(|e| &e.what) {
+                        Some(What::Method(i)) => {
+                            add(&i.records);
+                            add(&i.states);
+                        }
+                        _ => self
+                            .catalogue
+                            .methods
+                            .get(&m.name.text)
+                            .iter()
+                            .for_each(|e| add(&e.columns)),
+                    }
+                }
+            }),
+        }
+        out
+    }
+
     /// `source NAME`, `help NAME`.
     pub(super) fn about(&mut self, n: &Ident) {
         let known = self.scope.get(&n.text).is_some()
             || self.catalogue.functions.contains_key(&n.text)
-            || self.catalogue.methods.contains_key(&n.text);
+            || self.catalogue.methods.contains_key(&n.text)
+            || GROUPS.iter().any(|g| g.0 == n.text)
+            || crate::lang::parse::is_reserved(&n.text);
         if !known {
             let names = self
                 .scope
                 .names()
                 .map(|(n, _)| n)
                 .chain(self.catalogue.functions.keys().map(String::as_str))
-                .chain(self.catalogue.methods.keys().map(String::as_str));
+                .chain(self.catalogue.methods.keys().map(String::as_str))
+                .chain(self.catalogue.library.iter().map(String::as_str))
+                .chain(GROUPS.iter().map(|g| g.0));
             let near = did_you_mean(&n.text, names).map(str::to_string);
             let mut d = Diagnostic::new(Code::UnknownName, format!("nothing is called `{}`", n.text)).at(n.span, "");
             if let Some(m) = near {
@@ -1070,6 +1103,15 @@ impl Checker<'_> {
 /// A batch, or the number of a term.
 fn is_place(t: &Ty) -> bool {
     t.kind == Kind::Batch || t.dims().is_empty() && t.elem() == Some(Elem::Int)
+}
+
+/// The names of a state, or of the states of blocks.
+fn state_names(s: &StepStmt) -> Vec<String> {
+    match &s.kind {
+        StepKind::State { name, .. } => vec![name.text.clone()],
+        StepKind::Each { body, otherwise, .. } => body.iter().chain(otherwise).flat_map(state_names).collect(),
+        _ => vec![],
+    }
 }
 
 /// Names of what an expression asks of the problem where it is not reached exactly once.

@@ -140,6 +140,8 @@ pub struct MethodInfo {
     pub generics: Vec<String>,
     /// Names of its records.
     pub records: Vec<String>,
+    /// Names of its states.
+    pub states: Vec<String>,
 }
 
 /// What programs may ask of a problem and its solutions.
@@ -165,6 +167,8 @@ pub struct ProblemInfo {
     pub objectives: Vec<(Option<String>, Span)>,
     /// A part of it could not be read: unknown names are no further mistakes.
     pub broken: bool,
+    /// States and records of the methods, if this is about a run and not about a finished solve.
+    pub run: Option<Vec<String>>,
 }
 
 /// What is known between the texts of a session: declared names and the unnamed problem.

@@ -114,6 +114,29 @@ pub(super) fn lone_command(text: &str) -> bool {
         && !matches!(rest, "in" | "and" | "or" | "complements" | "div")
 }
 
+/// `step r …`, `rewind r …`, `start p …`: commands about runs, whose words are names as well.
+pub(super) fn run_command(text: &str) -> bool {
+    let first = first_word(text);
+    matches!(first, "step" | "rewind" | "start") && followed_by_name(text, first)
+}
+
+/// Does a name stand behind the first word, so that it is a word of a command there?
+fn followed_by_name(text: &str, first: &str) -> bool {
+    let rest = text[first.len()..].trim_start();
+    let next = first_word(rest);
+    rest.len() < text.len() - first.len()
+        && !next.is_empty()
+        && !matches!(
+            next,
+            "in" | "and" | "or" | "complements" | "div" | "then" | "else" | "if"
+        )
+}
+
+/// `start p with …` behind `r =`, where `start` alone would be a name.
+pub(super) fn starts_run(right: &str) -> bool {
+    first_word(right) == "start" && followed_by_name(right, "start")
+}
+
 /// Could an equation have been meant by a `=` of this statement?
 pub(super) fn depth_or_relation(rule: Rule, before: &str) -> bool {
     let open = before.chars().fold(0i64, |d, c| match c {

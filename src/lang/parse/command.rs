@@ -10,7 +10,7 @@ use super::scan::RawStmt;
 use super::stmt::{Parser, Place};
 use crate::lang::errors::syntax as errors;
 use crate::lang::syntax::{
-    Arg, Aspect, Expr, ExprKind, Fixed, Ident, ProblemRef, Repeat, Solve, Start, StmtKind, TimeUnit, Variation,
+    Arg, Aspect, Expr, ExprKind, Fixed, Ident, ProblemRef, Repeat, Solve, Start, StepRun, StmtKind, TimeUnit, Variation,
 };
 
 impl<'a> Parser<'a> {
@@ -47,6 +47,9 @@ impl<'a> Parser<'a> {
             method: None,
             cold: false,
             variation: Variation::default(),
+            held: false,
+            resume: None,
+            stop: None,
             keyword: whole,
         };
         // Was a clause of the whole solve given after `with`?
@@ -59,6 +62,8 @@ impl<'a> Parser<'a> {
                 Rule::within_clause => ("within", s.within.is_some()),
                 Rule::seed_clause => ("seed", s.seed.is_some()),
                 Rule::with_clause => ("with", s.method.is_some()),
+                Rule::resume_clause => ("resume", s.resume.is_some()),
+                Rule::break_clause => ("break", s.stop.is_some()),
                 _ => ("", false),
             };
             if given.1 {
@@ -75,7 +80,12 @@ impl<'a> Parser<'a> {
             late |= s.method.is_some() && matches!(given.0, "from" | "to" | "seed");
             match q.as_rule() {
                 Rule::name => s.bind = Some(self.fold.ident(&q)),
-                Rule::kw_solve => s.keyword = at,
+                Rule::kw_solve | Rule::kw_start => {
+                    s.keyword = at;
+                    s.held = q.as_rule() == Rule::kw_start;
+                }
+                Rule::resume_clause => s.resume = self.one_tight(q),
+                Rule::break_clause => s.stop = self.one_expr(q),
                 Rule::target => {
                     let r = q.into_inner().next()?;
                     s.target = self.problem_ref(r);
@@ -205,6 +215,67 @@ impl<'a> Parser<'a> {
             set: set?,
             body,
         })))
+    }
+
+    fn one_tight(&mut self, p: Pair<'a, Rule>) -> Option<Expr> {
+        let e = p.into_inner().find(|x| x.as_rule() == Rule::text_expr)?;
+        e.into_inner().next().map(|x| self.fold.expr(x))
+    }
+
+    /// `step r for 10 steps`.
+    pub(super) fn step_run(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {
+        let (mut run, mut count, mut within, mut stop) = (None, None, None, None);
+        for q in p.into_inner() {
+            let at = self.fold.span(&q);
+            let (word, twice) = match q.as_rule() {
+                Rule::stage_for => ("for", count.is_some()),
+                Rule::within_clause => ("within", within.is_some()),
+                Rule::break_clause => ("break", stop.is_some()),
+                _ => ("", false),
+            };
+            if twice {
+                self.fold.report(errors::clause(
+                    format!("`{word}` is given twice"),
+                    at,
+                    "keep one of them",
+                ));
+            }
+            match q.as_rule() {
+                Rule::name => run = Some(self.fold.ident(&q)),
+                Rule::stage_for => {
+                    let mut inner = q.into_inner().filter(|x| x.as_rule() != Rule::kw_for);
+                    count = Some(self.fold.expr(inner.next()?));
+                    if inner.next().is_some_and(|u| !u.as_str().starts_with("step")) {
+                        self.fold.report(errors::clause(
+                            "a run is advanced in steps",
+                            at,
+                            "such as `step r for 10 steps`; what a stage may use stands in the pipeline",
+                        ));
+                    }
+                }
+                Rule::within_clause => within = self.within(q),
+                Rule::break_clause => stop = self.one_expr(q),
+                _ => {}
+            }
+        }
+        Some(StmtKind::Step(Box::new(StepRun {
+            run: run?,
+            count,
+            within,
+            stop,
+        })))
+    }
+
+    pub(super) fn rewind(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {
+        let (mut run, mut to) = (None, None);
+        for q in p.into_inner() {
+            match q.as_rule() {
+                Rule::name => run = Some(self.fold.ident(&q)),
+                Rule::expr => to = Some(self.fold.expr(q)),
+                _ => {}
+            }
+        }
+        Some(StmtKind::Rewind { run: run?, to: to? })
     }
 
     pub(super) fn assign(&mut self, p: Pair<'a, Rule>) -> Option<StmtKind> {

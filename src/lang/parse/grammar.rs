@@ -36,6 +36,7 @@ fn words(rule: Rule) -> &'static str {
         Rule::part | Rule::stage | Rule::stages => "the name of a method",
         Rule::op_update => "`<-`",
         Rule::kw_when => "`when`",
+        Rule::kw_break => "`break when`",
         Rule::start => "`name = value`",
         Rule::op_add => "an operator",
         Rule::problem_ref | Rule::target => "the name of a problem",

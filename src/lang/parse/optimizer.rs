@@ -486,7 +486,9 @@ impl<'a> Parser<'a> {
             Rule::help_line
         };
         let p = self.read(r, rule)?;
-        let name = p.into_inner().find(|q| q.as_rule() == Rule::name)?;
+        let name = p
+            .into_inner()
+            .find(|q| matches!(q.as_rule(), Rule::name | Rule::word))?;
         let name = self.fold.ident(&name);
         Some(if word == "source" {
             StmtKind::Source(name)

@@ -10,7 +10,7 @@ use pest::iterators::Pair;
 
 use super::classify::{
     depth_or_relation, first_word, is_assignment, keyword_like, label_like, last_word, lone_command, named_like,
-    saddle_statement, token_at,
+    run_command, saddle_statement, starts_run, token_at,
 };
 use super::feature::Feature;
 use super::fold::{Folder, compare_op};
@@ -82,6 +82,7 @@ impl<'a> Parser<'a> {
                 || first == "for"
                 || is_assignment(text)
                 || lone_command(text)
+                || run_command(text)
                 || saddle_statement(text);
             if begins {
                 close(&mut section, &mut out);
@@ -175,7 +176,9 @@ impl<'a> Parser<'a> {
         }
         let command = if is_assignment(text) {
             let right = text[text.find('=')? + 1..].trim_start();
-            first_word(right)
+            if starts_run(right) { "solve" } else { first_word(right) }
+        } else if first == "start" && run_command(text) {
+            "solve"
         } else {
             first
         };
@@ -241,6 +244,8 @@ impl<'a> Parser<'a> {
             "optimizer" | "transform" => self.optimizer(r, docs),
             "pipeline" => self.pipeline(r, docs),
             "source" | "help" if lone_command(text) => self.about(r, first),
+            "step" if run_command(text) => self.read(r, Rule::step_run).and_then(|p| self.step_run(p)),
+            "rewind" if run_command(text) => self.read(r, Rule::rewind).and_then(|p| self.rewind(p)),
             "minimize" | "maximize" => self.read(r, Rule::objective).and_then(|p| self.objective(p, place)),
             "print" => self.read(r, Rule::print).map(|p| {
                 StmtKind::Print(

@@ -140,6 +140,16 @@ impl Uses {
                 c.within.iter().for_each(|(e, _)| self.expr(e));
                 c.seed.iter().for_each(|e| self.expr(e));
                 c.method.iter().for_each(|p| self.pipeline(p));
+                c.resume.iter().chain(&c.stop).for_each(|e| self.expr(e));
+            }
+            StmtKind::Step(c) => {
+                self.used.insert(c.run.text.clone());
+                c.count.iter().chain(&c.stop).for_each(|e| self.expr(e));
+                c.within.iter().for_each(|(e, _)| self.expr(e));
+            }
+            StmtKind::Rewind { run, to } => {
+                self.used.insert(run.text.clone());
+                self.expr(to);
             }
             StmtKind::Optimizer(d) => {
                 self.bound.extend(["fmin", "terms"].map(str::to_string));

@@ -16,6 +16,14 @@ pub struct Entry {
     pub text: &'static str,
 }
 
+impl Entry {
+    /// Its first line of program, without the brace: kind, name and parameters.
+    pub fn head(&self) -> &'static str {
+        let line = self.text.lines().find(|l| !l.starts_with('#')).unwrap_or("");
+        line.trim_end().trim_end_matches(['{', '=']).trim_end()
+    }
+}
+
 macro_rules! files {
     ($($file:literal)*) => {
         &[$(($file, include_str!(concat!("../../std/", $file)))),*]
@@ -110,7 +118,11 @@ fn statement(s: &Stmt, add: &mut dyn FnMut(&str)) {
         StmtKind::Objective(o) => calls(&o.expr, add),
         StmtKind::SubjectTo(list) => list.iter().for_each(|c| calls(&c.relation, add)),
         StmtKind::MinimizeFrom(m) => calls(&m.objective.expr, add),
-        StmtKind::Solve(c) => c.method.iter().for_each(|p| pipeline(p, add)),
+        StmtKind::Solve(c) => {
+            c.method.iter().for_each(|p| pipeline(p, add));
+            c.stop.iter().for_each(|e| calls(e, add));
+        }
+        StmtKind::Step(c) => c.stop.iter().for_each(|e| calls(e, add)),
         StmtKind::Pipeline(d) => {
             d.params.iter().flat_map(|p| &p.default).for_each(|e| calls(e, add));
             pipeline(&d.body, add);

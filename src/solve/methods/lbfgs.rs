@@ -115,6 +115,14 @@ impl Method for Lbfgs {
         &CARD
     }
 
+    fn fits(&self, state: &State) -> bool {
+        let (m, n) = (self.memory, state.x.len());
+        let history = |s: &Slot| s.history().is_some_and(|h| (h.capacity(), h.width()) == (m, n));
+        matches!(&state.slots[..], [g, s, y, p, ..] if g.array().len() == n
+            && history(s) && history(y) && p.array().len() == 3 * m * m)
+            && state.slots.iter().all(Slot::is_sound)
+    }
+
     fn start(&self, problem: &mut dyn Oracle, from: &Point, _seed: Seed) -> Result<State, Refusal> {
         let mut x = from.values.clone();
         let n = x.len();

@@ -117,6 +117,10 @@ impl Method for NewtonTr {
         &CARD
     }
 
+    fn fits(&self, state: &State) -> bool {
+        state.slots.first().is_some_and(|g| g.array().len() == state.x.len())
+    }
+
     fn start(&self, problem: &mut dyn Oracle, from: &Point, _seed: Seed) -> Result<State, Refusal> {
         let mut x = from.values.clone();
         let bounds = problem.bounds();

@@ -774,6 +774,24 @@ impl Method for Scripted {
         true
     }
 
+    fn fits(&self, state: &State) -> bool {
+        state.slots.len() == self.script.states.len()
+            && state
+                .slots
+                .iter()
+                .zip(&self.script.states)
+                .all(|(slot, s)| match (slot, s.kind) {
+                    (Slot::Number(_), StateKind::Number) => true,
+                    (Slot::Array(a), StateKind::Array(n)) => a.len() == n,
+                    (Slot::Array(a), StateKind::Table(Some(rows), n)) => a.len() == rows * n,
+                    (Slot::Array(a), StateKind::Table(None, n)) => a.len().is_multiple_of(n.max(1)),
+                    (Slot::History(h), StateKind::History(cap, width)) => {
+                        slot.is_sound() && h.capacity() == cap && h.width() == width
+                    }
+                    _ => false,
+                })
+    }
+
     fn answer<'s>(&self, state: &'s State) -> &'s [f64] {
         match self.script.answer.and_then(|k| state.slots.get(k)) {
             Some(s) => s.array(),
