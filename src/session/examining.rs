@@ -7,10 +7,11 @@ use std::sync::Arc;
 use crate::base::value::IndexSet;
 use crate::base::view::{Cell, Role, View};
 use crate::base::{Code, Diagnostic};
+use crate::forms::rows::Columns;
 use crate::lang::syntax::Start;
 use crate::report::number::power_above;
 use crate::solve::conflict::{Conflict, Member};
-use crate::solve::differences::{Block, Comparison, WRONG};
+use crate::solve::differences::{Block, Comparison, Subject, WRONG};
 use crate::solve::{Watch, methods};
 
 use super::Session;
@@ -95,24 +96,26 @@ impl Session {
     /// Derivatives against differences at a point: the start, a solution, or the values given.
     pub(super) fn derivatives(&mut self, at: usize, from: Option<&Start>, name: &str) -> Found<View> {
         let starts = self.starts(from, at, self.seed)?;
-        let form = self.form_of(at, None)?;
         let params = self.param_inputs(&self.compiled[at].lowered.params);
-        let c = &mut self.compiled[at].forms[form].1;
-        let of = c.problem.vars.iter().zip(&c.columns.blocks);
+        let p = &self.compiled[at].lowered.problem;
+        let mut c = Subject::new(p.clone());
+        let of = p.vars.iter().zip(&c.columns.blocks);
         let given: Vec<(usize, Vec<f64>)> = of
             .filter_map(|(v, (_, first, _))| Some((*first, starts.get(&v.name)?.clone())))
             .collect();
-        let done = c.point(&params, &given).and_then(|x| c.differences(&params, &x));
-        let found = done.map_err(|f| {
-            let ir = &self.compiled[at].forms[form].1.problem.ir;
-            vec![*self.fault_at(ir, &f, None)]
-        })?;
-        Ok(self.compared(at, form, &found, from.is_some(), name))
+        let x = c.point(&params, &given).map_err(|f| vec![*self.fault_at(&p.ir, &f, None)])?;
+        let found = c.differences(&params, &x);
+        Ok(self.compared(at, &c.columns, &found, from.is_some(), name))
     }
 
-    fn compared(&self, at: usize, form: usize, found: &Comparison, given: bool, name: &str) -> View {
+    fn compared(&self, at: usize, columns: &Columns, found: &Comparison, given: bool, name: &str) -> View {
         let p = &self.compiled[at].lowered.problem;
-        let c = &self.compiled[at].forms[form].1;
+        let coordinate = |k: usize| {
+            let of = p.vars.iter().zip(&columns.blocks);
+            let mut of = of.filter(|(_, (_, first, len))| k >= *first && k < first + len);
+            of.next()
+                .map_or(String::new(), |(v, (_, first, _))| super::instance(&v.name, &v.dims, k - first))
+        };
         let function = |k: Option<usize>| match k {
             Some(k) => p.constraints[k].name.clone(),
             None => {
@@ -123,7 +126,7 @@ impl Session {
         let wrong: Vec<&Block> = found.blocks.iter().filter(|b| b.worst > WRONG).collect();
         let place = if given { "the point given" } else { "the start" };
         let verdict = match (wrong.len(), found.blocks.len()) {
-            (_, 0) => "nothing to compare".to_string(),
+            (_, 0) => "nothing could be compared".to_string(),
             (0, _) => "derivatives and differences agree".to_string(),
             (1, _) => "one block differs".to_string(),
             (n, _) => format!("{n} blocks differ"),
@@ -140,7 +143,7 @@ impl Session {
                 w => power_above(w),
             };
             let worst = if b.worst > WRONG {
-                c.coordinate(b.at)
+                coordinate(b.at)
             } else {
                 String::new()
             };
@@ -167,7 +170,7 @@ impl Session {
             parts.push(View::text(format!(
                 "{} by {}: derivative {}, difference {}",
                 function(b.constraint),
-                c.coordinate(b.at),
+                coordinate(b.at),
                 number(b.derivative),
                 number(b.difference)
             )));
@@ -186,7 +189,7 @@ impl Session {
             parts.push(View::text(format!(
                 "{} along {}: {what}",
                 function(x.constraint),
-                c.coordinate(x.at)
+                coordinate(x.at)
             )));
         }
         for (k, why) in &found.without {

@@ -7,13 +7,14 @@
 use std::sync::Arc;
 
 use super::classify::comparisons;
-use super::compiled::Compiled;
+use super::model::Model;
 use super::oracle::Oracle;
 use super::smooth::Smooth;
 use crate::atoms::{self, rules};
 use crate::base::Tensor;
 use crate::exec::Fault;
-use crate::ir::{AtomKind, DomainId, InputId, Ir, NodeId};
+use crate::forms::rows::Columns;
+use crate::ir::{AtomKind, DomainId, InputId, Ir, NodeId, Problem};
 
 /// Coordinates of one variable that are looked at; with more, as many at equal distances.
 const LOOKED_AT: usize = 200;
@@ -61,11 +62,34 @@ pub struct Comparison {
     pub blocks: Vec<Block>,
     /// Kinks and edges.
     pub places: Vec<Place>,
-    /// Functions without derivatives: constraint by number (nothing for the objective), and why.
+    /// Functions without derivatives, or without values here: constraint by number (nothing for the objective), and why.
     pub without: Vec<(Option<usize>, String)>,
 }
 
-impl Compiled {
+/// A problem of any class, as far as values and derivatives go.
+pub struct Subject {
+    problem: Problem,
+    /// Flat coordinates of the variables.
+    pub columns: Columns,
+    model: Model,
+}
+
+impl Subject {
+    /// Compiles the model.
+    pub fn new(mut problem: Problem) -> Subject {
+        let mut columns = Columns::default();
+        for v in &problem.vars {
+            columns.push(&problem.ir, v.input);
+        }
+        crate::passes::canonical(&mut problem);
+        let model = Model::new(&problem, columns.clone());
+        Subject {
+            problem,
+            columns,
+            model,
+        }
+    }
+
     /// The declared start, or the point that is given by coordinates.
     pub fn point(&mut self, params: &[(InputId, Arc<Tensor>)], at: &[(usize, Vec<f64>)]) -> Result<Vec<f64>, Fault> {
         self.model.bind(params)?;
@@ -77,10 +101,7 @@ impl Compiled {
     }
 
     /// Compares derivatives with differences at a point.
-    ///
-    /// # Errors
-    /// If the objective or a constraint cannot be evaluated at the point itself.
-    pub fn differences(&mut self, params: &[(InputId, Arc<Tensor>)], x: &[f64]) -> Result<Comparison, Fault> {
+    pub fn differences(&self, params: &[(InputId, Arc<Tensor>)], x: &[f64]) -> Comparison {
         let mut out = Comparison::default();
         let mut roots: Vec<(Option<usize>, Ir, NodeId)> = vec![];
         if let Some(o) = &self.problem.objective {
@@ -107,12 +128,18 @@ impl Compiled {
             match Smooth::new(&mut ir, root, self.columns.clone()) {
                 Ok(mut s) => {
                     s.bind(params);
-                    self.one(constraint, &mut s, x, &mut out)?;
+                    // What is not defined here is an answer too.
+                    if let Err(f) = self.one(constraint, &mut s, x, &mut out) {
+                        out.without.push((constraint, format!("not defined at this point: {}", f.what)));
+                    }
                 }
-                Err(e) => out.without.push((constraint, format!("`{}`: {}", e.atom, e.reason))),
+                Err(e) => {
+                    let why = format!("no derivative can be formed, `{}`: {}", e.atom, e.reason);
+                    out.without.push((constraint, why));
+                }
             }
         }
-        Ok(out)
+        out
     }
 
     fn one(&self, constraint: Option<usize>, s: &mut Smooth, x: &[f64], out: &mut Comparison) -> Result<(), Fault> {

@@ -346,3 +346,79 @@ fn comparisons_within_a_tolerance_go_by_their_sign() {
         "",
     );
 }
+
+/// Random half-spaces and a ball: the set that is named cannot hold, and without any one of its members it can.
+#[test]
+fn a_conflict_is_smallest() {
+    let mut seed = 7u64;
+    let mut draw = |lo: f64, hi: f64| {
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        lo + (hi - lo) * (seed >> 11) as f64 / (1u64 << 53) as f64
+    };
+    let mut found = 0;
+    for _ in 0..12 {
+        let mut all: Vec<(String, String)> = (0..8)
+            .map(|i| {
+                let a = [draw(-1.0, 1.0), draw(-1.0, 1.0), draw(-1.0, 1.0)];
+                let row = format!(
+                    "{:.3}*x[1] + {:.3}*x[2] + {:.3}*x[3] <= {:.3}",
+                    a[0],
+                    a[1],
+                    a[2],
+                    draw(-1.0, 0.3)
+                );
+                (format!("c{i}"), row)
+            })
+            .collect();
+        all.push(("ball".into(), "norm(x) <= 2".into()));
+        let program = |names: &[&str], then: &str| {
+            let rows: Vec<String> = all
+                .iter()
+                .filter(|c| names.contains(&c.0.as_str()))
+                .map(|(n, r)| format!(" {n}: {r}\n"))
+                .collect();
+            format!(
+                "problem p {{\n var x: Vector[3]\n minimize x[1]\n subject to\n floor: x >= -1000\n{}}}\n{then}",
+                rows.concat()
+            )
+        };
+        let names: Vec<&str> = all.iter().map(|c| c.0.as_str()).collect();
+        let shown = ran(&program(&names, "inspect p conflict")).shown;
+        let members: Vec<&str> = names
+            .iter()
+            .copied()
+            .filter(|n| shown.lines().any(|l| l.starts_with(&format!("{n} "))))
+            .collect();
+        if members.is_empty() {
+            assert!(shown.contains("no conflict"), "{shown}");
+            continue;
+        }
+        found += 1;
+        let infeasible = |names: &[&str]| ran(&program(names, "solve p")).shown.contains("p: infeasible");
+        assert!(infeasible(&members), "{members:?} can hold together");
+        for m in &members {
+            let rest: Vec<&str> = members.iter().copied().filter(|n| n != m).collect();
+            assert!(!infeasible(&rest), "{m} is not needed in {members:?}");
+        }
+    }
+    assert!(found >= 6, "too few conflicts were drawn");
+}
+
+#[test]
+fn kinks_edges_and_undefined_points_are_told_apart() {
+    let at = |point: &str| {
+        ran(&format!(
+            "problem p {{\n var x: Real\n var y: Real from 1\n minimize abs(x)*y + y^3\n subject to\n c: log(y) <= x^2\n}}\ninspect p derivatives at {point}"
+        ))
+        .shown
+    };
+    let smooth = at("x = 2, y = 3");
+    assert!(smooth.contains("agree") && !smooth.contains("kink"), "{smooth}");
+    let kink = at("x = 0, y = 3");
+    assert!(
+        kink.contains("along x: a kink: slope -3 to the left, 3 to the right"),
+        "{kink}"
+    );
+}

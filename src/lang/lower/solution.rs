@@ -38,6 +38,12 @@ impl Lower<'_> {
                 };
                 self.at_solution(&s, &name)
             }
+            None if s.past.decides(name) => Err(err(
+                Code::UnknownField,
+                format!("the solution has no value of `{name}`: it is {}", s.status),
+            )
+            .at(span, "asked for here")
+            .into()),
             None => Err(self.no_such(name, "field", s.fields.keys().map(String::as_str), span)),
         }
     }
@@ -310,6 +316,11 @@ impl Lower<'_> {
 }
 
 impl super::Past {
+    /// Has the problem a variable of this name?
+    fn decides(&self, name: &str) -> bool {
+        let mut body = self.body.iter();
+        body.any(|s| matches!(&s.kind, StmtKind::Var(v) if v.name.text == name))
+    }
     /// Does the problem derive a value of this name?
     fn lets(&self, name: &str) -> bool {
         let mut body = self.body.iter();
