@@ -10,6 +10,7 @@ use crate::ir::{Constraint, Curvature, Member, NodeId, Problem, Sense, Sides};
 use crate::lang::lower::describe_dims;
 use crate::lang::syntax::{Aspect, ProblemRef};
 use crate::passes::analysis::curvature::analyze;
+use crate::solve::Class;
 
 use super::{Event, Session};
 
@@ -81,16 +82,17 @@ impl Session {
                         .collect(),
                 );
                 let choice = crate::solve::choose::choose(c.class);
-                let method = choice.map_or("none", |m| m.card.name);
+                let (method, why) = match (choice, c.class) {
+                    (Some(m), _) => (m.card.name, m.why),
+                    (None, Class::Saddle) => (super::optimizers::SADDLE, super::optimizers::SADDLE_WHY),
+                    (None, _) => ("none", ""),
+                };
                 vec![
                     (
                         "class".to_string(),
                         View::text(format!("{}: {}", c.class.word(), c.proof.join("; "))),
                     ),
-                    (
-                        "method".to_string(),
-                        View::text(format!("{method}: {}", choice.map_or("", |m| m.why))),
-                    ),
+                    ("method".to_string(), View::text(format!("{method}: {why}"))),
                 ]
             }
             Err(found) => {
@@ -104,13 +106,15 @@ impl Session {
             let word = match o.sense {
                 Sense::Minimize => "minimize",
                 Sense::Maximize => "maximize",
-                Sense::Saddle => "saddle point of",
+                Sense::Saddle => "saddle value",
             };
             let label = o.label.as_deref().map_or(String::new(), |l| format!(" {l}"));
-            facts.push((
-                "objective".into(),
-                View::text(format!("{word}{label}: {}", known(t.curvature(o.node), found.0))),
-            ));
+            let shown = match o.sense {
+                // Its curvature is another one on each side: the class says what is known.
+                Sense::Saddle => format!("{word}{label}"),
+                _ => format!("{word}{label}: {}", known(t.curvature(o.node), found.0)),
+            };
+            facts.push(("objective".into(), View::text(shown)));
         }
         let size = |dims: &[IndexSet]| dims.iter().map(IndexSet::len).product::<usize>();
         let n: usize = p.vars.iter().map(|v| size(&v.dims)).sum();
@@ -145,7 +149,7 @@ impl Session {
             rows: vars,
         });
         if !p.constraints.is_empty() {
-            let outputs: Vec<NodeId> = p.constraints.iter().flat_map(|c| sides(c)).collect();
+            let outputs: Vec<NodeId> = p.constraints.iter().flat_map(sides).collect();
             let t = analyze(&p.ir, &outputs);
             let rows = p
                 .constraints

@@ -45,7 +45,7 @@ pub(super) struct Runnable {
 }
 
 /// What finds a saddle point where no method is asked for.
-const SADDLE: &str = "extragradient(search: true)";
+pub(super) const SADDLE: &str = "extragradient(search: true)";
 /// Why that.
 pub(super) const SADDLE_WHY: &str = "a saddle point: extrapolation, with step lengths found on the way";
 
