@@ -12,6 +12,7 @@ pub mod krylov;
 pub mod lanes;
 pub mod math;
 pub mod matrix;
+pub mod operator;
 pub mod qr;
 pub mod reduce;
 mod refine;

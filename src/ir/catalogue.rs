@@ -84,6 +84,8 @@ pub struct Function {
 pub struct MethodEntry {
     /// Names of its options.
     pub options: Vec<String>,
+    /// Those of them that take one of a list of words.
+    pub worded: Vec<String>,
     /// Names of its states and records.
     pub columns: Vec<String>,
     /// One sentence for help.
@@ -209,11 +211,12 @@ impl Catalogue {
     }
 
     /// Adds a method.
-    /// `columns` are its states and records.
-    pub fn add_method(&mut self, name: &str, options: &[&str], columns: &[&str], doc: &str) {
+    /// `worded` are the options that take a word, `columns` its states and records.
+    pub fn add_method(&mut self, name: &str, options: &[&str], worded: &[&str], columns: &[&str], doc: &str) {
         let own = |names: &[&str]| names.iter().map(|o| (*o).to_string()).collect();
         let entry = MethodEntry {
             options: own(options),
+            worded: own(worded),
             columns: own(columns),
             doc: doc.to_string(),
         };

@@ -8,7 +8,7 @@ use crate::base::{Code, Diagnostic, Diagnostics, Span};
 use crate::ir::{InputId, Problem};
 use crate::lang::syntax::{Expr, ProblemRef, show as shown};
 use crate::solve::Class;
-use crate::solve::diagnose::{Diagnosis, Meaning, Number, Parallel, Remedy, Scales, Subject, diagnose};
+use crate::solve::diagnose::{Diagnosis, INCOMPLETE, Meaning, Number, Parallel, Remedy, Scales, Subject, diagnose};
 use crate::solve::examine::{Part, Relation};
 use ravine_linalg::{Csr, Dense, Matrix};
 
@@ -272,6 +272,15 @@ fn view(title: &str, d: &Diagnosis, meaning: Meaning, of: Of<'_>) -> View {
             fact("by decade", list.join(", "));
         }
     }
+    if let Some((top, low)) = d.within {
+        let what = if meaning == Meaning::Symmetric {
+            "eigenvalues"
+        } else {
+            "singular values"
+        };
+        let text = format!("largest at least {}, smallest at most {}", rough(top), rough(low));
+        fact(what, format!("{text} (products only, nothing was factored)"));
+    }
     fact("columns", sizes(&d.columns));
     if let Some(r) = &d.rows {
         fact("rows", sizes(r));
@@ -446,6 +455,7 @@ fn advice(d: &Diagnosis, meaning: Meaning) -> String {
         .remedies
         .iter()
         .skip(1)
+        .filter(|r| r.name != INCOMPLETE)
         .min_by(|a, b| a.condition.value.total_cmp(&b.condition.value));
     if let Some((rank, full)) = d.rank
         && rank < full
@@ -459,6 +469,17 @@ fn advice(d: &Diagnosis, meaning: Meaning) -> String {
     }
     if as_is < 1e3 {
         return "well-conditioned: any method will do".into();
+    }
+    let factor = d.remedies.iter().find(|r| r.name == INCOMPLETE);
+    if let Some(f) = factor
+        && f.condition.value < 0.1 * best.map_or(as_is, |b| b.condition.value.min(as_is))
+    {
+        return format!(
+            "an incomplete factor leaves {}: `cg(preconditioner: ic0)` is worth its steps, some {} instead of {}",
+            bounded(f.condition),
+            steps(f.gradients),
+            steps(d.remedies.first().map_or(f64::NAN, |r| r.gradients))
+        );
     }
     if let Some(b) = best
         && b.condition.value < 1e3

@@ -502,8 +502,14 @@ fn catalogue() -> Catalogue {
             .map(|s| s.name)
             .chain(card.records.iter().copied())
             .collect();
+        let worded: Vec<&str> = card
+            .options
+            .iter()
+            .filter(|o| matches!(o.kind, crate::solve::method::OptionKind::Choice(_)))
+            .map(|o| o.name)
+            .collect();
         for name in std::iter::once(&card.name).chain(card.aliases) {
-            c.add_method(name, &options, &columns, card.doc);
+            c.add_method(name, &options, &worded, &columns, card.doc);
         }
     }
     c.library = optimizers::library::entries()

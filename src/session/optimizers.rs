@@ -42,6 +42,8 @@ pub(super) struct Runnable {
     pub judge: bool,
     /// What a method of the language asks for, and where it is called.
     asks: Option<Asks>,
+    /// Where a built-in method is called.
+    called: Option<Span>,
 }
 
 /// What finds a saddle point where no method is asked for.
@@ -219,6 +221,7 @@ impl Session {
                 measure_every: 0,
                 judge: false,
                 asks: None,
+                called: None,
             }));
         };
         let mut blocks = vec![];
@@ -467,6 +470,7 @@ impl Session {
                 measure_every: 0,
                 judge: false,
                 asks: None,
+                called: Some(m.span),
             });
         }
         let script = self.script(&r, blocks)?;
@@ -494,6 +498,7 @@ impl Session {
             measure_every,
             judge: open_end,
             asks: Some(asks),
+            called: None,
         })
     }
 
@@ -570,7 +575,9 @@ impl Session {
 
     /// Can the problem answer what a stage asks for?
     pub(super) fn fits(&mut self, at: usize, form: usize, stage: &Runnable) -> Found<()> {
-        let Some(a) = &stage.asks else { return Ok(()) };
+        let Some(a) = &stage.asks else {
+            return self.takes(at, form, stage);
+        };
         let c = &mut self.compiled[at].forms[form].1;
         c.sample_over(a.over.as_ref().map(|o| &o.0));
         let c = &*c;
@@ -668,6 +675,23 @@ impl Session {
             "{} takes {known} for `fmin`: the objective is proved to be nowhere less; where its least value is larger, say that",
             a.name
         ))
+    }
+
+    /// Can the built-in method that was asked for take the data?
+    fn takes(&mut self, at: usize, form: usize, stage: &Runnable) -> Found<()> {
+        let (Some(m), Some(called)) = (&stage.method, stage.called) else {
+            return Ok(());
+        };
+        let params = self.param_inputs(&self.compiled[at].lowered.params);
+        let c = &mut self.compiled[at].forms[form].1;
+        match c.unfit(m.card().name, &params) {
+            Some((what, way)) => Err(vec![
+                Diagnostic::new(Code::MethodCannotTake, what)
+                    .at(called, "asked for here")
+                    .help(way),
+            ]),
+            None => Ok(()),
+        }
     }
 
     /// Before a problem is compiled for a method of the language: has it constraints that nothing heeds?

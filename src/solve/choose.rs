@@ -3,7 +3,8 @@
 //! Invariant: one row per class; nothing else chooses.
 
 use super::method::{Class, MethodCard};
-use super::methods::{clarabel, direct, lbfgs, newton_tr};
+use super::methods::{cg, clarabel, direct, lbfgs, lsmr, minres, newton_tr};
+use ravine_linalg::{Csr, Matrix};
 
 /// A row: class, its method, why.
 pub struct Choice {
@@ -75,6 +76,129 @@ const LARGE: Choice = Choice {
     card: &lbfgs::CARD,
     why: "smooth and large, its second derivatives have no sparse pattern",
 };
+
+/// For large quadratics without constraints.
+pub const QUADRATIC: Choice = Choice {
+    class: Class::ConvexQuadratic,
+    card: &cg::CARD,
+    why: "a large convex quadratic without constraints: conjugate gradients on its gradient",
+};
+
+/// For large quadratics without constraints whose Hessian factors without much fill.
+pub const QUADRATIC_FACTORED: Choice = Choice {
+    class: Class::ConvexQuadratic,
+    card: &direct::CARD,
+    why: "a large convex quadratic without constraints: its gradient is a linear system, factored with refinement",
+};
+
+/// Work of a factorization, in multiplications, beyond which products are the faster way. Measured crossovers are in
+/// `docs/speed.md`.
+const FACTOR_WORK_DEFINITE: f64 = 1e10;
+/// The same where the steps of a Krylov method cannot be foreseen.
+const FACTOR_WORK: f64 = 1e12;
+
+/// For equations whose factors would fill in, the most likely matrix first.
+const FILLED: [Choice; 3] = [
+    Choice {
+        class: Class::LinearSystem,
+        card: &cg::CARD,
+        why: "a large sparse system whose factor would fill in: conjugate gradients with incomplete Cholesky",
+    },
+    Choice {
+        class: Class::LinearSystem,
+        card: &minres::CARD,
+        why: "a large sparse symmetric system whose factors would fill in: minimal residuals",
+    },
+    Choice {
+        class: Class::LeastSquares,
+        card: &lsmr::CARD,
+        why: "large and sparse, with factors that would fill in: LSMR",
+    },
+];
+
+/// The row for equations that are better not factored; none where a factorization is the way.
+///
+/// The work is foreseen from the graph of the matrix: breadth-first levels of at most w columns mean separators of about
+/// that size, and a factorization by nested dissection takes some 10 w^3 multiplications (George and Liu, Computer Solution
+/// of Large Sparse Positive Definite Systems, 1981).
+pub fn equations(class: Class, a: &Matrix) -> Option<&'static Choice> {
+    let Matrix::Sparse(a) = a else { return None };
+    let square = class == Class::LinearSystem;
+    let work = factor_work(a, square);
+    if work <= FACTOR_WORK_DEFINITE {
+        return None;
+    }
+    let symmetric = square && a.asymmetry() == 0.0;
+    let definite = symmetric && a.diagonal().iter().all(|d| *d > 0.0);
+    match (definite, symmetric) {
+        (true, _) => Some(&FILLED[0]),
+        _ if work <= FACTOR_WORK => None,
+        (false, true) => Some(&FILLED[1]),
+        (false, false) => Some(&FILLED[2]),
+    }
+}
+
+/// Would the factors of this matrix fill in so far that products are the better way to look at it?
+pub fn fills(a: &Csr) -> bool {
+    factor_work(a, a.rows == a.cols) > FACTOR_WORK_DEFINITE
+}
+
+/// Multiplications that a factorization is foreseen to take.
+fn factor_work(a: &Csr, square: bool) -> f64 {
+    let w = if square {
+        level_width(a)
+    } else {
+        level_width_of_columns(a)
+    } as f64;
+    10.0 * w * w * w
+}
+
+/// Largest breadth-first level of the graph of A + A'.
+fn level_width(a: &Csr) -> usize {
+    let t = a.transpose();
+    widest(a.rows, &|i, visit| {
+        a.row(i).0.iter().chain(t.row(i).0).for_each(|j| visit(*j));
+    })
+}
+
+/// Largest breadth-first level of the graph of A'A, by way of the rows.
+fn level_width_of_columns(a: &Csr) -> usize {
+    let t = a.transpose();
+    // A row joins all its columns: once seen it has nothing more to say.
+    let seen = std::cell::RefCell::new(vec![false; a.rows]);
+    widest(a.cols, &|j, visit| {
+        for &i in t.row(j).0 {
+            if !std::mem::replace(&mut seen.borrow_mut()[i], true) {
+                a.row(i).0.iter().for_each(|k| visit(*k));
+            }
+        }
+    })
+}
+
+fn widest(n: usize, neighbours: &dyn Fn(usize, &mut dyn FnMut(usize))) -> usize {
+    let mut seen = vec![false; n];
+    let mut widest = 0;
+    for start in 0..n {
+        if seen[start] {
+            continue;
+        }
+        seen[start] = true;
+        let mut level = vec![start];
+        while !level.is_empty() {
+            widest = widest.max(level.len());
+            let mut next = vec![];
+            for &i in &level {
+                neighbours(i, &mut |j| {
+                    if !std::mem::replace(&mut seen[j], true) {
+                        next.push(j);
+                    }
+                });
+            }
+            level = next;
+        }
+    }
+    widest
+}
 
 /// The row of a class, if a method for it is built.
 pub fn choose(class: Class) -> Option<&'static Choice> {

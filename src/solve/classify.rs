@@ -67,7 +67,12 @@ enum Wanted {
     Functions,
     Cones,
     LeastSquares,
+    /// A system of equations, or a convex quadratic as functions.
+    Symmetric,
 }
+
+/// Variables beyond which a convex quadratic without constraints is solved by products, not by cones.
+const BY_PRODUCTS: usize = 2_000;
 
 /// One classification.
 pub(super) struct Classifier<'a> {
@@ -92,6 +97,7 @@ impl Classifier<'_> {
     pub fn run(mut self) -> Result<Classified, Box<Diagnostic>> {
         let wanted = match self.wanted {
             None => Wanted::Anything,
+            Some(card) if card.accepts.contains(&Class::LinearSystem) && !card.needs.form => Wanted::Symmetric,
             Some(card) if !card.needs.form => Wanted::Functions,
             Some(card) if card.accepts.contains(&Class::LeastSquares) => Wanted::LeastSquares,
             Some(_) => Wanted::Cones,
@@ -136,7 +142,7 @@ impl Classifier<'_> {
                 ));
             }
         }
-        if matches!(wanted, Wanted::Anything | Wanted::LeastSquares)
+        if matches!(wanted, Wanted::Anything | Wanted::LeastSquares | Wanted::Symmetric)
             && !bounded
             && !symmetric
             && let Some(found) = self.system()
@@ -145,6 +151,28 @@ impl Classifier<'_> {
         }
         if wanted == Wanted::LeastSquares {
             return Err(self.refused("needs a sum of squares of affine functions without constraints or bounds"));
+        }
+        let plain_quadratic = free && !bounded && smooth && quadratic && convex;
+        let by_products = wanted == Wanted::Anything && self.columns.len() > BY_PRODUCTS;
+        if plain_quadratic && (wanted == Wanted::Symmetric || by_products) {
+            match self.functions(convex, bounded) {
+                Ok(mut c) => {
+                    c.class = Class::ConvexQuadratic;
+                    if let Kind::Smooth(s) = &mut c.kind {
+                        s.class = Class::ConvexQuadratic;
+                    }
+                    let how = if self.checked { " (checked on the data)" } else { "" };
+                    return Ok(c.proved(&format!(
+                        "the objective is quadratic and convex{how}, without constraints"
+                    )));
+                }
+                Err(e) if wanted == Wanted::Symmetric => return Err(self.underivable(&e)),
+                Err(_) => {}
+            }
+        }
+        if wanted == Wanted::Symmetric {
+            let what = "needs a square system of linear equations, or a convex quadratic objective, without bounds";
+            return Err(self.refused(what));
         }
         // Convex quadratics with bounds or linear terms go to the conic solver, which certifies what it finds.
         let to_certify = bounded || !rest_constant || !taken.quads.is_empty() || !taken.whole.is_empty();
@@ -161,11 +189,7 @@ impl Classifier<'_> {
                         (false, _) => "smooth",
                     }));
                 }
-                Err(e) if wanted == Wanted::Functions => {
-                    let what = format!("`{}` has no derivative here: {}", e.atom, e.reason);
-                    let d = Diagnostic::new(Code::MethodCannotTake, what);
-                    return Err(Box::new(d.at(origin(self.problem, e.node), "in the objective")));
-                }
+                Err(e) if wanted == Wanted::Functions => return Err(self.underivable(&e)),
                 Err(_) => {}
             }
         }
@@ -301,6 +325,12 @@ impl Classifier<'_> {
         s.lower_bound = lower_bound(&self.problem.ir, self.facts, self.root);
         s.class = if bounded { Class::SmoothBounds } else { Class::Smooth };
         Ok(Classified::new(s.class, Kind::Smooth(Box::new(s)), ""))
+    }
+
+    fn underivable(&self, e: &crate::passes::derive::NoDerivative) -> Box<Diagnostic> {
+        let what = format!("`{}` has no derivative here: {}", e.atom, e.reason);
+        let d = Diagnostic::new(Code::MethodCannotTake, what);
+        Box::new(d.at(origin(self.problem, e.node), "in the objective"))
     }
 
     fn refused(&self, why: &str) -> Box<Diagnostic> {

@@ -5,15 +5,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ravine_linalg::Matrix;
+
 use super::choose::{self, Choice};
 use super::classify::{Classifier, Kind, as_written, definite, open_quadratics};
 use super::conclude::{Dual, Ended};
 use super::draws::{Key, Purpose};
-use super::method::{Class, Method, MethodCard, Seed};
+use super::method::{Class, Granularity, Method, MethodCard, Seed};
 use super::methods::{self, clarabel};
 use super::model::Model;
 use super::oracle::{Bounds, Counts, Form, FormOracle, Oracle};
 use super::run::{Options, Run, Saved, Watch};
+use super::smooth::Smooth;
 use super::state::{Point, Slot};
 use super::stop::Status;
 use super::trace::Trace;
@@ -349,6 +352,20 @@ impl Compiled {
         }
     }
 
+    /// Why a method that was asked for cannot take the data of this problem, and which can; known before it runs.
+    pub fn unfit(&mut self, method: &str, params: &[(InputId, Arc<Tensor>)]) -> Option<(String, &'static str)> {
+        let class = self.class;
+        let Kind::LeastSquares(ls) = &mut self.kind else {
+            return None;
+        };
+        if !matches!(method, "cg" | "minres") {
+            return None;
+        }
+        ls.rows.bind(params);
+        // What cannot be evaluated is a matter of the run.
+        methods::krylov::unfit(method, class, &ls.data().ok()?.a)
+    }
+
     /// Begins a run for the given parameters, or takes a saved one up again.
     pub fn begin(&mut self, ask: Ask<'_>, saved: Option<Saved>) -> Result<Begun, Fault> {
         self.model.bind(ask.params)?;
@@ -367,11 +384,15 @@ impl Compiled {
         let (start, warm) = self.start(ask.start, ask.previous);
         let class = self.class;
         let row = choose::choose(class);
-        let (method, mut head, lent, from) = match &mut self.kind {
+        let (method, head, lent, from) = match &mut self.kind {
             Kind::LeastSquares(ls) => {
                 ls.rows.bind(ask.params);
                 let data = ls.data()?;
+                let row = choose::equations(class, &data.a).or(row);
                 let (method, mut head) = begin(&ask, row, "a factorization starts from nothing");
+                if method.granularity() == Granularity::Step {
+                    head.warm = warmth(warm, &ask);
+                }
                 if data.negative_weight {
                     // Not a sum of squares after all; nothing is proved about it.
                     head.reason = "a weight is negative, so this is no sum of squares".into();
@@ -410,36 +431,62 @@ impl Compiled {
                     units: self.model.units(),
                 });
                 s.bind(ask.params);
-                s.class = if s.class == Class::Saddle {
-                    Class::Saddle
-                } else if bounds.any() {
-                    Class::SmoothBounds
-                } else {
-                    Class::Smooth
-                };
+                let quadratic = s.class == Class::ConvexQuadratic;
+                if !quadratic && s.class != Class::Saddle {
+                    s.class = if bounds.any() {
+                        Class::SmoothBounds
+                    } else {
+                        Class::Smooth
+                    };
+                }
                 s.bounds = bounds;
                 let entries = match (&ask.method, &s.unstructured) {
-                    (None, None) => s.constant_hessian(&start).ok().map(|h| h.nnz()),
+                    (None, None) if !quadratic => s.constant_hessian(&start).ok().map(|h| h.nnz()),
                     _ => None,
                 };
-                let row = choose::smooth(s.class, start.len(), entries);
+                if quadratic
+                    && ask.method.is_none()
+                    && let Some(form) = factorable(s, start.len())
+                {
+                    let row = &choose::QUADRATIC_FACTORED;
+                    let (method, head) = begin(&ask, Some(row), "a factorization starts from nothing");
+                    let class = Class::LinearSystem;
+                    let lent = Lent::LeastSquares {
+                        oracle: FormOracle { class, form },
+                        rounded: false,
+                    };
+                    return self.going(ask, saved, method, head, lent, start);
+                }
+                let row = if quadratic {
+                    &choose::QUADRATIC
+                } else {
+                    choose::smooth(s.class, start.len(), entries)
+                };
                 let (method, mut head) = begin(&ask, Some(row), "");
                 if !s.bounds.units.is_empty() {
                     head.method_why += "; slopes are measured in the declared scales";
                 }
-                head.warm = match (warm, ask.previous.is_some()) {
-                    (true, _) => (true, "started from the last answer".into()),
-                    (false, true) => (false, "a start was given".into()),
-                    (false, false) => (false, String::new()),
-                };
+                head.warm = warmth(warm, &ask);
                 (method, head, Lent::Functions, start)
             }
         };
+        self.going(ask, saved, method, head, lent, from)
+    }
+
+    /// The run, at its start or where it was saved.
+    fn going(
+        &mut self,
+        ask: Ask<'_>,
+        saved: Option<Saved>,
+        method: Arc<dyn Method>,
+        mut head: Answer,
+        mut lent: Lent,
+        from: Vec<f64>,
+    ) -> Result<Begun, Fault> {
         // Nothing is said of a warm start where there was nothing to start from.
         if ask.previous.is_none() && !head.warm.0 {
             head.warm.1.clear();
         }
-        let mut lent = lent;
         let oracle = lent.oracle(&mut self.kind);
         let run = match saved {
             Some(saved) => Run::resume(method, oracle, saved),
@@ -489,8 +536,12 @@ impl Compiled {
         };
         let (l, u) = self.model.bounds();
         match (&going.lent, &mut self.kind) {
+            (Lent::LeastSquares { oracle, rounded }, Kind::Smooth(_)) => {
+                a.conclude_least_squares(done, &oracle.form, Class::LinearSystem, *rounded, tolerance);
+                self.conclude_quadratic(&mut a, &oracle.form, tolerance);
+            }
             (Lent::LeastSquares { oracle, rounded }, _) => {
-                a.conclude_least_squares(done, &oracle.form, *rounded, tolerance);
+                a.conclude_least_squares(done, &oracle.form, self.class, *rounded, tolerance);
                 if self.class == Class::LinearSystem {
                     self.conclude_system(&mut a, &oracle.form, tolerance)?;
                 }
@@ -640,6 +691,31 @@ impl Lent {
             // A run asks functions of a smooth problem only: `begin` makes no other.
             (Lent::Functions, _) => unreachable!(),
         }
+    }
+}
+
+/// A convex quadratic as the linear system of its gradient, where its matrix is sparse and factors without much fill.
+fn factorable(s: &mut Smooth, n: usize) -> Option<Form> {
+    if s.unstructured.is_some() {
+        return None;
+    }
+    let zeros = vec![0.0; n];
+    let a = Matrix::Sparse(s.constant_hessian(&zeros).ok()?);
+    if choose::equations(Class::LinearSystem, &a).is_some() {
+        return None;
+    }
+    let mut b = vec![0.0; n];
+    Oracle::gradient(s, &zeros, &mut b).ok()?;
+    b.iter_mut().for_each(|v| *v = -*v);
+    Some(Form::LeastSquares { a, b })
+}
+
+/// Was the last answer used, and why or why not?
+fn warmth(used: bool, ask: &Ask<'_>) -> (bool, String) {
+    match (used, ask.previous.is_some()) {
+        (true, _) => (true, "started from the last answer".into()),
+        (false, true) => (false, "a start was given".into()),
+        (false, false) => (false, String::new()),
     }
 }
 

@@ -5,6 +5,7 @@
 use ravine_linalg::clarabel_adapter::ConicForm;
 
 use super::compiled::{Answer, Compiled};
+use super::method::Class;
 use super::methods::{clarabel, conditions, direct};
 use super::oracle::{Bounds, Form, Oracle};
 use super::run::Finished;
@@ -74,10 +75,20 @@ impl Answer {
     }
 
     /// Least squares: stationarity recomputed, error and condition of the factorization.
-    pub(super) fn conclude_least_squares(&mut self, done: Ended, form: &Form, rounded: bool, tolerance: f64) {
+    pub(super) fn conclude_least_squares(
+        &mut self,
+        done: Ended,
+        form: &Form,
+        class: Class,
+        rounded: bool,
+        tolerance: f64,
+    ) {
         let Form::LeastSquares { a, b } = form else { return };
         self.take(&done.finished);
-        self.iterations = None;
+        let whole = done.finished.whole;
+        if whole {
+            self.iterations = None;
+        }
         if matches!(done.finished.claim, Status::EvaluationError) {
             return;
         }
@@ -90,8 +101,9 @@ impl Answer {
             _ => 0,
         };
         let x = done.finished.point.values;
+        let rank_known = if whole { format!("; rank {rank}") } else { String::new() };
         self.log.push(format!(
-            "{} rows, {} columns, {}; rank {rank}",
+            "{} rows, {} columns, {}{rank_known}",
             a.rows(),
             a.cols(),
             self.reason
@@ -101,9 +113,13 @@ impl Answer {
         let condition = number(direct::CONDITION);
         // Scaling rows by unequal weights rounded the entries: a relative change of half an ulp each.
         let rounding = if rounded { f64::EPSILON * condition } else { 0.0 };
-        self.error = Some(number(direct::ERROR) + rounding);
-        self.condition = Some(condition);
-        if self.status == Status::Optimal && (worst.is_nan() || worst > tolerance.max(1e-12)) {
+        // An iteration that did not get there says nothing of either.
+        let said = whole || condition.is_finite();
+        self.error = said.then(|| number(direct::ERROR) + rounding);
+        self.condition = said.then_some(condition);
+        // Of a system the equations are looked at instead.
+        let system = class == Class::LinearSystem && !whole;
+        if !system && self.status == Status::Optimal && (worst.is_nan() || worst > tolerance.max(1e-12)) {
             self.status = Status::PrecisionLimited;
         }
         if rank < a.cols() {
@@ -143,6 +159,46 @@ impl Answer {
 }
 
 impl Compiled {
+    /// Quadratics solved by the system of their gradient: the gradient recomputed at the point that is reported; where the
+    /// system has no solution, the direction that proves there is no minimum.
+    pub(super) fn conclude_quadratic(&mut self, a: &mut Answer, form: &Form, tolerance: f64) {
+        let Form::LeastSquares { a: matrix, b } = form else {
+            return;
+        };
+        if a.x.is_empty() {
+            return;
+        }
+        if a.status == Status::Infeasible {
+            // A residual that the matrix maps to nothing, and along which the linear term falls.
+            let mut r = vec![0.0; b.len()];
+            matrix.mul_vec(&a.x, &mut r);
+            r.iter_mut().zip(b).for_each(|(r, b)| *r = b - *r);
+            a.residuals.clear();
+            a.error = None;
+            a.status = Status::Unbounded;
+            a.reason = "no curvature along a direction in which the objective falls".into();
+            a.certificate = self.direction(&r);
+            return;
+        }
+        let super::classify::Kind::Smooth(s) = &mut self.kind else {
+            return;
+        };
+        let mut g = vec![0.0; a.x.len()];
+        if Oracle::gradient(s.as_mut(), &a.x, &mut g).is_err() {
+            a.status = a.status.downgrade(Status::EvaluationError);
+            a.fault.clone_from(&s.last_fault);
+            return;
+        }
+        let mut m = Measures::default();
+        conditions::measure(None, &a.x, 0.0, &g, &mut m);
+        let measured = m.stationarity / m.gradient_scale;
+        a.residuals = vec![("stationarity".into(), measured)];
+        if a.status == Status::Optimal && !(measured <= tolerance) {
+            a.status = a.status.downgrade(Status::PrecisionLimited);
+            a.reason = format!("the gradient at the point is {measured:.1e}, relative: rounding allows no less");
+        }
+    }
+
     /// Linear systems: the violation of the user's equations; of a system without solution, the combination of equations
     /// that proves it.
     pub(super) fn conclude_system(&mut self, a: &mut Answer, form: &Form, tolerance: f64) -> Result<(), Fault> {

@@ -8,12 +8,14 @@
 //! 2003 (steps of gradient descent and conjugate gradients from the condition number).
 
 use ravine_linalg::factor::Cholesky;
-use ravine_linalg::krylov::{CgStep, ConjugateGradient};
+use ravine_linalg::krylov::{
+    CgStep, ConjugateGradient, IncompleteCholesky, Preconditioner, jacobi, lanczos, singular_bounds,
+};
 use ravine_linalg::reduce::norm2;
 use ravine_linalg::scaling::equilibrate;
 use ravine_linalg::solve::{EstimateKind, least_squares};
 use ravine_linalg::spectrum::{singular_values, svd, symmetric_eigen, symmetric_eigenvalues};
-use ravine_linalg::{Dense, Matrix, NumericalFault};
+use ravine_linalg::{Csr, Dense, Matrix, NumericalFault};
 
 /// Order up to which spectra are computed as a whole.
 const WHOLE: usize = 800;
@@ -23,10 +25,15 @@ const PAIRS: f64 = 2e9;
 const ANGLE: f64 = 1e-2;
 /// Pairs, columns and terms shown at most.
 const SHOWN: usize = 5;
+/// Name of the remedy that only iterations take.
+pub const INCOMPLETE: &str = "incomplete Cholesky (ic0)";
 /// The error is to fall by this factor in the predictions of steps.
 const REDUCTION: f64 = 1e-8;
 /// Steps after which a measurement gives up.
 const MEASURED_STEPS: usize = 20_000;
+
+/// Steps behind a bound on the spectrum of a large sparse matrix.
+const BOUND_STEPS: usize = 200;
 
 /// What the matrix stands for, which decides what scaling may do to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +125,8 @@ pub struct Diagnosis {
     pub rank: Option<(usize, usize)>,
     /// Largest and smallest singular value (eigenvalues where symmetric), where the whole spectrum was computed.
     pub extremes: Option<(f64, f64)>,
+    /// Where it was not: the largest is at least, the smallest at most this, in size.
+    pub within: Option<(f64, f64)>,
     /// Negative eigenvalues of a symmetric matrix.
     pub negative: usize,
     /// How many singular values (absolute eigenvalues) lie in each decade below the largest.
@@ -155,6 +164,7 @@ pub fn diagnose(s: &Subject<'_>) -> Result<Diagnosis, NumericalFault> {
         },
         rank: None,
         extremes: None,
+        within: None,
         negative: 0,
         decades: vec![],
         columns: scales(&columns, s.columns),
@@ -189,7 +199,14 @@ pub fn diagnose(s: &Subject<'_>) -> Result<Diagnosis, NumericalFault> {
         out.decades = decades(&sizes);
         weak(s, &scaled, &mut out)?;
     }
-    out.condition = condition(a, whole, symmetric)?;
+    match a {
+        Matrix::Sparse(c) if !whole && (symmetric || super::choose::fills(c)) => {
+            let (top, low) = spectrum_bounds(c, symmetric);
+            out.within = Some((top, low));
+            out.condition = at_least(top, low);
+        }
+        _ => out.condition = condition(a, whole, symmetric)?,
+    }
     out.remedies = remedies(s, out.condition, &columns, whole)?;
     Ok(out)
 }
@@ -431,19 +448,103 @@ fn condition(a: &Matrix, whole: bool, symmetric: bool) -> Result<Number, Numeric
     })
 }
 
+/// A value below the largest singular value (eigenvalue, in size) and one above the smallest, without a factorization that
+/// fills in: from Krylov spaces, and from a solve with an incomplete factor where there is one.
+fn spectrum_bounds(a: &Csr, symmetric: bool) -> (f64, f64) {
+    if symmetric && a.diagonal().iter().all(|d| *d > 0.0) {
+        let t = lanczos(a.rows, BOUND_STEPS, &mut |v, out| a.mul_vec(v, out));
+        let (mut low, top) = t.extremes().unwrap_or((0.0, 0.0));
+        if low > 0.0 {
+            if let Some(cg) = solved_roughly(a) {
+                low = low.min(cg.rayleigh);
+                let mut ax = vec![0.0; a.rows];
+                a.mul_vec(&cg.x, &mut ax);
+                let at = ravine_linalg::reduce::dot(&cg.x, &ax) / ravine_linalg::reduce::sumsq(&cg.x);
+                if at > 0.0 {
+                    low = low.min(at);
+                }
+            }
+            return (top, low);
+        }
+    }
+    if a.rows >= a.cols {
+        singular_bounds(&mut &*a, BOUND_STEPS)
+    } else {
+        singular_bounds(&mut &a.transpose(), BOUND_STEPS)
+    }
+}
+
+/// Some steps of conjugate gradients behind an incomplete factor, which see small eigenvalues early.
+fn solved_roughly(a: &Csr) -> Option<ConjugateGradient> {
+    let pre = Preconditioner::Incomplete(IncompleteCholesky::new(a).ok()?);
+    let b: Vec<f64> = (0..a.rows).map(direction).collect();
+    let mut apply = |v: &[f64], out: &mut [f64]| a.mul_vec(v, out);
+    let mut behind = |r: &[f64], z: &mut [f64]| pre.apply(r, z);
+    let mut cg = ConjugateGradient::start(&b, &vec![0.0; a.rows], &mut apply, &mut behind).ok()?;
+    while cg.steps < BOUND_STEPS && cg.residual_norm > REDUCTION * norm2(&b) {
+        if cg.step(&b, &mut apply, &mut behind) != Ok(CgStep::Proceed) {
+            break;
+        }
+    }
+    (cg.steps > 0).then_some(cg)
+}
+
+/// A condition number of which only this is known.
+fn at_least(top: f64, low: f64) -> Number {
+    let value = if low > 0.0 { (top / low).max(1.0) } else { f64::INFINITY };
+    Number { value, exact: false }
+}
+
+/// What an incomplete factor makes of the condition of a symmetric positive definite matrix: the eigenvalues of
+/// `L^-1 A L^-T`, or bounds on them.
+fn incomplete(a: &Csr, whole: bool) -> Option<(Number, Preconditioner)> {
+    if !whole {
+        let cg = solved_roughly(a)?;
+        let (low, top) = cg.tridiagonal().extremes()?;
+        let pre = Preconditioner::Incomplete(IncompleteCholesky::new(a).ok()?);
+        return Some((at_least(top, low), pre));
+    }
+    let factor = IncompleteCholesky::new(a).ok()?;
+    let l = factor.factor();
+    let n = a.rows;
+    let mut both = a.to_dense();
+    // L^-1 from the left, transpose, and again.
+    for _ in 0..2 {
+        for j in 0..n {
+            for i in 0..n {
+                let (at, v) = l.row(i);
+                let last = at.len() - 1;
+                let known: f64 = (0..last).map(|k| v[k] * both.at(at[k], j)).sum();
+                both.set(i, j, (both.at(i, j) - known) / v[last]);
+            }
+        }
+        both = both.transpose();
+    }
+    let e = symmetric_eigenvalues(&both).ok()?;
+    let (low, top) = (*e.first()?, *e.last()?);
+    // An indefinite matrix has no such preconditioner, whatever shift made the pivots positive.
+    let number = Number {
+        value: top / low,
+        exact: low > 16.0 * f64::EPSILON * top,
+    };
+    (low > 0.0).then_some((number, Preconditioner::Incomplete(factor)))
+}
+
 fn remedies(s: &Subject<'_>, as_is: Number, columns: &[f64], whole: bool) -> Result<Vec<Remedy>, NumericalFault> {
     let a = s.matrix;
     let mut out = vec![];
-    let mut add = |name: &'static str, c: Number, m: Option<&Matrix>| -> Result<(), NumericalFault> {
+    let plain = Preconditioner::Identity;
+    let mut add = |name: &'static str, c: Number, m: &Matrix, pre: &Preconditioner| -> Result<(), NumericalFault> {
         // Gradient methods on ‖Ax − b‖² see the square.
         let seen = if s.meaning == Meaning::Symmetric {
             c.value
         } else {
             c.value * c.value
         };
-        let measured = match m {
-            Some(m) if s.measure => Some(conjugate_gradients(m, s.meaning)?),
-            _ => None,
+        let measured = if s.measure {
+            Some(conjugate_gradients(m, s.meaning, pre)?)
+        } else {
+            None
         };
         out.push(Remedy {
             name,
@@ -456,7 +557,15 @@ fn remedies(s: &Subject<'_>, as_is: Number, columns: &[f64], whole: bool) -> Res
         });
         Ok(())
     };
-    add("as it stands", as_is, Some(a))?;
+    add("as it stands", as_is, a, &plain)?;
+    // Sparse matrices too large for a whole spectrum: bounds again.
+    let looked = |m: &Matrix| match m {
+        Matrix::Sparse(c) if !whole && (s.meaning == Meaning::Symmetric || super::choose::fills(c)) => {
+            let (top, low) = spectrum_bounds(c, s.meaning == Meaning::Symmetric);
+            Ok(at_least(top, low))
+        }
+        _ => condition(m, whole, false),
+    };
     match s.meaning {
         Meaning::Symmetric if whole => {
             let d = a.to_dense();
@@ -464,31 +573,43 @@ fn remedies(s: &Subject<'_>, as_is: Number, columns: &[f64], whole: bool) -> Res
             add(
                 "diagonal scaling (Jacobi)",
                 condition(&jacobi, true, true)?,
-                Some(&jacobi),
+                &jacobi,
+                &plain,
             )?;
             if s.blocks.len() > 1
                 && let Some(b) = block_scaled(&d, s.blocks)
             {
                 let b = Matrix::Dense(b);
-                add("each variable's own block", condition(&b, true, true)?, Some(&b))?;
+                add("each variable's own block", condition(&b, true, true)?, &b, &plain)?;
+            }
+            if let Matrix::Sparse(c) = a
+                && let Some((number, pre)) = incomplete(c, true)
+            {
+                add(INCOMPLETE, number, a, &pre)?;
             }
         }
-        Meaning::Symmetric => {}
+        Meaning::Symmetric => {
+            if let Matrix::Sparse(c) = a
+                && let Ok(d) = jacobi(&c.diagonal())
+            {
+                let by: Vec<f64> = d.iter().map(|d| d.sqrt()).collect();
+                let mut scaled = c.clone();
+                scaled.scale_rows(&by);
+                scaled.scale_cols(&by);
+                let scaled = Matrix::Sparse(scaled);
+                add("diagonal scaling (Jacobi)", looked(&scaled)?, &scaled, &plain)?;
+                if let Some((number, pre)) = incomplete(c, false) {
+                    add(INCOMPLETE, number, a, &pre)?;
+                }
+            }
+        }
         Meaning::LeastSquares => {
             let scaled = scaled_columns(a, columns);
-            add(
-                "columns scaled to length 1",
-                condition(&scaled, whole, false)?,
-                Some(&scaled),
-            )?;
+            add("columns scaled to length 1", looked(&scaled)?, &scaled, &plain)?;
         }
         Meaning::Rows => {
             let scaled = scaled_columns(a, columns);
-            add(
-                "columns scaled to length 1",
-                condition(&scaled, whole, false)?,
-                Some(&scaled),
-            )?;
+            add("columns scaled to length 1", looked(&scaled)?, &scaled, &plain)?;
             let e = equilibrate(a)?;
             let mut both = a.clone();
             match &mut both {
@@ -501,11 +622,7 @@ fn remedies(s: &Subject<'_>, as_is: Number, columns: &[f64], whole: bool) -> Res
                     c.scale_cols(&e.cols);
                 }
             }
-            add(
-                "rows and columns equilibrated (Ruiz)",
-                condition(&both, whole, false)?,
-                Some(&both),
-            )?;
+            add("rows and columns equilibrated (Ruiz)", looked(&both)?, &both, &plain)?;
         }
     }
     Ok(out)
@@ -544,9 +661,9 @@ fn block_scaled(a: &Dense, blocks: &[(String, usize, usize)]) -> Option<Dense> {
     Some(out)
 }
 
-/// Steps of conjugate gradients until the error of a known solution has fallen as far as predictions ask, in the norm
+/// Steps of conjugate gradients, behind a preconditioner, until the error of a known solution has fallen as far as predictions ask, in the norm
 /// that the predictions are about; infinite where it does not get there.
-fn conjugate_gradients(a: &Matrix, meaning: Meaning) -> Result<f64, NumericalFault> {
+fn conjugate_gradients(a: &Matrix, meaning: Meaning, pre: &Preconditioner) -> Result<f64, NumericalFault> {
     let n = a.cols();
     let mut middle = vec![0.0; a.rows()];
     let mut apply = |v: &[f64], out: &mut [f64]| {
@@ -568,13 +685,13 @@ fn conjugate_gradients(a: &Matrix, meaning: Meaning) -> Result<f64, NumericalFau
         ravine_linalg::reduce::dot(&e, &scratch).abs().sqrt()
     };
     let first = size(&vec![0.0; n], &mut apply);
-    let mut none = |r: &[f64], z: &mut [f64]| z.copy_from_slice(r);
-    let mut cg = ConjugateGradient::start(&b, &vec![0.0; n], &mut apply, &mut none)?;
+    let mut behind = |r: &[f64], z: &mut [f64]| pre.apply(r, z);
+    let mut cg = ConjugateGradient::start(&b, &vec![0.0; n], &mut apply, &mut behind)?;
     while cg.steps < MEASURED_STEPS {
         if size(&cg.x, &mut apply) <= REDUCTION * first {
             return Ok(cg.steps as f64);
         }
-        match cg.step(&b, &mut apply, &mut none)? {
+        match cg.step(&b, &mut apply, &mut behind)? {
             CgStep::Proceed => {}
             CgStep::Done => return Ok(cg.steps as f64),
             CgStep::Curvature(_) => break,

@@ -26,6 +26,7 @@ mod hostile;
 mod interp;
 mod interrupt;
 mod io;
+mod krylov;
 mod large;
 mod latex;
 mod methods;

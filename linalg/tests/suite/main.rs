@@ -6,6 +6,7 @@ mod accuracy;
 mod bits;
 mod conic;
 mod exact;
+mod krylov;
 mod lanes;
 mod math;
 mod matrices;

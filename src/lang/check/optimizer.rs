@@ -881,6 +881,15 @@ impl Checker<'_> {
                 Some(f) => self.word(f, &a.value),
                 // Perhaps a word of a definition that was refused.
                 None if mistaken && a.value.as_name().is_some() => Ty::error(),
+                // A word of a built-in method's option; which there are is checked with its value.
+                None if a.value.as_name().is_some()
+                    && a.name.as_ref().is_some_and(|n| {
+                        let entry = self.catalogue.methods.get(name);
+                        entry.is_some_and(|e| !e.options.contains(&n.text) || e.worded.contains(&n.text))
+                    }) =>
+                {
+                    Ty::error()
+                }
                 None => self.expr(&a.value),
             };
             types.push(self.no_variables(&a.value, &ty));

@@ -2,13 +2,17 @@
 //!
 //! Invariant: a method is reached through this list only; names and aliases are unique.
 
+pub mod cg;
 pub mod clarabel;
 pub mod compact;
 pub mod conditions;
 pub mod curvature;
 pub mod direct;
+pub mod krylov;
 pub mod lbfgs;
 pub mod line_search;
+pub mod lsmr;
+pub mod minres;
 pub mod newton_tr;
 pub mod projected;
 pub mod reference;
@@ -24,7 +28,15 @@ use super::errors::{self, Given};
 use super::method::{Method, MethodCard, Settings};
 
 /// All methods, in the order of the reference.
-pub const CARDS: &[&MethodCard] = &[&newton_tr::CARD, &lbfgs::CARD, &clarabel::CARD, &direct::CARD];
+pub const CARDS: &[&MethodCard] = &[
+    &newton_tr::CARD,
+    &lbfgs::CARD,
+    &clarabel::CARD,
+    &direct::CARD,
+    &cg::CARD,
+    &minres::CARD,
+    &lsmr::CARD,
+];
 
 /// The card of a method by name or alias.
 pub fn find(name: &str) -> Option<&'static MethodCard> {
