@@ -1,6 +1,6 @@
 //! Events of the session as Jupyter's outputs: streams, bundles of forms, errors.
 //!
-//! Invariant: a bundle always has `text/plain`; what has structure has HTML and JSON beside it.
+//! Invariant: a bundle always has `text/plain`; what has structure has HTML and JSON beside it, a picture SVG and JSON.
 
 use ravine::base::Diagnostic;
 use ravine::base::view::View;
@@ -17,8 +17,11 @@ pub fn bundle(r: &Rendered) -> Json {
     forms
 }
 
-/// What is no result, only words.
+/// What is no result, only words; a picture is one, and needs no words beside it.
 pub fn words(r: &Rendered) -> Json {
+    if let Some(svg) = &r.svg {
+        return json!({ "text/plain": r.plain.trim_end_matches('\n'), "image/svg+xml": svg });
+    }
     let html = format!("<style>{STYLE}</style>{}", r.html);
     let mut forms = json!({ "text/plain": r.plain.trim_end_matches('\n'), "text/html": html });
     if let Some(latex) = &r.latex {
@@ -36,7 +39,7 @@ pub fn text(plain: &str) -> Json {
 pub fn rich(view: &View) -> bool {
     match view {
         View::Line(_) | View::Number(_) => false,
-        View::Table { .. } | View::Verbatim(_) | View::Formula(_) => true,
+        View::Table { .. } | View::Verbatim(_) | View::Formula(_) | View::Figure(_) => true,
         View::Array { labels, shape, .. } => shape.len() > 1 || labels.iter().any(Option::is_some),
         View::Stack(views) => views.iter().any(rich),
         View::Facts(facts) => facts.iter().any(|f| rich(&f.1)),

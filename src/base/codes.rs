@@ -115,6 +115,7 @@ codes! {
     R0803 IllConditioned Warning "an answer has few correct digits";
     R0804 AssertFailed Error "an assertion does not hold";
     R0805 Interrupted Warning "a cell or a solve was interrupted";
+    R0806 NothingToDraw Error "a picture would be empty";
     R0901 Internal Error "a mistake of ours";
 }
 

@@ -4,6 +4,7 @@
 
 pub mod codes;
 pub mod diagnostic;
+pub mod figure;
 pub mod json;
 pub mod span;
 pub mod value;

@@ -332,14 +332,14 @@ pub enum Elem {
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Column {
-    /// Every field is a finite number.
+    /// Every field is a number, finite where it was read from a file.
     Numbers(Vec<f64>),
     /// The fields as texts, and the first that is no number: its line and what it holds.
     Texts(Vec<String>, (usize, String)),
 }
 
 /// A table: columns of equal length by name.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
     /// The file it came from, as the program calls it.
     pub file: String,
@@ -357,6 +357,25 @@ impl Table {
             (Some(c), None) => Some(&c.1),
             _ => None,
         }
+    }
+}
+
+impl Table {
+    /// The table where what is unknown between two rows is what it was in the row before; before the first that is known,
+    /// what it is there.
+    pub fn filled(&self) -> Table {
+        let mut out = self.clone();
+        for (_, c) in &mut out.columns {
+            let Column::Numbers(v) = c else { continue };
+            let mut last = v.iter().copied().find(|v| !v.is_nan()).unwrap_or(f64::NAN);
+            for x in v {
+                if x.is_nan() {
+                    *x = last;
+                }
+                last = *x;
+            }
+        }
+        out
     }
 }
 

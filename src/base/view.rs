@@ -2,6 +2,8 @@
 //!
 //! Invariant: holds meaning, not layout; the renderers in `report` are the only readers.
 
+use super::figure::Figure;
+
 /// A piece of running text with its role.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
@@ -61,6 +63,8 @@ pub enum View {
     Verbatim(String),
     /// A formula in LaTeX, without the marks of mathematics around it.
     Formula(String),
+    /// A picture.
+    Figure(Box<Figure>),
 }
 
 /// A cell of a table.
@@ -70,6 +74,8 @@ pub enum Cell {
     Number(f64),
     /// Words.
     Text(String),
+    /// Seconds on the clock, which differ between equal runs.
+    Seconds(f64),
 }
 
 impl View {
@@ -79,6 +85,27 @@ impl View {
             text: t.into(),
             role: Role::Plain,
         }])
+    }
+    /// The view without what differs between equal runs: columns of seconds.
+    pub fn untimed(self) -> View {
+        match self {
+            View::Stack(parts) => View::Stack(parts.into_iter().map(View::untimed).collect()),
+            View::Facts(facts) => View::Facts(facts.into_iter().map(|(l, v)| (l, v.untimed())).collect()),
+            View::Table { mut head, mut rows } => {
+                let timed = |j: usize| rows.iter().any(|r| matches!(r.get(j), Some(Cell::Seconds(_))));
+                let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+                for j in (0..columns).rev().filter(|j| timed(*j)).collect::<Vec<_>>() {
+                    if j < head.len() {
+                        head.remove(j);
+                    }
+                    for r in rows.iter_mut().filter(|r| j < r.len()) {
+                        r.remove(j);
+                    }
+                }
+                View::Table { head, rows }
+            }
+            other => other,
+        }
     }
     /// A line of words of one role.
     pub fn styled(t: impl Into<String>, role: Role) -> View {

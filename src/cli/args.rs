@@ -102,6 +102,9 @@ pub struct RunArgs {
     /// Print one JSON object (schema ravine.report/1) instead of text
     #[arg(long)]
     pub json: bool,
+    /// Write the pictures into this folder, as SVG and PNG
+    #[arg(long, value_name = "DIR")]
+    pub plots: Option<PathBuf>,
     /// Leave out times, steps and rounding noise, so that equal runs print equal text
     #[arg(long)]
     pub stable: bool,

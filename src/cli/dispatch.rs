@@ -3,7 +3,8 @@
 //! Invariant: the only caller of `Session` here; results go to standard output, messages to standard error, and with
 //! `--json` one object holds both.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -11,9 +12,12 @@ use std::time::Instant;
 use super::args::{CheckArgs, Command, Inputs, InspectArgs, RunArgs};
 use super::out::Out;
 use super::repl::repl;
+use crate::base::Diagnostic;
+use crate::base::figure::Figure;
+use crate::base::view::View;
 use crate::report::solve::{Detail, summary};
 use crate::report::style::Paint;
-use crate::report::{FileHash, diagnostic, exit, json, render};
+use crate::report::{FileHash, diagnostic, exit, json, plot, render};
 use crate::session::{Event, Session, Settings, files};
 
 /// How much of what happens is shown while it happens.
@@ -54,11 +58,16 @@ fn run(a: &RunArgs, out: Out, interrupt: Arc<AtomicBool>) -> u8 {
     };
     if let Some(text) = program(&a.file, &mut session) {
         let mut sink = Sink::new(out, show);
+        sink.plots = a.plots.clone().map(Plots::into);
         let name = name_of(&a.file);
         match &a.emit {
             Some(emit) => session.emit(&name, &text, emit.after.as_deref(), &mut |e| sink.take(e)),
             None => session.run(&name, &text, &mut |e| sink.take(e)),
         }
+        session
+            .report
+            .diagnostics
+            .extend(sink.plots.into_iter().flat_map(|p| p.failed));
     }
     finish(&session, &out, a.json)
 }
@@ -181,14 +190,77 @@ pub(super) struct Sink {
     show: Show,
     /// Was something shown, and had it several lines?
     last: Option<bool>,
+    /// Where pictures are written to.
+    plots: Option<Plots>,
+    /// Was it said how to have them written?
+    told: bool,
+}
+
+/// The folder for pictures.
+struct Plots {
+    folder: PathBuf,
+    /// Names of files so far.
+    names: BTreeSet<String>,
+    failed: Vec<Diagnostic>,
+}
+
+impl Plots {
+    fn into(folder: PathBuf) -> Plots {
+        Plots {
+            folder,
+            names: BTreeSet::new(),
+            failed: vec![],
+        }
+    }
+
+    /// Writes a picture in both forms, and says where; a name that was used gets a number.
+    fn write(&mut self, f: &Figure) -> Option<String> {
+        let named = |k: usize| {
+            if k == 1 {
+                f.name.clone()
+            } else {
+                format!("{}-{k}", f.name)
+            }
+        };
+        let name = (1..).map(named).find(|n| !self.names.contains(n))?;
+        let mut written = vec![];
+        for (ending, bytes) in [("svg", Some(plot::svg(f).into_bytes())), ("png", plot::png(f))] {
+            let file = format!("{name}.{ending}");
+            match files::save_into(&self.folder, &file, &bytes?) {
+                Ok(()) => written.push(self.folder.join(file).to_string_lossy().into_owned()),
+                Err(d) => {
+                    self.failed.push(d);
+                    return None;
+                }
+            }
+        }
+        self.names.insert(name);
+        Some(format!("written to {}", written.join(" and ")))
+    }
 }
 
 impl Sink {
     pub(super) fn new(out: Out, show: Show) -> Sink {
-        Sink { out, show, last: None }
+        Sink {
+            out,
+            show,
+            last: None,
+            plots: None,
+            told: false,
+        }
     }
     pub(super) fn take(&mut self, event: Event) {
         let solves = matches!(self.show, Show::Stable | Show::All);
+        let mut written = None;
+        if let Event::Shown(View::Figure(f)) = &event {
+            written = match &mut self.plots {
+                Some(p) => p.write(f),
+                None if self.show == Show::All && !std::mem::replace(&mut self.told, true) => {
+                    Some("`--plots DIR` writes pictures as SVG and PNG".into())
+                }
+                None => None,
+            };
+        }
         let view = match event {
             Event::Solved(s) if solves => {
                 let detail = if self.show == Show::All {
@@ -198,6 +270,7 @@ impl Sink {
                 };
                 summary(&s, detail)
             }
+            Event::Shown(view) if self.show == Show::Stable => view.untimed(),
             Event::Shown(view) if self.show != Show::Nothing => view,
             // One line that is written over, where somebody looks at it.
             Event::Progress(p) if self.show == Show::All && self.out.messages.on => {
@@ -214,7 +287,10 @@ impl Sink {
             // Messages are shown at the end, sorted, beside their source.
             Event::Diagnostic(_) | Event::Solved(_) | Event::Shown(_) | Event::Log(_) | Event::Progress(_) => return,
         };
-        let text = render::text(&view, self.out.results);
+        let mut text = render::text(&view, self.out.results);
+        if let Some(w) = written {
+            text.push_str(&format!("  {}\n", self.out.results.faint(&w)));
+        }
         let several = text.lines().count() > 1;
         let gap = if self.last.is_some_and(|before| before || several) {
             "\n"

@@ -5,11 +5,13 @@
 
 use crate::base::Span;
 
+mod looking;
 mod optimizer;
 mod show;
 mod uses;
 mod walk;
 
+pub use looking::{Compare, Plot, PlotRange, Sweep};
 pub use optimizer::{CountUnit, Entrant, OptimizerDecl, Pipeline, PipelineDecl, Role, Stage, StepKind, StepStmt};
 pub use show::{show, show_type};
 
@@ -88,6 +90,12 @@ pub enum StmtKind {
     MinimizeFrom(MinimizeFrom),
     /// `[s =] solve …`.
     Solve(Box<Solve>),
+    /// `[c =] compare P with { … }`.
+    Compare(Box<Compare>),
+    /// `[w =] sweep lr in values { solve … }`.
+    Sweep(Box<Sweep>),
+    /// `[p =] plot …`.
+    Plot(Box<Plot>),
     /// `lambda = 1e-2`: rebinds a parameter.
     Assign {
         /// The parameter.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: long arrays are cut after their first six entries, keep their last, and say how long they are.
 
-use super::number::{at_scale, number, scale};
+use super::number::{at_scale, duration, number, scale};
 use super::style::{pad, printable, width};
 use crate::base::view::{Cell, Role, Run, View};
 
@@ -69,6 +69,7 @@ pub fn lines(view: &View) -> Vec<Line> {
         View::Table { head, rows } => table(head, rows),
         View::Number(v) => vec![vec![run(number(*v), Role::Number)]],
         View::Array { labels, shape, entries } => array(labels, shape, entries),
+        View::Figure(f) => super::plot::words::lines(f),
         View::Verbatim(text) | View::Formula(text) => {
             let text = text.strip_suffix('\n').unwrap_or(text);
             printable(text).split('\n').map(|l| vec![run(l, Role::Plain)]).collect()
@@ -79,10 +80,14 @@ pub fn lines(view: &View) -> Vec<Line> {
 fn table(head: &[String], rows: &[Vec<Cell>]) -> Vec<Line> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0).max(head.len());
     let numbers: Vec<bool> = (0..columns)
-        .map(|j| rows.iter().any(|r| matches!(r.get(j), Some(Cell::Number(_)))))
+        .map(|j| {
+            rows.iter()
+                .any(|r| matches!(r.get(j), Some(Cell::Number(_) | Cell::Seconds(_))))
+        })
         .collect();
     let text = |cell: &Cell| match cell {
         Cell::Number(v) => run(number(*v), Role::Number),
+        Cell::Seconds(v) => run(duration(*v), Role::Number),
         Cell::Text(t) => run(printable(t).replace('\n', " "), Role::Plain),
     };
     let mut grid: Vec<Vec<Run>> = Vec::new();

@@ -3,11 +3,13 @@
 //! Invariant: nothing here prints; renderers are functions from data to text, the same text for the same data.
 
 pub mod atom;
+pub mod contest;
 pub mod diagnostic;
 pub mod json;
 pub mod layout;
 pub mod markdown;
 pub mod number;
+pub mod plot;
 pub mod render;
 pub mod solve;
 pub mod style;

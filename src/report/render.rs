@@ -5,9 +5,10 @@
 use serde_json::{Value as Json, json as object};
 
 use super::layout::{Line, lines};
-use super::number::{at_scale, number, scale};
+use super::number::{at_scale, duration, number, scale};
 use super::style::{Paint, printable};
 use super::values::number_json;
+use crate::base::figure::{Axis, Figure, Mark};
 use crate::base::view::{Cell, Role, View};
 
 /// The first formula of a view, in LaTeX.
@@ -130,7 +131,10 @@ fn html_into(out: &mut String, view: &View) {
             out.push_str("</table>");
         }
         View::Table { head, rows } => {
-            let numeric = |j: usize| rows.iter().any(|r| matches!(r.get(j), Some(Cell::Number(_))));
+            let numeric = |j: usize| {
+                rows.iter()
+                    .any(|r| matches!(r.get(j), Some(Cell::Number(_) | Cell::Seconds(_))))
+            };
             let kind = |j: usize| if numeric(j) { " class=\"n\"" } else { "" };
             out.push_str("<table>");
             if !head.is_empty() {
@@ -146,6 +150,7 @@ fn html_into(out: &mut String, view: &View) {
                 for (j, cell) in row.iter().enumerate() {
                     let text = match cell {
                         Cell::Number(v) => number(*v),
+                        Cell::Seconds(v) => escape(&duration(*v)),
                         Cell::Text(t) => escape(t),
                     };
                     out.push_str(&format!("<td{}>{text}</td>", kind(j)));
@@ -191,6 +196,7 @@ fn html_into(out: &mut String, view: &View) {
             _ => out.push_str(&format!("<pre>{}</pre>", escape(&plain(view)))),
         },
         View::Verbatim(t) => out.push_str(&format!("<pre>{}</pre>", escape(t))),
+        View::Figure(f) => out.push_str(&super::plot::svg(f)),
         // Notebooks typeset what stands between these marks.
         View::Formula(t) => out.push_str(&format!("<div class=\"formula\">$$\n{}\n$$</div>", escape(t))),
     }
@@ -213,7 +219,7 @@ pub fn json(view: &View) -> Json {
         }
         View::Table { head, rows } => {
             let cell = |c: &Cell| match c {
-                Cell::Number(v) => number_json(*v),
+                Cell::Number(v) | Cell::Seconds(v) => number_json(*v),
                 Cell::Text(t) => t.clone().into(),
             };
             let rows: Vec<Json> = rows
@@ -229,7 +235,51 @@ pub fn json(view: &View) -> Json {
         }
         View::Verbatim(t) => object!({ "kind": "verbatim", "text": t }),
         View::Formula(t) => object!({ "kind": "formula", "latex": t }),
+        View::Figure(f) => figure_json(f),
     }
+}
+
+/// The data of a figure; no pixels.
+fn figure_json(f: &Figure) -> Json {
+    let axis =
+        |a: &Axis| object!({ "label": a.label, "log": a.log, "from": number_json(a.lo), "to": number_json(a.hi) });
+    let list = |v: &mut dyn Iterator<Item = f64>| v.map(number_json).collect::<Vec<Json>>();
+    let pairs = |kind: &str, label: &str, p: &[(f64, f64)]| {
+        let (x, y) = (list(&mut p.iter().map(|p| p.0)), list(&mut p.iter().map(|p| p.1)));
+        object!({ "kind": kind, "label": label, "x": x, "y": y })
+    };
+    let triples = |kind: &str, names: [&str; 3], p: &[(f64, f64, f64)]| {
+        let mut o = object!({ "kind": kind });
+        o[names[0]] = list(&mut p.iter().map(|p| p.0)).into();
+        o[names[1]] = list(&mut p.iter().map(|p| p.1)).into();
+        o[names[2]] = list(&mut p.iter().map(|p| p.2)).into();
+        o
+    };
+    let mark = |m: &Mark| match m {
+        Mark::Line { points, label, .. } => pairs("line", label, points),
+        Mark::Dots { points, label, .. } => pairs("dots", label, points),
+        Mark::Path { points, label, .. } => pairs("path", label, points),
+        Mark::Band { points, .. } => triples("band", ["x", "from", "to"], points),
+        Mark::Cells { cells, .. } => triples("cells", ["column", "row", "part"], cells),
+        Mark::Bars { bars, .. } => triples("bars", ["from", "to", "height"], bars),
+        Mark::Level { at, label } => object!({ "kind": "level", "label": label, "y": number_json(*at) }),
+        Mark::Contours { xs, ys, values, levels } => object!({
+            "kind": "contours",
+            "x": list(&mut xs.iter().copied()),
+            "y": list(&mut ys.iter().copied()),
+            "values": list(&mut values.iter().copied()),
+            "levels": list(&mut levels.iter().copied()),
+        }),
+    };
+    object!({
+        "kind": "figure",
+        "name": f.name,
+        "title": f.title,
+        "x": axis(&f.x),
+        "y": axis(&f.y),
+        "marks": f.marks.iter().map(mark).collect::<Vec<_>>(),
+        "notes": f.notes,
+    })
 }
 
 fn nested(labels: &[Option<Vec<String>>], shape: &[usize], entries: &[f64], at: &mut usize) -> Json {

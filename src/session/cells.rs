@@ -285,6 +285,8 @@ impl Session {
         let mut uses = s.uses();
         let unnamed = match &s.kind {
             StmtKind::Solve(c) => c.target.is_none(),
+            StmtKind::Compare(c) => c.targets.is_empty(),
+            StmtKind::Sweep(w) => w.solve.target.is_none(),
             StmtKind::Inspect { target, .. } => target.is_none(),
             StmtKind::Diagnose { target, .. } => target.is_none(),
             _ => false,
@@ -298,7 +300,7 @@ impl Session {
         // A declaration is not what it replaces, and must not stand on itself.
         let (own, from) = match &s.kind {
             StmtKind::Assign { name, .. } => (Some(name), None),
-            StmtKind::Solve(_) => (None, None),
+            kind if kind.keeps_a_result() => (None, None),
             kind => (kind.declared(), kind.declared()),
         };
         let own: BTreeSet<String> = own.map(|n| n.text.clone()).into_iter().collect();
@@ -369,7 +371,7 @@ impl Session {
             self.graph.computed(&name.text, None);
             if let Some(old) = old {
                 self.take_unnamed(&name.text);
-                let again = matches!((&old.stmt.kind, &s.kind), (StmtKind::Solve(_), StmtKind::Solve(_)));
+                let again = old.stmt.kind.keeps_a_result() && s.kind.keeps_a_result();
                 if old.cell != *cell && !again {
                     let first = old.stmt.kind.declared().map_or(old.stmt.span, |n| n.span);
                     let d = Diagnostic::new(
@@ -492,7 +494,7 @@ impl Session {
     /// Brings names and everything behind them up to date: declarations are checked again, and with `values` sets and
     /// parameters are computed again. Names in `changing` are left alone, and what depends on them; none of it
     /// may stand on `from`, which is being declared. Says whether a declaration was checked again.
-    fn refresh(
+    pub(super) fn refresh(
         &mut self,
         names: &BTreeSet<String>,
         changing: &BTreeSet<String>,
@@ -553,7 +555,7 @@ impl Session {
         }
         let Some(mark) = mark else { return Ok(()) };
         // A result is what it was when it was found.
-        if changing.contains(name) || matches!(mark.stmt.kind, StmtKind::Solve(_)) {
+        if changing.contains(name) || mark.stmt.kind.keeps_a_result() {
             return Ok(());
         }
         if !seen.insert(name.to_string()) {
@@ -668,7 +670,7 @@ fn listed(names: &[String]) -> String {
 
 /// Names that the statements declare, results of commands left out.
 fn declared(statements: &[Stmt]) -> BTreeSet<String> {
-    let names = statements.iter().filter(|s| !matches!(s.kind, StmtKind::Solve(_)));
+    let names = statements.iter().filter(|s| !s.kind.keeps_a_result());
     names
         .filter_map(|s| s.kind.declared())
         .map(|n| n.text.clone())

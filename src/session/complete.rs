@@ -459,6 +459,7 @@ pub(super) fn described(what: &What) -> (&'static str, String) {
             let kind = m.sort.word().trim_start_matches("an ").trim_start_matches("a ");
             (kind, format!("({})", params.join(", ")))
         }
+        What::Kept(k) => (What::Kept(*k).word().trim_start_matches("a "), String::new()),
         What::Problem(p) => {
             let params = p.params.iter().map(|p| format!("{}: {}", p.name, p.ty.describe()));
             let params: Vec<String> = params.collect();

@@ -16,11 +16,20 @@ use super::Session;
 impl Session {
     /// The value of an expression without variables.
     pub(super) fn evaluate(&self, e: &Expr) -> Result<Value, Box<Diagnostic>> {
-        self.evaluate_among(e, &[])
+        self.evaluated(e, &[], false)
     }
 
     /// As [`Session::evaluate`], with values for some names.
     pub(super) fn evaluate_among(&self, e: &Expr, values: &[(String, Arc<Tensor>)]) -> Result<Value, Box<Diagnostic>> {
+        self.evaluated(e, values, false)
+    }
+
+    /// As [`Session::evaluate_among`], where a picture is drawn: entries that are not defined are NaN.
+    pub(super) fn evaluate_holes(&self, e: &Expr, values: &[(String, Arc<Tensor>)]) -> Result<Value, Box<Diagnostic>> {
+        self.evaluated(e, values, true)
+    }
+
+    fn evaluated(&self, e: &Expr, values: &[(String, Arc<Tensor>)], holes: bool) -> Result<Value, Box<Diagnostic>> {
         let v = lower::lower_value_among(self, e, values)?;
         match v.value {
             Evaluable::Set(s) => Ok(Value::Set(s)),
@@ -28,7 +37,7 @@ impl Session {
             Evaluable::Table(t) => Ok(Value::Table(t)),
             Evaluable::Array { node, dims, elem } => {
                 let t = self
-                    .run_nodes(&v.ir, &v.params, &[(node, dims)])
+                    .run_with(&v.ir, &v.params, &[(node, dims)], holes)
                     .map_err(|f| self.fault(&v.ir, &f, e))?;
                 let tensor = t.into_iter().next().unwrap_or_else(|| Tensor::scalar(f64::NAN));
                 Ok(Value::Array {
@@ -60,6 +69,17 @@ impl Session {
         params: &[(String, InputId)],
         nodes: &[(NodeId, Vec<crate::base::value::IndexSet>)],
     ) -> Result<Vec<Tensor>, Fault> {
+        self.run_with(ir, params, nodes, false)
+    }
+
+    /// As [`Session::run_nodes`]; with `holes` NaN is no fault.
+    fn run_with(
+        &self,
+        ir: &Ir,
+        params: &[(String, InputId)],
+        nodes: &[(NodeId, Vec<crate::base::value::IndexSet>)],
+        holes: bool,
+    ) -> Result<Vec<Tensor>, Fault> {
         let outputs: Vec<NodeId> = nodes.iter().map(|n| n.0).collect();
         let plan = Plan::compile(ir, &outputs);
         self.afford(plan.bytes())?;
@@ -74,7 +94,8 @@ impl Session {
         self.trust.borrow_mut().extend(solved);
         // Infinity is a number of the language (`inf`); NaN is not.
         for k in 0..nodes.len() {
-            if m.dense(k).is_some_and(|e| e.iter().any(|v| v.is_nan()))
+            if !holes
+                && m.dense(k).is_some_and(|e| e.iter().any(|v| v.is_nan()))
                 && let Some(f) = crate::exec::watch::locate(ir, &m, &outputs)
             {
                 return Err(f);

@@ -103,7 +103,9 @@ impl Session {
         let given: Vec<(usize, Vec<f64>)> = of
             .filter_map(|(v, (_, first, _))| Some((*first, starts.get(&v.name)?.clone())))
             .collect();
-        let x = c.point(&params, &given).map_err(|f| vec![*self.fault_at(&p.ir, &f, None)])?;
+        let x = c
+            .point(&params, &given)
+            .map_err(|f| vec![*self.fault_at(&p.ir, &f, None)])?;
         let found = c.differences(&params, &x);
         Ok(self.compared(at, &c.columns, &found, from.is_some(), name))
     }
@@ -113,8 +115,9 @@ impl Session {
         let coordinate = |k: usize| {
             let of = p.vars.iter().zip(&columns.blocks);
             let mut of = of.filter(|(_, (_, first, len))| k >= *first && k < first + len);
-            of.next()
-                .map_or(String::new(), |(v, (_, first, _))| super::instance(&v.name, &v.dims, k - first))
+            of.next().map_or(String::new(), |(v, (_, first, _))| {
+                super::instance(&v.name, &v.dims, k - first)
+            })
         };
         let function = |k: Option<usize>| match k {
             Some(k) => p.constraints[k].name.clone(),

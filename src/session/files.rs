@@ -84,6 +84,18 @@ pub fn save(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Diagnostic> {
     })
 }
 
+/// As [`save`], into a folder that is made if there is none.
+pub fn save_into(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Diagnostic> {
+    if let Err(e) = std::fs::create_dir_all(folder) {
+        let at = folder.to_string_lossy();
+        return Err(Diagnostic::new(
+            Code::CannotWrite,
+            format!("the folder `{at}` cannot be made: {}", reason(&e)),
+        ));
+    }
+    save(folder, name, bytes)
+}
+
 /// The file that a path leads to, however it is written; the path itself if there is none.
 pub fn identity(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())

@@ -201,10 +201,7 @@ impl Graph {
         }
         // A solution is a snapshot: what was computed from it stays. A value's own sizes come from it.
         from.retain(|(n, _)| {
-            let solution = self
-                .marks
-                .get(n)
-                .is_some_and(|m| matches!(m.stmt.kind, StmtKind::Solve(_)));
+            let solution = self.marks.get(n).is_some_and(|m| m.stmt.kind.keeps_a_result());
             !solution && self.binder_of(n) != Some(name)
         });
         let stamped = from.into_iter().map(|(n, w)| {
@@ -269,7 +266,7 @@ fn same(old: &Stmt, new: &Stmt, sources: &SourceMap) -> bool {
     {
         return true;
     }
-    let solves = matches!((&old.kind, &new.kind), (StmtKind::Solve(_), StmtKind::Solve(_)));
+    let solves = old.kind.keeps_a_result() && new.kind.keeps_a_result();
     !solves && sources.text(old.span) == sources.text(new.span)
 }
 

@@ -6,6 +6,7 @@
 mod assert;
 mod bind;
 mod cells;
+mod compare;
 mod complete;
 mod completeness;
 mod diagnose;
@@ -14,15 +15,18 @@ mod examining;
 pub mod files;
 mod graph;
 mod help;
+mod history;
 mod inspect;
 mod look;
 mod optimizers;
 mod outcome;
+mod plot;
 pub mod rendered;
 mod repeat;
 mod runs;
 mod sets;
 pub mod show;
+mod slice;
 mod solving;
 mod trust;
 mod uses;
@@ -40,6 +44,7 @@ use std::sync::atomic::AtomicBool;
 
 use indexmap::IndexMap;
 
+use crate::base::figure::Figure;
 use crate::base::value::{IndexSet, ListedSet, Table};
 use crate::base::view::View;
 pub use cells::CellEnd;
@@ -56,6 +61,7 @@ use crate::lang::parse::parse;
 use crate::lang::syntax::{
     Expr, ExprKind, FnDecl, OptimizerDecl, ParamDecl, PipelineDecl, ProblemDecl, Program, Stmt, StmtKind,
 };
+use crate::report::contest::{self, Contest};
 use crate::report::{FileHash, Report, ResultEntry, SolveEntry};
 
 /// What a session is started with.
@@ -144,6 +150,9 @@ pub(crate) enum Def {
     Optimizer(Rc<OptimizerDecl>),
     Pipeline(Rc<PipelineDecl>),
     Solution(Rc<SolutionData>),
+    Contest(Arc<Contest>),
+    Sweep(Arc<contest::Sweep>),
+    Picture(Arc<Figure>),
     Text(String),
     Table(Arc<Table>),
 }
@@ -208,7 +217,9 @@ impl Names for Session {
             Def::Text(t) => Entity::Text(t.clone()),
             Def::Table(t) => Entity::Table(t.clone()),
             Def::Solution(s) => Entity::Solution(s.clone()),
-            Def::Problem(_) | Def::Optimizer(_) | Def::Pipeline(_) => return None,
+            Def::Contest(c) => Entity::Table(Arc::new(c.table())),
+            Def::Sweep(s) => Entity::Table(Arc::new(s.table())),
+            Def::Problem(_) | Def::Optimizer(_) | Def::Pipeline(_) | Def::Picture(_) => return None,
         })
     }
 
@@ -450,6 +461,9 @@ impl Session {
             StmtKind::Solve(c) => return self.solve(c, s.span, sink),
             StmtKind::Step(c) => return self.step_run(c, s.span, sink),
             StmtKind::Rewind { run, to } => return self.rewind_run(run, to, sink),
+            StmtKind::Compare(c) => return self.compare(c, s.span, sink),
+            StmtKind::Sweep(w) => return self.sweep(w, s.span, sink),
+            StmtKind::Plot(p) => return self.plot(p, s.span, sink),
             StmtKind::Assign { name, value } => self.rebind_param(&name.text, value).map_err(one)?,
             StmtKind::Print(items) => self.print(items, items, sink).map_err(one)?,
             StmtKind::Write { value, to } => self.write(value, to).map_err(one)?,

@@ -182,6 +182,7 @@ impl Session {
             problem: e.problem.clone(),
             status: a.status.word().into(),
             method: a.method.clone(),
+            maximized: self.maximized(at),
             ..SolutionData::default()
         };
         s.past = self.past_of(at);

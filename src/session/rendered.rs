@@ -8,7 +8,7 @@ use super::{Event, Session};
 use crate::base::view::View;
 use crate::base::{Diagnostic, SourceMap};
 use crate::report::solve::{Detail, summary};
-use crate::report::{SolveEntry, diagnostic, json, render};
+use crate::report::{SolveEntry, diagnostic, json, plot, render};
 
 /// Rules for the classes that the HTML of [`Rendered`] uses; a notebook shows them with each piece.
 pub use crate::report::render::STYLE;
@@ -20,6 +20,8 @@ pub struct Rendered {
     pub plain: String,
     /// HTML of class `ravine`.
     pub html: String,
+    /// SVG, where it is a picture.
+    pub svg: Option<String>,
     /// LaTeX between marks of mathematics, where it holds a formula.
     pub latex: Option<String>,
     /// The entry of schema `ravine.report/1`.
@@ -31,6 +33,10 @@ pub fn view(v: &View) -> Rendered {
     Rendered {
         plain: render::plain(v),
         html: render::html(v),
+        svg: match v {
+            View::Figure(f) => Some(plot::svg(f)),
+            _ => None,
+        },
         latex: render::latex(v).map(|l| format!("$$\n{l}\n$$")),
         json: render::json(v),
     }
@@ -42,6 +48,7 @@ pub fn solved(s: &SolveEntry) -> Rendered {
     Rendered {
         plain: render::plain(&v),
         html: render::html(&v),
+        svg: None,
         latex: None,
         json: json::solve(s),
     }

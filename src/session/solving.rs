@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use crate::base::value::{IndexSet, Tensor, Value};
+use crate::base::value::{IndexSet, Table, Tensor, Value};
 use crate::base::{Code, Diagnostic, Diagnostics, Span};
 use crate::ir::InputId;
 use crate::ir::atom::Trust;
@@ -26,9 +26,10 @@ use crate::solve::errors::Given;
 use crate::solve::methods;
 use crate::solve::{Method, MethodCard, Seed, Status, choose, draws};
 
+use super::history::History;
 use super::outcome::About;
 use super::runs::Live;
-use super::worker::{Done, Good, Job, Outcome, Pause};
+use super::worker::{Detached, Done, Good, Job, Outcome, Pause};
 use super::{Def, Event, Progress, Session};
 
 /// A compiled problem with what it was compiled for.
@@ -45,9 +46,24 @@ pub(super) struct Cached {
     /// Compiled for the method's kind that was asked for (`None`: the default).
     pub(super) forms: Vec<(Option<String>, Compiled)>,
     /// Flat values of the last answer.
-    last: Option<Vec<f64>>,
+    pub(super) last: Option<Vec<f64>>,
     /// The method and the steps of the last solve that began afresh.
     afresh: Option<(String, u64)>,
+}
+
+/// What came of a solve that nobody was told of.
+pub(super) struct Attempt {
+    pub answer: Answer,
+    pub about: About,
+    /// When the first stage began, and the last one ended.
+    pub began: f64,
+    pub ended: f64,
+    /// What was recorded, by step.
+    pub trace: Arc<Table>,
+    /// The points, by step.
+    pub path: Arc<Table>,
+    /// A stage that runs on, interrupted.
+    pub left: Option<Detached>,
 }
 
 pub(super) type Found<T> = Result<T, Diagnostics>;
@@ -331,6 +347,29 @@ impl Session {
         started: f64,
         sink: &mut dyn FnMut(Event),
     ) -> Found<()> {
+        self.run_stages(c, at, span, started, false, sink).map(drop)
+    }
+
+    /// Runs a solve; tells of progress only, and leaves the session as it was. Nothing where there was nothing to run.
+    pub(super) fn attempt(
+        &mut self,
+        c: &Solve,
+        at: usize,
+        span: Span,
+        sink: &mut dyn FnMut(Event),
+    ) -> Found<Option<Attempt>> {
+        self.run_stages(c, at, span, 0.0, true, sink)
+    }
+
+    fn run_stages(
+        &mut self,
+        c: &Solve,
+        at: usize,
+        span: Span,
+        started: f64,
+        quietly: bool,
+        sink: &mut dyn FnMut(Event),
+    ) -> Found<Option<Attempt>> {
         let default = match &c.method {
             None => self.default_method(at),
             Some(_) => None,
@@ -381,7 +420,7 @@ impl Session {
                 marks: vec![],
             };
             if c.held {
-                return self.begin_run(c, live, span, sink);
+                return self.begin_run(c, live, span, sink).map(|()| None);
             }
             let begun = live.around(now, |node, around| node.begin(around));
             if let Err((form, f)) = begun {
@@ -425,6 +464,7 @@ impl Session {
             latest = good;
         });
         let mut held = None;
+        let mut history = History::default();
         let (result, paused, left) = match outcome {
             Outcome::Ended(done) => {
                 let Done {
@@ -439,6 +479,9 @@ impl Session {
                 };
                 about = About::of(&forms[shown], |k| self.row_sets(at, k));
                 about.fixed = self.compiled[at].body.fixed();
+                for (k, t) in result.iter().flatten().flat_map(|s| &s.records) {
+                    history.push(t, &forms[*k]);
+                }
                 let result = result.map_err(|(form, f)| self.solve_fault(&forms[form], &f, span));
                 match made_of {
                     Some(made_of) => {
@@ -454,6 +497,7 @@ impl Session {
                     form: 0,
                     answer: about.interrupted(good, title),
                     boards: vec![],
+                    records: vec![],
                     as_written: false,
                 };
                 (Ok(Some(standing)), None, Some(detached))
@@ -468,9 +512,10 @@ impl Session {
             mut answer,
             boards,
             mut as_written,
+            ..
         } = match result {
             Ok(Some(s)) => s,
-            Ok(None) => return Ok(()),
+            Ok(None) => return Ok(None),
             Err(d) => return Err(vec![d]),
         };
         if default.is_some() {
@@ -481,6 +526,18 @@ impl Session {
             answer.reason = format!("{why}, at step {}", answer.iterations.unwrap_or(0));
             as_written = true;
         }
+        let (trace, path) = history.tables();
+        if quietly {
+            return Ok(Some(Attempt {
+                answer,
+                about,
+                began: solving,
+                ended,
+                trace,
+                path,
+                left,
+            }));
+        }
         if !answer.x.is_empty() && answer.status.is_success() {
             self.compiled[at].last = Some(answer.x.clone());
         }
@@ -490,7 +547,8 @@ impl Session {
         entry.boards = boards;
         entry.changes = c.variation.to_string();
         entry.turn = self.turn.join(", ");
-        let data = self.solution(at, &answer, &entry);
+        let mut data = self.solution(at, &answer, &entry);
+        (data.trace, data.path) = (trace, path);
         self.keep(c.bind.as_ref().map(|b| b.text.as_str()), data);
         let doubt = answer.error.and_then(|error| {
             let (rank, full) = answer.deficient.unwrap_or_default();
@@ -550,7 +608,7 @@ impl Session {
             };
             self.tell(d, sink);
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Takes the forms of these keys out of the session, for a solve to own.

@@ -12,9 +12,9 @@ use crate::lang::check;
 use crate::lang::errors::types as errors;
 use crate::lang::parse::parse;
 use crate::lang::syntax::{Expr, ExprKind, Program, Stmt, StmtKind};
-use crate::report::FileHash;
+use crate::report::{FileHash, plot};
 
-use super::{CellEnd, Event, Session, files};
+use super::{CellEnd, Def, Event, Session, files};
 
 /// How the keys of cells begin that are used files.
 const USED: &str = "\u{0}use ";
@@ -196,6 +196,18 @@ impl Session {
                 .at(to.span, "here")
                 .into());
             }
+            return files::save(&self.settings.folder, &name, &bytes).map_err(placed);
+        }
+        if let Some(Def::Picture(f)) = value.as_name().and_then(|n| self.defs.get(n)) {
+            let bytes = match name.rsplit('.').next() {
+                Some("svg") => Some(plot::svg(f).into_bytes()),
+                Some("png") => plot::png(f),
+                _ => None,
+            };
+            let Some(bytes) = bytes else {
+                let d = Diagnostic::new(Code::UnknownFormat, "a picture is written as `.svg` or `.png`");
+                return Err(d.at(to.span, "here").into());
+            };
             return files::save(&self.settings.folder, &name, &bytes).map_err(placed);
         }
         let bytes = match self.evaluate(value)? {

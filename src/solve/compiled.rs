@@ -283,7 +283,7 @@ impl Compiled {
         (x, used)
     }
 
-    /// Is the objective maximized?
+    /// Is the objective maximized? Methods minimize its negative.
     pub fn maximizes(&self) -> bool {
         self.maximize
     }
@@ -313,6 +313,11 @@ impl Compiled {
             *v = v.max(l[i]).min(u[i]);
         }
         Ok(x)
+    }
+
+    /// Are the points of a run those of the user's own variables?
+    pub fn moves_variables(&self) -> bool {
+        matches!(self.kind, Kind::Smooth(_))
     }
 
     /// Is it a cone program, in its form?
@@ -663,22 +668,7 @@ impl Compiled {
 
     /// A coordinate in the user's names.
     pub fn coordinate(&self, k: usize) -> String {
-        for (v, (_, first, len)) in self.problem.vars.iter().zip(&self.columns.blocks) {
-            if k >= *first && k < first + len {
-                if v.dims.is_empty() {
-                    return v.name.clone();
-                }
-                let mut rest = k - first;
-                let mut key = vec![];
-                for s in v.dims.iter().rev() {
-                    key.push(s.element(rest % s.len().max(1)));
-                    rest /= s.len().max(1);
-                }
-                key.reverse();
-                return format!("{}[{}]", v.name, key.join(", "));
-            }
-        }
-        String::new()
+        coordinate(&self.problem, &self.columns, k)
     }
 }
 
@@ -734,6 +724,26 @@ fn asserted(problem: &Problem) -> Assumptions {
         asserted_concave: of(false),
         ..Assumptions::default()
     }
+}
+
+/// A coordinate in the user's names.
+pub fn coordinate(problem: &Problem, columns: &Columns, k: usize) -> String {
+    for (v, (_, first, len)) in problem.vars.iter().zip(&columns.blocks) {
+        if k >= *first && k < first + len {
+            if v.dims.is_empty() {
+                return v.name.clone();
+            }
+            let mut rest = k - first;
+            let mut key = vec![];
+            for s in v.dims.iter().rev() {
+                key.push(s.element(rest % s.len().max(1)));
+                rest /= s.len().max(1);
+            }
+            key.reverse();
+            return format!("{}[{}]", v.name, key.join(", "));
+        }
+    }
+    String::new()
 }
 
 /// The method for this solve, and an answer that says which and why.

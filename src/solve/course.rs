@@ -14,6 +14,7 @@ use super::method::{Method, Seed};
 use super::oracle::Counts;
 use super::run::{Options, Run, Saved, Watch};
 use super::stop::{Budget, Reason, Status, Stop};
+use super::trace::Trace;
 use super::{bits, board};
 use crate::base::Tensor;
 use crate::exec::Fault;
@@ -23,6 +24,8 @@ pub use board::{Board, Line, Sort};
 
 /// Work that a runner gets in one turn of a race, in evaluations.
 const TURN: f64 = 32.0;
+/// Stages one after the other whose records are all kept.
+const RECORDS: usize = 32;
 
 /// A pipeline over stages of some kind: as written, as resolved, as run.
 #[derive(Clone, Debug)]
@@ -261,6 +264,8 @@ struct Leg {
     going: Option<Box<Going>>,
     answer: Option<Box<Answer>>,
     past: Option<Past>,
+    /// What its run recorded, kept when the run is let go.
+    record: Option<Box<Trace>>,
     work: f64,
     /// Did a limit of its own, or one around it, end it?
     as_written: bool,
@@ -323,6 +328,7 @@ enum KeptPart {
         entry: Option<Entry>,
         run: Option<Box<Saved>>,
         past: Option<Past>,
+        record: Option<Box<Trace>>,
         #[serde(with = "bits::number")]
         work: f64,
         as_written: bool,
@@ -360,6 +366,8 @@ pub struct Standing {
     pub answer: Answer,
     /// Tables of the races and of the starts.
     pub boards: Vec<Board>,
+    /// What the stages of its path recorded, in order, each with its form.
+    pub records: Vec<(usize, Trace)>,
     /// Did it end where its author wrote?
     pub as_written: bool,
 }
@@ -380,6 +388,7 @@ impl Course<Stage> {
                 going: None,
                 answer: None,
                 past: None,
+                record: None,
                 work: 0.0,
                 as_written: false,
                 whole: false,
@@ -491,6 +500,9 @@ impl Node {
                     }
                     let seed = leg.entry.as_ref().map_or(0, |e| e.seed);
                     let previous = leg.answer.as_ref().map(|a| a.x.clone()).filter(|x| !x.is_empty());
+                    if parts.len() <= RECORDS {
+                        parts[*at].remember();
+                    }
                     parts[*at].retire();
                     *at += 1;
                     parts[*at].enter(Entry::new(BTreeMap::new(), previous, seed));
@@ -723,6 +735,20 @@ impl Node {
         }
     }
 
+    /// Keeps what was recorded on the way to its answer.
+    fn remember(&mut self) {
+        match &mut self.0 {
+            Part::Leg(l) => {
+                let trace = l.answer.as_ref().and_then(|a| a.trace.clone());
+                l.record = trace.map(Box::new);
+            }
+            Part::Then { parts, at, .. } => parts[*at].remember(),
+            Part::Race { runners, kept, .. } => runners[*kept].remember(),
+            Part::Many { tries, kept, .. } => tries[*kept].remember(),
+            Part::Within { inner, .. } => inner.remember(),
+        }
+    }
+
     /// Lets the runs go that nothing needs any more.
     fn retire(&mut self) {
         match &mut self.0 {
@@ -852,12 +878,22 @@ impl Node {
         a.reproducible = pasts.iter().all(|p| p.reproducible);
         let (_, made, extra) = self.counts();
         a.counts = (made, extra);
+        let mut records: Vec<(usize, Trace)> = vec![];
+        for l in &path {
+            let now = if std::ptr::eq(*l, *last) {
+                a.trace.as_ref()
+            } else {
+                l.record.as_deref()
+            };
+            records.extend(now.map(|t| (l.stage.form, t.clone())));
+        }
         let mut boards = vec![];
         self.boards(cx, &mut boards, &mut a);
         Ok(Some(Standing {
             form,
             answer: a,
             boards,
+            records,
             as_written: last.as_written,
         }))
     }
@@ -938,6 +974,7 @@ impl Node {
                 entry: l.entry.clone(),
                 run: l.going.as_ref().map(|g| Box::new(g.run.save())),
                 past: l.past.clone(),
+                record: l.record.clone(),
                 work: l.work,
                 as_written: l.as_written,
                 whole: l.whole,
@@ -991,11 +1028,13 @@ impl Node {
                     entry,
                     run,
                     past,
+                    record,
                     work,
                     as_written,
                     whole,
                 },
             ) => {
+                l.record.clone_from(record);
                 (l.entry, l.past, l.work) = (entry.clone(), past.clone(), *work);
                 (l.as_written, l.whole, l.going, l.answer) = (*as_written, *whole, None, None);
                 if let (Some(saved), Some(e)) = (run, entry) {

@@ -130,7 +130,8 @@ impl Subject {
                     s.bind(params);
                     // What is not defined here is an answer too.
                     if let Err(f) = self.one(constraint, &mut s, x, &mut out) {
-                        out.without.push((constraint, format!("not defined at this point: {}", f.what)));
+                        out.without
+                            .push((constraint, format!("not defined at this point: {}", f.what)));
                     }
                 }
                 Err(e) => {

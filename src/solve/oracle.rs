@@ -35,6 +35,11 @@ impl Counts {
     pub fn total(&self) -> u64 {
         self.values + self.gradients + self.products + self.hessians + self.batches
     }
+    /// Passes over the data: a value and a gradient at one point share one, mini-batches are their part of `terms`.
+    pub fn passes(&self, terms: Option<usize>) -> f64 {
+        let whole = (self.values.max(self.gradients) + self.products + self.hessians) as f64;
+        whole + terms.map_or(0.0, |n| self.terms as f64 / n.max(1) as f64)
+    }
     /// Those made since `earlier`.
     pub fn since(&self, earlier: &Counts) -> Counts {
         Counts {

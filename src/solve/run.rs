@@ -188,8 +188,8 @@ impl Run {
         let before = problem.counts();
         let now = method.start(problem, from, options.seed)?;
         let counts = problem.counts().since(&before);
-        let mut trace = Trace::new(method.card(), options.trace_rows);
-        trace.push(0, counts.total(), &now);
+        let mut trace = Trace::new(method.card(), now.x.len(), options.trace_rows);
+        trace.push(0, &counts, problem.terms(), 0.0, &now);
         Ok(Run {
             layout: from.layout.clone(),
             next: now.clone(),
@@ -333,11 +333,9 @@ impl Run {
                 *measured = !unmeasured;
                 *step += 1;
                 *counts = counts_before.plus(&made.since(&oracle_before));
-                trace.push(*step, counts.total(), state);
+                *seconds = seconds_before + (clock() - began);
+                trace.push(*step, counts, terms, *seconds, state);
                 watch.show(*step, state);
-                if limit.is_some() {
-                    *seconds = seconds_before + (clock() - began);
-                }
                 !one_by_one
                     && !watch.interrupt.load(Ordering::Relaxed)
                     && exhausted(&options.budget, *step, counts, terms, *seconds).is_none()
@@ -456,7 +454,7 @@ impl Run {
             counts: self.counts,
             extra: self.extra,
             multipliers: self.now.multipliers.clone(),
-            trace: self.trace.clone(),
+            trace: self.trace.ending(&self.now.x),
             whole: self.method.granularity() == Granularity::Whole,
         }
     }

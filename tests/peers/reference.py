@@ -222,6 +222,11 @@ def logistic():
     ]
 
 
+def compare():
+    [one] = logistic()
+    return [{key: value for key, value in one.items() if key != "printed"}]
+
+
 def rosenbrock():
     return [
         {"solve": "", "how": "closed form", "objective": 0.0, "variables": {"x": 1.0, "y": 1.0}},
@@ -533,6 +538,7 @@ EXAMPLES = {
     "13-sparse-transport": sparse_transport,
     "14-multi-period-flow": multi_period,
     "15-min-cost-flow": min_cost_flow,
+    "17-compare": compare,
 }
 
 

@@ -41,7 +41,7 @@ pub fn run(s: &mut Session, name: &str, text: &str) -> Ran {
     let mut shown = String::new();
     for e in events {
         let part = match e {
-            Event::Shown(v) => report::render::plain(&v),
+            Event::Shown(v) => report::render::plain(&v.untimed()),
             Event::Solved(e) => report::render::plain(&report::solve::summary(&e, report::solve::Detail::Golden)),
             Event::Diagnostic(d) => report::diagnostic::plain(&[*d], &s.sources),
             Event::Log(_) | Event::Progress(_) => continue,

@@ -29,6 +29,7 @@ mod io;
 mod krylov;
 mod large;
 mod latex;
+mod looking;
 mod methods;
 mod optimizers;
 mod pages;

@@ -20,7 +20,7 @@ def plain(outputs):
             yield o.text
         elif o.output_type in ("display_data", "execute_result"):
             yield o.data["text/plain"]
-            assert "text/html" in o.data
+            assert "text/html" in o.data or "image/svg+xml" in o.data
         else:
             raise AssertionError(o)
 

@@ -82,3 +82,28 @@ async fn output_may_be_cleared() {
     assert_eq!(cell.kinds(), ["execute_input", "clear_output", "stream"]);
     assert_eq!(cell.outputs[1].content, json!({ "wait": false }));
 }
+
+#[tokio::test]
+async fn pictures_are_svg_beside_words() {
+    let kernel = Kernel::start();
+    let mut c = Client::connect(&kernel).await;
+    let cell = c
+        .run("problem p {\n  var x: Real from 3\n  minimize x^4\n}\ncompare p with { gd(1e-3) for 20 steps; lbfgs() }")
+        .await
+        .ok();
+    assert_eq!(cell.kinds(), ["execute_input", "display_data", "execute_result"]);
+    assert!(
+        cell.outputs[1].content["data"]["text/html"]
+            .as_str()
+            .unwrap()
+            .contains("lbfgs")
+    );
+    let picture = &cell.outputs[2].content["data"];
+    assert!(
+        picture["image/svg+xml"].as_str().unwrap().starts_with("<svg "),
+        "{picture}"
+    );
+    assert!(picture["text/plain"].as_str().unwrap().contains("Convergence on p"));
+    assert!(picture["text/html"].is_null());
+    assert_eq!(picture["application/vnd.ravine.report.v1+json"]["kind"], "figure");
+}

@@ -27,8 +27,6 @@ const NOT_BUILT: &[&str] = &[
     "toeplitz",
     "piecewise",
     "minibatch",
-    "spectrum",
-    "pattern",
 ];
 
 /// Functions that a step may call and nothing else yet.
@@ -76,10 +74,7 @@ impl Checker<'_> {
             return self.wrong(d);
         }
         if let ("length", [Arg { name: None, value }]) = (name, args)
-            && let Some(n) = value.as_name()
-            && let Some(What::Param(Ty {
-                kind: Kind::Table(_), ..
-            })) = self.scope.get(n).map(|d| &d.what)
+            && self.is_table(value)
         {
             self.expr(value);
             return Ty::scalar(Elem::Int);
@@ -485,6 +480,21 @@ impl Checker<'_> {
         Ok(result(&s.result, &bound, varies))
     }
 
+    /// A name of a table, or the record of a solution.
+    pub(super) fn is_table(&self, e: &Expr) -> bool {
+        let what = |e: &Expr| e.as_name().and_then(|n| self.scope.get(n)).map(|d| d.what.clone());
+        match &e.kind {
+            ExprKind::Field { base, name } => {
+                matches!(name.text.as_str(), "trace" | "path") && matches!(what(base), Some(What::Solution(..)))
+            }
+            _ => match what(e) {
+                Some(What::Param(t)) => matches!(t.kind, Kind::Table(_)),
+                Some(What::Kept(k)) => k != super::Kept::Plot,
+                _ => false,
+            },
+        }
+    }
+
     /// `s.name`.
     pub(super) fn field(&mut self, base: &Expr, name: &Ident) -> Ty {
         if let Some(ty) = self.field_of_turns(base, name) {
@@ -517,7 +527,8 @@ impl Checker<'_> {
             "status" | "method" => return Ty::scalar(Elem::Text),
             "objective" | "error" | "condition" | "time" => return Ty::scalar(Elem::Real),
             "iterations" => return Ty::scalar(Elem::Int),
-            "trace" | "path" | "residuals" => {
+            "trace" | "path" => return Ty::of(Kind::Table(format!("{}.{}", show(base), name.text))),
+            "residuals" => {
                 let d = Diagnostic::new(
                     Code::NotBuiltYet,
                     format!("`{}` of a solution is not built yet", name.text),

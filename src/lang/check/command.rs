@@ -77,6 +77,7 @@ impl Checker<'_> {
             Kind::Function => "call it with arguments",
             Kind::Solution(_) => "ask for one of its fields: `s.objective`, `s.x`, `s.dual(c)`",
             Kind::Interval | Kind::Cone(_) => "it stands only after `in`",
+            Kind::Picture => "`plot p` shows a picture again, `write p to \"p.svg\"` keeps it",
             _ => return,
         };
         let d = errors::wrong_type("a value", &ty.words(), e.span).help(help);
@@ -85,7 +86,9 @@ impl Checker<'_> {
 
     pub(super) fn written(&mut self, value: &Expr, to: &Expr) {
         let ty = self.expr(value);
-        if ty.kind == Kind::Problem {
+        if ty.kind == Kind::Picture {
+            // Written as it is drawn.
+        } else if ty.kind == Kind::Problem {
             let d = Diagnostic::new(Code::NotBuiltYet, "writing models is not built yet")
                 .at(value.span, "a problem")
                 .note("it will save problems as MPS, LP and CBF files");
@@ -330,7 +333,7 @@ impl Checker<'_> {
     }
 
     /// A point: values by variable, a solution, or a draw.
-    fn point(&mut self, from: Option<&Start>, problem: Option<&ProblemInfo>) {
+    pub(super) fn point(&mut self, from: Option<&Start>, problem: Option<&ProblemInfo>) {
         match from {
             Some(Start::Values(values)) => {
                 for (name, value) in values {

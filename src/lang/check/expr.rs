@@ -3,7 +3,7 @@
 //! Invariant: every expression that is reached gets an entry in the table of types, mistakes included.
 
 use super::types::{Dim, Elem, Kind, Poly, Ty};
-use super::{Checker, What};
+use super::{Checker, Kept, What};
 use crate::base::{Code, Diagnostic};
 use crate::lang::errors::types as errors;
 use crate::lang::syntax::{BinaryOp, Binders, ConeName, Expr, ExprKind, Ident, UnaryOp, show};
@@ -156,6 +156,8 @@ impl Checker<'_> {
             What::Method(_) => Ty::of(Kind::Method),
             What::Problem(_) => Ty::of(Kind::Problem),
             What::Solution(p, _) => Ty::of(Kind::Solution(p.name.clone())),
+            What::Kept(Kept::Plot) => Ty::of(Kind::Picture),
+            What::Kept(_) => Ty::of(Kind::Table(n.into())),
         }
     }
 

@@ -8,6 +8,7 @@ mod command;
 mod declare;
 mod expr;
 mod index;
+mod looking;
 mod operators;
 mod optimizer;
 mod problem;
@@ -20,7 +21,7 @@ use std::rc::Rc;
 
 pub use command::RUN_NUMBERS;
 pub use problem::saddle_sides;
-pub use scope::{Entry, Env, FnInfo, FormalInfo, MethodInfo, ProblemInfo, Sort, What};
+pub use scope::{Entry, Env, FnInfo, FormalInfo, Kept, MethodInfo, ProblemInfo, Sort, What};
 pub use types::{Dim, Elem, Kind, Poly, Same, Ty};
 
 use crate::base::diagnostic::did_you_mean;
@@ -161,7 +162,7 @@ impl Checker<'_> {
             (
                 e.span,
                 e.what.word(),
-                matches!(e.what, What::Solution(..) | What::Error),
+                matches!(e.what, What::Solution(..) | What::Kept(_) | What::Error),
             )
         });
         if let (Some((first, word, false)), Some(_)) = (old, self.mine.get(&name.text)) {

@@ -47,8 +47,21 @@ pub enum What {
     Problem(Rc<ProblemInfo>),
     /// A solution of a problem; what its turns range over if a loop keeps one for each.
     Solution(Rc<ProblemInfo>, Vec<Dim>),
+    /// What a `compare`, a `sweep` or a `plot` came to.
+    Kept(Kept),
     /// Something that was reported where it is declared.
     Error,
+}
+
+/// Results of commands that are no solutions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Of `compare`: a table of runs.
+    Comparison,
+    /// Of `sweep`: a table of solves.
+    Sweep,
+    /// Of `plot`.
+    Plot,
 }
 
 impl What {
@@ -67,6 +80,9 @@ impl What {
             What::Method(m) => m.sort.word(),
             What::Problem(_) => "a problem",
             What::Solution(..) => "a solution",
+            What::Kept(Kept::Comparison) => "a comparison",
+            What::Kept(Kept::Sweep) => "a sweep",
+            What::Kept(Kept::Plot) => "a picture",
             What::Error => "a name",
         }
     }

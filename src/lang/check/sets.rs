@@ -137,17 +137,6 @@ impl Checker<'_> {
         }
     }
 
-    fn is_table(&self, e: &Expr) -> bool {
-        let entry = e.as_name().and_then(|n| self.scope.get(n));
-        matches!(
-            entry.map(|d| &d.what),
-            Some(What::Param(Ty {
-                kind: Kind::Table(_),
-                ..
-            }))
-        )
-    }
-
     /// Reports a set that cannot be part of another one.
     fn part_of(&mut self, dim: &Dim, within: &Dim, name: &str, value: Span, at: Span) {
         let fits = dim.arity() == within.arity()

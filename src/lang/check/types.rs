@@ -357,6 +357,8 @@ pub enum Kind {
     Interval,
     /// A named convex set.
     Cone(ConeName),
+    /// A picture.
+    Picture,
     /// A solution, of the problem of this key.
     Solution(String),
     /// A problem.
@@ -482,6 +484,7 @@ impl Ty {
             Kind::Interval => "an interval".into(),
             Kind::Cone(c) => format!("the set `{}`", c.word()),
             Kind::Solution(_) => "a solution".into(),
+            Kind::Picture => "a picture".into(),
             Kind::Problem => "a problem".into(),
             Kind::Function => "a function".into(),
             Kind::Schedule => "a schedule".into(),

@@ -90,6 +90,12 @@ pub struct SolutionData {
     pub reduced: IndexMap<String, Arc<Tensor>>,
     /// What the names of the problem meant.
     pub past: Rc<Past>,
+    /// Was the objective maximized?
+    pub maximized: bool,
+    /// Counts, measures and records by step.
+    pub trace: Arc<Table>,
+    /// The points by step: a column for each scalar of the variables.
+    pub path: Arc<Table>,
     /// One solution for each turn, if a loop kept them.
     pub turns: Option<Rc<Turns>>,
 }

@@ -25,6 +25,8 @@ impl Lower<'_> {
         };
         match name {
             "status" => return Ok(Val::Text(s.status.clone())),
+            "trace" => return Ok(Val::Table(Arc::new(s.trace.filled()))),
+            "path" => return Ok(Val::Table(s.path.clone())),
             "method" => return Ok(Val::Text(s.method.clone())),
             _ => {}
         }

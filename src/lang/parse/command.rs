@@ -125,7 +125,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A point: values by variable, a solution, or `random(seed)`.
-    fn start(&mut self, p: Pair<'a, Rule>) -> Start {
+    pub(super) fn start(&mut self, p: Pair<'a, Rule>) -> Start {
         if p.as_rule() == Rule::starts {
             Start::Values(self.starts(p))
         } else {

@@ -32,15 +32,6 @@ impl Feature {
                 "be reductions over samples with their duals",
             ),
             Feature::Statement(word) => match word {
-                "compare" => (
-                    "`compare` is",
-                    "run several pipelines on one problem and show them side by side",
-                ),
-                "sweep" => (
-                    "`sweep` is",
-                    "solve for every value of a parameter, each from the last answer",
-                ),
-                "plot" => ("`plot` is", "draw contours, traces and spectra"),
                 "write model" => (
                     "writing models is",
                     "save problems as MPS, LP and CBF files; values can be written today",

@@ -10,6 +10,7 @@ mod fold;
 mod grammar;
 mod lexicon;
 mod literal;
+mod looking;
 mod optimizer;
 mod scan;
 mod stmt;

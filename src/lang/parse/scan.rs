@@ -7,6 +7,7 @@ use crate::base::{Diagnostic, Diagnostics, SourceId, Span};
 use crate::lang::errors::syntax as errors;
 use crate::lang::syntax::MAX_DEPTH;
 
+use super::classify::is_assignment;
 use super::lexicon::{CONTINUES, OUTSIDE_ONLY, STATEMENT_WORDS, is_reserved, subscript, superscript};
 
 mod ending;
@@ -307,12 +308,22 @@ impl<'a> Scanner<'a> {
         p
     }
 
-    /// Is the current statement one whose condition or range a block follows: `while c {`, `for k in 1..3 {`?
+    /// Is the current statement one whose condition or range a block follows: `while c {`, `for k in 1..3 {`, `sweep k in 1..3 {`?
     fn heads_block(&self) -> bool {
         let Some(s) = self.frames.last().and_then(|f| f.current.as_ref()) else {
             return false;
         };
         let text = &self.text[s.blocks.last().map_or(s.start, |b| b.close + 1)..];
+        let command = match text.split_once('=') {
+            Some((_, right)) if is_assignment(text) => right.trim_start(),
+            _ => text,
+        };
+        if command.starts_with("sweep ") {
+            return s.blocks.is_empty();
+        }
+        if self.frames.len() < 2 {
+            return false;
+        }
         let text = text.trim_start().trim_start_matches("else ").trim_start();
         // At the top level there are loops over a set only.
         let heads: &[&str] = match self.frames.len() {

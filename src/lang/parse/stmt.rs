@@ -218,7 +218,7 @@ impl<'a> Parser<'a> {
         }
         match command {
             "for" => return self.repeat(r),
-            "compare" | "sweep" | "plot" | "extern" => {
+            "extern" => {
                 let keyword = NOT_BUILT.iter().copied().find(|k| *k == command)?;
                 let at = text
                     .find(command)
@@ -276,13 +276,19 @@ impl<'a> Parser<'a> {
                 .read(r, Rule::seed)
                 .and_then(|p| self.one_expr(p))
                 .map(StmtKind::Seed),
-            _ if command == "solve" => {
-                self.lend_groups(r);
-                self.read(r, Rule::solve).and_then(|p| self.solve(p))
-            }
+            _ if command == "solve" => self.solve_line(r),
+            _ if command == "compare" => self.compare(r),
+            _ if command == "sweep" => self.sweep(r),
+            _ if command == "plot" => self.plot(r),
             _ if is_assignment(text) => self.read(r, Rule::assign).and_then(|p| self.assign(p)),
             _ => self.lone(r, text, first, place),
         }
+    }
+
+    /// `[s =] solve …`.
+    pub(super) fn solve_line(&mut self, r: &mut RawStmt) -> Option<StmtKind> {
+        self.lend_groups(r);
+        self.read(r, Rule::solve).and_then(|p| self.solve(p))
     }
 
     /// A statement that begins with no word of its own: an expression, or nothing.
@@ -809,7 +815,7 @@ impl<'a> Parser<'a> {
 }
 
 /// Words that begin statements of parts that are not built.
-const NOT_BUILT: &[&str] = &["compare", "sweep", "plot", "extern"];
+const NOT_BUILT: &[&str] = &["extern"];
 
 /// Ends a `subject to` and keeps it.
 fn close(section: &mut Option<Section>, out: &mut Vec<Stmt>) {

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Arg, Aspect, Binders, Check, Constraint, Expr, ExprKind, FormalParam, Ident, Pipeline, ProblemRef, Start, StepKind,
-    Stmt, StmtKind, TypeExpr,
+    Arg, Aspect, Binders, Check, Constraint, Expr, ExprKind, FormalParam, Ident, Pipeline, ProblemRef, Solve, Start,
+    StepKind, Stmt, StmtKind, TypeExpr,
 };
 
 impl StmtKind {
@@ -22,6 +22,9 @@ impl StmtKind {
             StmtKind::Optimizer(d) => Some(&d.name),
             StmtKind::Pipeline(d) => Some(&d.name),
             StmtKind::Solve(s) => s.bind.as_ref(),
+            StmtKind::Compare(c) => c.bind.as_ref(),
+            StmtKind::Sweep(w) => w.bind.as_ref(),
+            StmtKind::Plot(p) => p.bind.as_ref(),
             _ => None,
         }
     }
@@ -29,10 +32,18 @@ impl StmtKind {
     /// Names of the results that it keeps, those of the statements that it repeats included.
     pub fn keeps(&self) -> Vec<&Ident> {
         match self {
-            StmtKind::Solve(s) => s.bind.iter().collect(),
             StmtKind::For(f) => f.body.iter().flat_map(|s| s.kind.keeps()).collect(),
+            s if s.keeps_a_result() => s.declared().into_iter().collect(),
             _ => vec![],
         }
+    }
+
+    /// Does it keep a result under its name, which is what it was when it was found?
+    pub fn keeps_a_result(&self) -> bool {
+        matches!(
+            self,
+            StmtKind::Solve(_) | StmtKind::Compare(_) | StmtKind::Sweep(_) | StmtKind::Plot(_)
+        )
     }
 
     /// Is it a part of the unnamed problem?
@@ -126,21 +137,27 @@ impl Uses {
                     self.expr(e);
                 }
             }
-            StmtKind::Solve(c) => {
-                self.target(c.target.as_ref());
-                if c.target.is_none() && c.variation.relaxed.is_some() {
-                    self.used.insert("relaxed".into());
-                }
+            StmtKind::Solve(c) => self.solve(c),
+            StmtKind::Compare(c) => {
+                c.targets.iter().for_each(|t| self.target(Some(t)));
+                c.entrants.iter().for_each(|e| self.pipeline(&e.pipeline));
                 self.start(c.from.as_ref());
-                for f in &c.variation.fixing {
-                    f.place.for_each_child(&mut |e| self.expr(e));
-                    self.expr(&f.value);
-                }
                 c.to.iter().for_each(|e| self.expr(e));
                 c.within.iter().for_each(|(e, _)| self.expr(e));
-                c.seed.iter().for_each(|e| self.expr(e));
-                c.method.iter().for_each(|p| self.pipeline(p));
-                c.resume.iter().chain(&c.stop).for_each(|e| self.expr(e));
+                c.seeds.iter().for_each(|e| self.expr(e));
+            }
+            StmtKind::Sweep(w) => {
+                self.expr(&w.values);
+                self.solve(&w.solve);
+                self.used.insert(w.name.text.clone());
+            }
+            StmtKind::Plot(p) => {
+                p.items.iter().chain(&p.with).for_each(|e| self.expr(e));
+                for r in &p.ranges {
+                    self.expr(&r.what);
+                    self.expr(&r.lo);
+                    self.expr(&r.hi);
+                }
             }
             StmtKind::Step(c) => {
                 self.used.insert(c.run.text.clone());
@@ -214,6 +231,23 @@ impl Uses {
             }
             StmtKind::Use { .. } | StmtKind::NotBuilt { .. } | StmtKind::Error { .. } => {}
         }
+    }
+
+    fn solve(&mut self, c: &Solve) {
+        self.target(c.target.as_ref());
+        if c.target.is_none() && c.variation.relaxed.is_some() {
+            self.used.insert("relaxed".into());
+        }
+        self.start(c.from.as_ref());
+        for f in &c.variation.fixing {
+            f.place.for_each_child(&mut |e| self.expr(e));
+            self.expr(&f.value);
+        }
+        c.to.iter().for_each(|e| self.expr(e));
+        c.within.iter().for_each(|(e, _)| self.expr(e));
+        c.seed.iter().for_each(|e| self.expr(e));
+        c.method.iter().for_each(|p| self.pipeline(p));
+        c.resume.iter().chain(&c.stop).for_each(|e| self.expr(e));
     }
 
     fn start(&mut self, from: Option<&Start>) {

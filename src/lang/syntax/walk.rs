@@ -236,16 +236,25 @@ impl Stmt {
                 m.objective.expr.put(by);
                 m.starts.iter_mut().for_each(|s| s.1.put(by));
             }
-            StmtKind::Solve(c) => {
-                problem(c.target.as_mut(), by);
+            StmtKind::Solve(c) => c.put(by),
+            StmtKind::Compare(c) => {
+                c.targets.iter_mut().for_each(|t| args(&mut t.args, by));
+                c.entrants.iter_mut().for_each(|e| pipeline(&mut e.pipeline, by));
                 start(c.from.as_mut(), by);
                 c.to.iter_mut().for_each(|e| e.put(by));
                 c.within.iter_mut().for_each(|w| w.0.put(by));
-                c.seed.iter_mut().for_each(|e| e.put(by));
-                c.method.iter_mut().for_each(|p| pipeline(p, by));
-                for f in &mut c.variation.fixing {
-                    f.place.for_each_child_mut(&mut |e| e.put(by));
-                    f.value.put(by);
+                c.seeds.iter_mut().for_each(|e| e.put(by));
+            }
+            StmtKind::Sweep(w) => {
+                w.values.put(by);
+                w.solve.put(by);
+            }
+            StmtKind::Plot(p) => {
+                p.items.iter_mut().chain(&mut p.with).for_each(|e| e.put(by));
+                for r in &mut p.ranges {
+                    r.what.for_each_child_mut(&mut |e| e.put(by));
+                    r.lo.put(by);
+                    r.hi.put(by);
                 }
             }
             StmtKind::Inspect { target, what } => {
@@ -268,6 +277,22 @@ impl Stmt {
     }
 }
 
+impl super::Solve {
+    /// As [`Stmt::put`].
+    pub fn put(&mut self, by: &[(String, Expr)]) {
+        problem(self.target.as_mut(), by);
+        start(self.from.as_mut(), by);
+        self.to.iter_mut().for_each(|e| e.put(by));
+        self.within.iter_mut().for_each(|w| w.0.put(by));
+        self.seed.iter_mut().for_each(|e| e.put(by));
+        self.method.iter_mut().for_each(|p| pipeline(p, by));
+        for f in &mut self.variation.fixing {
+            f.place.for_each_child_mut(&mut |e| e.put(by));
+            f.value.put(by);
+        }
+    }
+}
+
 fn start(from: Option<&mut Start>, by: &[(String, Expr)]) {
     match from {
         Some(Start::Values(values)) => values.iter_mut().for_each(|s| s.1.put(by)),
@@ -287,7 +312,10 @@ fn args(list: &mut [Arg], by: &[(String, Expr)]) {
 
 fn pipeline(p: &mut Pipeline, by: &[(String, Expr)]) {
     for s in &mut p.stages {
-        s.parts.iter_mut().for_each(|m| args(&mut m.args, by));
+        for m in &mut s.parts {
+            args(&mut m.args, by);
+            m.group.iter_mut().flatten().for_each(|e| pipeline(&mut e.pipeline, by));
+        }
         s.count.iter_mut().for_each(|c| c.0.put(by));
         s.until.iter_mut().for_each(|e| e.put(by));
         s.within.iter_mut().for_each(|w| w.0.put(by));

@@ -123,6 +123,9 @@ fn statement(s: &Stmt, add: &mut dyn FnMut(&str)) {
             c.stop.iter().for_each(|e| calls(e, add));
         }
         StmtKind::Step(c) => c.stop.iter().for_each(|e| calls(e, add)),
+        StmtKind::Compare(c) => c.entrants.iter().for_each(|e| pipeline(&e.pipeline, add)),
+        StmtKind::Sweep(w) => w.solve.method.iter().for_each(|p| pipeline(p, add)),
+        StmtKind::Plot(p) => p.items.iter().for_each(|e| calls(e, add)),
         StmtKind::Pipeline(d) => {
             d.params.iter().flat_map(|p| &p.default).for_each(|e| calls(e, add));
             pipeline(&d.body, add);

@@ -1,0 +1,356 @@
+//! `compare`, `sweep` and `plot`: bits, pictures, files, and what happens to what cannot be drawn.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use ravine::base::Code;
+use ravine::base::figure::{Axis, Figure, Mark};
+use ravine::base::view::View;
+use ravine::report::{ResultEntry, plot};
+use ravine::session::{Event, Session};
+
+use super::harness::{golden, report_failures, root, run, session};
+
+const VALLEY: &str = "problem valley {\n  var a: Real from -1.2\n  var b: Real from 1\n  \
+                      minimize (1 - a)^2 + 100*(b - a^2)^2\n}\n";
+
+/// The figures that a text shows.
+fn figures(text: &str) -> Vec<Figure> {
+    let mut s = session(&root());
+    let mut out = vec![];
+    s.run("looking.opt", text, &mut |e| {
+        if let Event::Shown(View::Figure(f)) = e {
+            out.push(*f);
+        }
+    });
+    let wrong: Vec<String> = s
+        .report
+        .diagnostics
+        .iter()
+        .filter(|d| d.is_error())
+        .map(|d| d.message.clone())
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    out
+}
+
+fn figure(text: &str) -> Figure {
+    figures(text).pop().expect("a figure")
+}
+
+fn printed(s: &Session, k: usize) -> Vec<f64> {
+    let values: Vec<_> = s
+        .report
+        .results
+        .iter()
+        .filter_map(|r| match r {
+            ResultEntry::Value {
+                value: ravine::base::Value::Array { tensor, .. },
+                ..
+            } => Some(Arc::clone(tensor)),
+            _ => None,
+        })
+        .collect();
+    values[k].to_dense()
+}
+
+#[test]
+fn pictures_of_the_book_are_what_the_program_draws() {
+    let folder = root().join("docs/pictures");
+    let text = std::fs::read_to_string(folder.join("pictures.opt")).unwrap();
+    let mut failures = vec![];
+    let all = figures(&text);
+    for name in ["methods", "rates", "paths", "batches", "profile"] {
+        let f = all
+            .iter()
+            .find(|f| f.name == name)
+            .unwrap_or_else(|| panic!("no picture {name}"));
+        golden(&folder.join(format!("{name}.svg")), &plot::svg(f), &mut failures);
+    }
+    report_failures(failures);
+}
+
+#[test]
+fn the_same_seeds_give_the_same_bits() {
+    let text = format!(
+        "param y: Vector[30] = [i in 1..30] sin(3*i)\nproblem fit {{\n  var x: Vector[2]\n  \
+         minimize mean(i in 1..30) (x[1] + x[2]*i/30 - y[i])^2\n}}\n\
+         c = compare fit with {{ sgd(0.1, batch: 3) for 20 steps }} over seeds {}\nprint c.objective",
+        "[3, 3, 4]"
+    );
+    let values = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut s = session(&root());
+            s.run("bits.opt", &text, &mut |_| {});
+            printed(&s, 0)
+        })
+    };
+    let (a, b) = (values(1), values(3));
+    assert!(a.iter().zip(&b).all(|(a, b)| a.to_bits() == b.to_bits()), "{a:?} {b:?}");
+    assert_eq!(a[0].to_bits(), a[1].to_bits());
+    assert_ne!(a[0].to_bits(), a[2].to_bits());
+}
+
+#[test]
+fn a_comparison_leaves_nothing_behind() {
+    let text = format!(
+        "{VALLEY}compare valley with {{ lbfgs() }}\ns = solve valley with gd(1e-4) for 1 steps\nprint s.path.a"
+    );
+    let mut s = session(&root());
+    s.run("cold.opt", &text, &mut |_| {});
+    assert_eq!(printed(&s, 0)[0], -1.2);
+    let text = "param mu: Real = 1\nproblem p {\n  var x: Real\n  minimize (x - 1)^2 + mu*x^2\n}\n\
+                w = sweep mu in [0, 3] { solve p }\nprint mu, w.objective";
+    let mut s = session(&root());
+    s.run("sweep.opt", text, &mut |_| {});
+    assert_eq!(printed(&s, 0), [1.0]);
+    // min (x - 1)^2 + mu x^2 = mu/(1 + mu)
+    let w = printed(&s, 1);
+    assert!(w[0].abs() < 1e-9 && (w[1] - 0.75).abs() < 1e-9, "{w:?}");
+}
+
+#[test]
+fn long_records_are_thinned_and_say_so() {
+    let text = format!(
+        "{VALLEY}s = solve valley with gd(1e-4) for 20000 steps\nplot valley over a in [-2, 2], b in [-1, 3] with s.path\nprint s.path.step, s.path.a, s.a"
+    );
+    let mut s = session(&root());
+    let mut notes = vec![];
+    s.run("long.opt", &text, &mut |e| {
+        if let Event::Shown(View::Figure(f)) = e {
+            notes = f.notes;
+        }
+    });
+    let steps = printed(&s, 0);
+    assert!(
+        steps.len() <= 4097 && steps[0] == 0.0 && steps[steps.len() - 1] == 20000.0,
+        "{}",
+        steps.len()
+    );
+    assert_eq!(printed(&s, 1).last(), printed(&s, 2).last());
+    assert!(notes.iter().any(|n| n.contains("one of")), "{notes:?}");
+}
+
+#[test]
+fn contours_lie_where_the_function_has_their_value() {
+    let f = figure("plot x^2 + 4*y^2 over x in [-2, 2], y in [-1, 1]");
+    let Some(Mark::Contours { xs, ys, values, levels }) = f.marks.first() else {
+        panic!("{f:?}");
+    };
+    for (k, v) in values.iter().enumerate() {
+        let (x, y) = (xs[k % xs.len()], ys[k / xs.len()]);
+        assert!((v - (x * x + 4.0 * y * y)).abs() < 1e-12);
+    }
+    assert!(levels.len() >= 6);
+}
+
+#[test]
+fn spectra_are_right() {
+    let f = figure("param A: Matrix[3, 3] = [2, -1, 0; -1, 2, -1; 0, -1, 2]\nplot spectrum(A)");
+    let Some(Mark::Dots { points, .. }) = f.marks.first() else {
+        panic!("{f:?}")
+    };
+    let want = [2.0 + 2f64.sqrt(), 2.0, 2.0 - 2f64.sqrt()];
+    assert!(
+        points.iter().zip(want).all(|(p, w)| (p.1 - w).abs() < 1e-12),
+        "{points:?}"
+    );
+}
+
+/// Every tag that opens is closed, in order, and no number is `NaN`.
+fn well_formed(svg: &str) {
+    let mut open: Vec<&str> = vec![];
+    for part in svg.split('<').skip(1) {
+        let tag = part.split('>').next().unwrap();
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name), "{tag}");
+        } else if !tag.ends_with('/') {
+            open.push(tag.split(' ').next().unwrap());
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+    for word in ["NaN", "inf", "-0 "] {
+        assert!(
+            !svg.contains(&format!("\"{word}")) && !svg.contains(&format!(" {word} ")),
+            "{word}"
+        );
+    }
+}
+
+#[test]
+fn every_figure_is_drawn() {
+    let axis = |log: bool, lo: f64, hi: f64| Axis {
+        label: "<&>\"é∑".into(),
+        log,
+        lo,
+        hi,
+        whole: false,
+    };
+    let wild = [f64::NAN, f64::INFINITY, -1e308, 1e308, 0.0, 5e-324, 1.0, -3.0];
+    let pairs: Vec<(f64, f64)> = wild.iter().flat_map(|a| wild.iter().map(move |b| (*a, *b))).collect();
+    let triples: Vec<(f64, f64, f64)> = pairs.iter().map(|p| (p.0, p.1, p.0)).collect();
+    for (x, y) in [
+        (axis(false, 0.0, 1.0), axis(false, -1e308, 1e308)),
+        (axis(true, 1e-300, 1e300), axis(true, 1.0, 2.0)),
+        (axis(false, 1.0, 0.0), axis(false, 1.0, 1.0 + 1e-15)),
+        (Axis::default(), Axis::default()),
+    ] {
+        let f = Figure {
+            name: "wild".into(),
+            title: "a </title> & \"b\"".into(),
+            x,
+            y,
+            marks: vec![
+                Mark::Line {
+                    points: pairs.clone(),
+                    label: "line".repeat(40),
+                    hue: 40,
+                    strong: true,
+                },
+                Mark::Band {
+                    points: triples.clone(),
+                    hue: 1,
+                },
+                Mark::Dots {
+                    points: pairs.clone(),
+                    label: "d".into(),
+                    hue: 2,
+                    hollow: true,
+                },
+                Mark::Path {
+                    points: pairs.clone(),
+                    label: "p".into(),
+                    hue: 3,
+                },
+                Mark::Contours {
+                    xs: wild.to_vec(),
+                    ys: wild.to_vec(),
+                    values: vec![1.0; 64],
+                    levels: vec![0.5],
+                },
+                Mark::Cells {
+                    cells: triples.clone(),
+                    side: 1.0,
+                },
+                Mark::Bars {
+                    bars: triples.clone(),
+                    hue: 0,
+                },
+                Mark::Level {
+                    at: f64::NAN,
+                    label: "l".into(),
+                },
+            ],
+            notes: vec!["word ".repeat(60)],
+        };
+        let svg = plot::svg(&f);
+        well_formed(&svg);
+        assert_eq!(svg, plot::svg(&f));
+        assert!(plot::png(&f).unwrap().starts_with(b"\x89PNG"));
+        assert!(!ravine::report::render::plain(&View::Figure(Box::new(f))).is_empty());
+    }
+}
+
+#[test]
+fn what_cannot_be_drawn_is_told() {
+    let cases = [
+        ("plot nothing", Code::UnknownName),
+        ("plot 3", Code::WrongType),
+        ("plot \"x\"", Code::WrongType),
+        ("plot valley", Code::WrongType),
+        ("plot valley over c in [0, 1]", Code::UnknownName),
+        ("plot valley over a in [1, 1]", Code::BadOption),
+        ("plot valley over a in [0, inf]", Code::BadOption),
+        (
+            "plot valley over a in [0, 1], b in [0, 1], a in [0, 1]",
+            Code::WrongType,
+        ),
+        ("plot sqrt(x) over x in [-2, -1]", Code::NothingToDraw),
+        ("plot 0*x + y - y over x in [0, 1], y in [0, 1]", Code::NothingToDraw),
+        ("plot [1, 2], [1, 2, 3]", Code::ShapeMismatch),
+        ("plot pattern([1, 2])", Code::WrongType),
+        ("plot spectrum([0, 0; 0, 0])", Code::NothingToDraw),
+        ("plot spectrum(1, 2)", Code::WrongArity),
+        ("plot s.trace over time", Code::UnknownArgument),
+        ("plot [1, 2] over steps", Code::WrongType),
+        ("plot [1, 2] with s.path", Code::WrongType),
+        (
+            "plot valley over a in [0, 1], b in [0, 1] with s.objective",
+            Code::WrongType,
+        ),
+        ("plot x*y over x in [0, 1], y in [0, 1] with s.path", Code::NoSuchColumn),
+        ("compare valley with { }", Code::WrongType),
+        (
+            "compare valley with { one: gd(1e-4) for 1 steps; one: lbfgs() }",
+            Code::DuplicateName,
+        ),
+        ("compare valley with { gdd(1) }", Code::UnknownMethod),
+        ("compare nowhere with { lbfgs() }", Code::UnknownProblem),
+        ("compare valley with { lbfgs() } over seeds 2..1", Code::WrongType),
+        ("compare valley with { lbfgs() } over seeds [-1]", Code::WrongType),
+        ("compare valley with { lbfgs() } over seeds \"a\"", Code::WrongType),
+        ("compare valley", Code::Syntax),
+        ("sweep lr in [0.1] { print 1 }", Code::Syntax),
+        (
+            "sweep lr in [0.1] { s2 = solve valley with gd(lr) for 1 steps }",
+            Code::WrongType,
+        ),
+        ("sweep valley in [0.1] { solve valley }", Code::DuplicateName),
+        (
+            "sweep lr in [0/0] { solve valley with gd(lr) for 1 steps }",
+            Code::NotFinite,
+        ),
+    ];
+    let mut wrong = vec![];
+    for (text, code) in cases {
+        let mut s = session(&root());
+        run(
+            &mut s,
+            "first.opt",
+            &format!("{VALLEY}s = solve valley with gd(1e-4) for 3 steps"),
+        );
+        let ran = run(&mut s, "case.opt", text);
+        if !ran.codes.contains(&code) {
+            wrong.push(format!("{text}: {:?}, not {code:?}\n{}", ran.codes, ran.shown));
+        }
+    }
+    report_failures(wrong);
+}
+
+#[test]
+fn pictures_are_written_where_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("p.opt");
+    std::fs::write(&file, format!("{VALLEY}c = compare valley with {{ gd(1e-4) for 5 steps }}\nplot [1, 2]\nplot [1, 2]\np = plot [3, 4]\nwrite p to \"kept.svg\"")).unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_ravine"))
+        .args(["run", "--stable", "--plots"])
+        .arg(folder.path().join("new/out"))
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    for name in ["c", "1-2", "1-2-2", "p"] {
+        let svg = std::fs::read_to_string(folder.path().join(format!("new/out/{name}.svg"))).unwrap();
+        well_formed(&svg);
+        let png = std::fs::read(folder.path().join(format!("new/out/{name}.png"))).unwrap();
+        assert!(png.starts_with(b"\x89PNG"));
+    }
+    assert!(folder.path().join("kept.svg").exists());
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert!(!text.contains("time") && text.contains("written to"), "{text}");
+    let out = Command::new(env!("CARGO_BIN_EXE_ravine"))
+        .args(["run", "--json"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    let kinds: Vec<&str> = json["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["compare", "plot", "plot", "plot", "plot"]);
+    assert_eq!(json["results"][1]["view"]["kind"], "figure");
+}
