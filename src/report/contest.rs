@@ -445,12 +445,14 @@ impl Scale {
             .fold(f64::NEG_INFINITY, f64::max);
         let (mut least, mut gap) = (f64::INFINITY, f64::INFINITY);
         for v in values {
-            least = least.min(v);
+            if v > 0.0 {
+                least = least.min(v);
+            }
             if v > best {
                 gap = gap.min(v - best);
             }
         }
-        if sign > 0.0 && least > 0.0 && most >= DECADES * least {
+        if sign > 0.0 && best >= 0.0 && most >= DECADES * least {
             return Scale {
                 best: None,
                 sign,

@@ -24,7 +24,7 @@ use super::{Def, Event, Session};
 
 /// Places along a line, and along a side of a plane.
 const PLACES: usize = 401;
-const SIDE: usize = 101;
+const SIDE: usize = 161;
 /// Contours drawn.
 const LEVELS: usize = 14;
 /// Names of this module alone: no program can write them.

@@ -177,7 +177,7 @@ pub(crate) struct Frame {
 }
 
 /// The part of the axis at which a value lies.
-fn part(axis: &Axis, v: f64) -> f64 {
+pub(super) fn part(axis: &Axis, v: f64) -> f64 {
     if axis.log {
         let v = math::log(v.max(f64::MIN_POSITIVE));
         (v - math::log(axis.lo)) / (math::log(axis.hi) - math::log(axis.lo))

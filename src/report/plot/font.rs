@@ -6,6 +6,11 @@ use std::sync::OnceLock;
 
 use ttf_parser::{Face, GlyphId, OutlineBuilder};
 
+const RAISED_MINUS: char = '⁻';
+/// Size of a raised minus, and how high it stands, as parts of the size.
+const SMALL: f64 = 0.6;
+const RAISE: f64 = 0.34;
+
 /// A sans-serif face; SVG names families that are as wide.
 fn face() -> Option<&'static Face<'static>> {
     static FACE: OnceLock<Option<Face<'static>>> = OnceLock::new();
@@ -15,6 +20,9 @@ fn face() -> Option<&'static Face<'static>> {
 
 /// The part of the size by which a character moves on.
 fn advance(face: &Face<'static>, c: char) -> f64 {
+    if c == RAISED_MINUS {
+        return SMALL * advance(face, '−');
+    }
     let wide = |c: char| face.glyph_index(c).and_then(|g| face.glyph_hor_advance(g));
     let units = wide(c).or_else(|| wide('0')).unwrap_or(500);
     f64::from(units) / f64::from(face.units_per_em())
@@ -28,14 +36,21 @@ pub(super) fn width(text: &str, size: f64) -> f64 {
     1.06 * size * text.chars().map(|c| advance(face, c)).sum::<f64>()
 }
 
-/// Draws the outlines of a text that begins at the origin: calls back with each glyph's distance from it.
-pub(super) fn outlines(text: &str, size: f64, draw: &mut dyn FnMut(f64, f64, &Glyph)) {
+/// Draws the outlines of a text that begins at the origin: calls back with each glyph's place, rightwards and upwards, and
+/// the size of its units.
+pub(super) fn outlines(text: &str, size: f64, draw: &mut dyn FnMut((f64, f64), f64, &Glyph)) {
     let Some(face) = face() else { return };
     let unit = size / f64::from(face.units_per_em());
     let mut x = 0.0;
     for c in text.chars() {
-        if let Some(id) = face.glyph_index(c) {
-            draw(x, unit, &Glyph { face, id });
+        // The face has raised digits, but no raised minus.
+        let (shown, raised, part) = if c == RAISED_MINUS {
+            ('−', RAISE * size, SMALL)
+        } else {
+            (c, 0.0, 1.0)
+        };
+        if let Some(id) = face.glyph_index(shown) {
+            draw((x, raised), part * unit, &Glyph { face, id });
         }
         x += size * advance(face, c);
     }

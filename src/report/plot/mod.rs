@@ -66,13 +66,19 @@ fn dash(hue: Hue) -> &'static [f64] {
 pub(crate) fn draw(f: &Figure) -> Drawing {
     let mut d = Drawing::new(WIDTH, HEIGHT, PAPER);
     d.title = f.title.clone();
+    let plain = f.marks.iter().all(|m| !matches!(m, Mark::Cells { .. }));
+    let f = &Figure {
+        y: roomy(&f.y),
+        ..f.clone()
+    };
     let names = in_plane(f);
     let notes = wrapped(&f.notes, WIDTH - 24.0);
     let (xt, yt) = (ticks::ticks(&f.x, 7), ticks::ticks(&f.y, 6));
     let wide = yt.iter().map(|t| font::width(&t.1, SIZE)).fold(0.0, f64::max);
     let left = (wide + 34.0).clamp(52.0, 150.0);
     let ends = end_labels(f);
-    let right = ends.iter().map(|e| font::width(&e.0, SIZE)).fold(0.0, f64::max);
+    let outside = ends.iter().filter(|e| !e.inside);
+    let right = outside.map(|e| font::width(&e.name, SIZE)).fold(0.0, f64::max);
     let right = if right > 0.0 { (right + 18.0).min(190.0) } else { 18.0 };
     let top = 34.0 + if names.is_empty() { 0.0 } else { LINE + 2.0 };
     let bottom = 44.0 + LINE * notes.len() as f64 + if notes.is_empty() { 0.0 } else { 4.0 };
@@ -84,11 +90,12 @@ pub(crate) fn draw(f: &Figure) -> Drawing {
         x: f.x.clone(),
         y: f.y.clone(),
     }
-    .squared(f.marks.iter().any(|m| matches!(m, Mark::Cells { .. })));
+    .squared(!plain);
     d.text(Text::new(12.0, 21.0, &f.title, TITLE, TEXT).bold());
-    axes(&mut d, &frame, &xt, &yt);
+    axes(&mut d, &frame, &xt, &yt, left, plain);
+    let over = paths(f, &frame);
     for m in &f.marks {
-        mark(&mut d, &frame, m);
+        mark(&mut d, &frame, m, &over);
     }
     d.rect(
         frame.left,
@@ -129,18 +136,28 @@ fn wrapped(notes: &[String], width: f64) -> Vec<String> {
     out
 }
 
-fn axes(d: &mut Drawing, f: &Frame, xt: &[(f64, String)], yt: &[(f64, String)]) {
+/// A logarithmic axis with a little room at both ends.
+fn roomy(a: &Axis) -> Axis {
+    let mut a = a.clone();
+    if a.log && a.lo > 0.0 && a.hi > a.lo {
+        let room = math::exp(0.03 * (math::log(a.hi) - math::log(a.lo)));
+        (a.lo, a.hi) = ((a.lo / room).max(f64::MIN_POSITIVE), (a.hi * room).min(f64::MAX));
+    }
+    a
+}
+
+fn axes(d: &mut Drawing, f: &Frame, xt: &[(f64, String)], yt: &[(f64, String)], margin: f64, grid: bool) {
     let line = |d: &mut Drawing, a: (f64, f64), b: (f64, f64), ink: Ink, w: f64| {
         d.push(Shape::Line {
             points: vec![a, b],
             stroke: Stroke::new(ink, w),
         });
     };
-    for (v, _) in xt {
+    for (v, _) in xt.iter().filter(|_| grid) {
         let x = f.px(*v);
         line(d, (x, f.top), (x, f.bottom), GRID, 1.0);
     }
-    for (v, _) in yt {
+    for (v, _) in yt.iter().filter(|_| grid) {
         let y = f.py(*v);
         line(d, (f.left, y), (f.right, y), GRID, 1.0);
     }
@@ -164,7 +181,7 @@ fn axes(d: &mut Drawing, f: &Frame, xt: &[(f64, String)], yt: &[(f64, String)]) 
     let middle = (f.top + f.bottom) / 2.0;
     let label = fitted(&f.y.label, f.bottom - f.top + 40.0);
     d.text(
-        Text::new(15.0, middle, &label, SIZE, TEXT)
+        Text::new(f.left - margin + 15.0, middle, &label, SIZE, TEXT)
             .anchored(Anchor::Middle)
             .turned(),
     );
@@ -182,7 +199,16 @@ fn fitted(text: &str, width: f64) -> String {
     format!("{}…", out.trim_end())
 }
 
-fn mark(d: &mut Drawing, f: &Frame, m: &Mark) {
+/// Where paths go: values of contours keep away from them.
+fn paths(f: &Figure, frame: &Frame) -> Vec<(f64, f64)> {
+    let of = |m: &Mark| match m {
+        Mark::Path { points, .. } => finite(points).iter().flat_map(|r| frame.clipped(r)).flatten().collect(),
+        _ => vec![],
+    };
+    f.marks.iter().flat_map(of).collect()
+}
+
+fn mark(d: &mut Drawing, f: &Frame, m: &Mark, over: &[(f64, f64)]) {
     match m {
         Mark::Line {
             points, hue, strong, ..
@@ -238,14 +264,15 @@ fn mark(d: &mut Drawing, f: &Frame, m: &Mark) {
                 d.dot(p, 4.5, ink(*hue), false);
             }
         }
-        Mark::Contours { xs, ys, values, levels } => contours(d, f, xs, ys, values, levels),
+        Mark::Contours { xs, ys, values, levels } => contours(d, f, (xs, ys, values), levels, over),
         Mark::Cells { cells, side } => {
             for (i, j, part) in cells {
                 let a = f.place((i - side / 2.0, j - side / 2.0));
                 let b = f.place((i + side / 2.0, j + side / 2.0));
                 // At least one pixel, so that a single entry of a large matrix is seen.
                 let (cx, cy) = ((a.0 + b.0) / 2.0, (a.1 + b.1) / 2.0);
-                let (w, h) = ((b.0 - a.0).abs().max(1.0) / 2.0, (b.1 - a.1).abs().max(1.0) / 2.0);
+                let gap = |w: f64| if w > 6.0 { w - 1.0 } else { w.max(1.0) };
+                let (w, h) = (gap((b.0 - a.0).abs()) / 2.0, gap((b.1 - a.1).abs()) / 2.0);
                 d.push(Shape::Area {
                     points: vec![(cx - w, cy - h), (cx + w, cy - h), (cx + w, cy + h), (cx - w, cy + h)],
                     ink: ink(0),
@@ -292,7 +319,13 @@ fn finite(points: &[(f64, f64)]) -> Vec<Vec<(f64, f64)>> {
         .collect()
 }
 
-fn contours(d: &mut Drawing, f: &Frame, xs: &[f64], ys: &[f64], values: &[f64], levels: &[f64]) {
+fn contours(
+    d: &mut Drawing,
+    f: &Frame,
+    (xs, ys, values): (&[f64], &[f64], &[f64]),
+    levels: &[f64],
+    over: &[(f64, f64)],
+) {
     let mut taken: Vec<(f64, f64)> = vec![];
     let n = levels.len().max(2);
     for (k, level) in levels.iter().enumerate() {
@@ -302,7 +335,11 @@ fn contours(d: &mut Drawing, f: &Frame, xs: &[f64], ys: &[f64], values: &[f64], 
         let lines: Vec<Line> = contour::lines(xs, ys, values, *level);
         let mut placed = 0;
         for line in &lines {
-            let points: Vec<(f64, f64)> = line.iter().map(|p| f.place(*p)).collect();
+            let points = simpler(&line.iter().map(|p| f.place(*p)).collect::<Vec<_>>());
+            // What is no larger than the grid says more of the grid than of the function.
+            if extent(&points) < SPECK {
+                continue;
+            }
             d.push(Shape::Line {
                 points: points.clone(),
                 stroke: Stroke::new(ink, 1.0),
@@ -312,20 +349,63 @@ fn contours(d: &mut Drawing, f: &Frame, xs: &[f64], ys: &[f64], values: &[f64], 
                 .map(|w| math::hypot(w[1].0 - w[0].0, w[1].1 - w[0].1))
                 .sum::<f64>();
             if placed == 0 && long > 90.0 && k % 2 == 0 {
-                placed += usize::from(label_line(d, f, &points, &super::number::rough(*level, 2), &mut taken));
+                placed += usize::from(label_line(
+                    d,
+                    f,
+                    &points,
+                    &super::number::rough(*level, 2),
+                    &mut taken,
+                    over,
+                ));
             }
         }
     }
 }
 
+/// Size of a contour below which it is left out.
+const SPECK: f64 = 9.0;
+
+fn extent(points: &[(f64, f64)]) -> f64 {
+    let of = |k: fn(&(f64, f64)) -> f64| {
+        let ends = points
+            .iter()
+            .map(k)
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |e, v| (e.0.min(v), e.1.max(v)));
+        ends.1 - ends.0
+    };
+    of(|p| p.0).max(of(|p| p.1))
+}
+
+/// A line without points that lie within a pixel and a half of the one before; its ends stay.
+fn simpler(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let mut out: Vec<(f64, f64)> = vec![];
+    for (k, p) in points.iter().enumerate() {
+        let near = out.last().is_some_and(|l| math::hypot(l.0 - p.0, l.1 - p.1) < 1.5);
+        if !near || k + 1 == points.len() {
+            out.push(*p);
+        }
+    }
+    out
+}
+
 /// Writes a value on its line where there is room; says whether there was.
-fn label_line(d: &mut Drawing, f: &Frame, points: &[(f64, f64)], text: &str, taken: &mut Vec<(f64, f64)>) -> bool {
+fn label_line(
+    d: &mut Drawing,
+    f: &Frame,
+    points: &[(f64, f64)],
+    text: &str,
+    taken: &mut Vec<(f64, f64)>,
+    over: &[(f64, f64)],
+) -> bool {
     let half = font::width(text, NOTE - 1.0) / 2.0;
     for part in [0.5, 0.3, 0.7, 0.15, 0.85, 0.4, 0.6] {
         let (x, y) = points[((points.len() - 1) as f64 * part) as usize];
         let inside = x - half > f.left + 4.0 && x + half < f.right - 4.0 && y > f.top + 10.0 && y < f.bottom - 10.0;
         let apart = taken.iter().all(|t| (t.0 - x).abs() > 46.0 || (t.1 - y).abs() > 16.0);
-        if inside && apart {
+        let clear = over
+            .iter()
+            .all(|t| (t.0 - x).abs() > half + 8.0 || (t.1 - y).abs() > 12.0);
+        if inside && apart && clear {
             taken.push((x, y));
             d.push(Shape::Area {
                 points: vec![
@@ -376,12 +456,27 @@ fn name_row(d: &mut Drawing, names: &[(String, Hue, bool)], left: f64, y: f64) {
     }
 }
 
-/// Names of lines with the place of their right end.
-fn end_labels(f: &Figure) -> Vec<(String, Hue, (f64, f64))> {
+/// The name of a line, and where its right end is.
+struct End {
+    name: String,
+    hue: Hue,
+    at: (f64, f64),
+    /// Does it end so far from the frame that its name stands beside it?
+    inside: bool,
+}
+
+fn end_labels(f: &Figure) -> Vec<End> {
+    let seen =
+        |p: &&(f64, f64)| p.0.is_finite() && p.1.is_finite() && !(f.y.log && p.1 <= 0.0 || f.x.log && p.0 <= 0.0);
     let of = |m: &Mark| match m {
         Mark::Line { points, label, hue, .. } if !label.is_empty() => {
-            let end = points.iter().rev().find(|p| p.0.is_finite() && p.1.is_finite())?;
-            Some((fitted(label, 168.0), *hue, *end))
+            let at = *points.iter().rev().find(seen)?;
+            Some(End {
+                name: fitted(label, 168.0),
+                hue: *hue,
+                at,
+                inside: canvas::part(&f.x, at.0) < 0.8,
+            })
         }
         _ => None,
     };
@@ -389,12 +484,26 @@ fn end_labels(f: &Figure) -> Vec<(String, Hue, (f64, f64))> {
 }
 
 /// Names beside the ends of their lines, moved apart where they would meet.
-fn at_ends(d: &mut Drawing, f: &Frame, ends: Vec<(String, Hue, (f64, f64))>) {
-    let mut rows: Vec<(f64, f64, String, Hue)> = ends
+fn at_ends(d: &mut Drawing, f: &Frame, ends: Vec<End>) {
+    let (inside, outside): (Vec<End>, Vec<End>) = ends.into_iter().partition(|e| e.inside);
+    let mut taken: Vec<(f64, f64)> = vec![];
+    for e in inside {
+        let (x, y) = f.held(f.place(e.at));
+        let x = x + 8.0;
+        let mut y = (y + 4.0).clamp(f.top + 14.0, f.bottom - 7.0);
+        while taken.iter().any(|t| (t.0 - x).abs() < 90.0 && (t.1 - y).abs() < APART) && y > f.top + 2.0 * APART {
+            y -= APART;
+        }
+        taken.push((x, y));
+        let wide = font::width(&e.name, SIZE);
+        d.rect(x - 2.0, y - 11.0, x + wide + 2.0, y + 4.0, Some(PAPER), None);
+        d.text(Text::new(x, y, &e.name, SIZE, ink(e.hue).towards(TEXT, 0.25)));
+    }
+    let mut rows: Vec<(f64, f64, String, Hue)> = outside
         .into_iter()
-        .map(|(name, hue, end)| {
-            let (x, y) = f.held(f.place(end));
-            (y, x, name, hue)
+        .map(|e| {
+            let (x, y) = f.held(f.place(e.at));
+            (y, x, e.name, e.hue)
         })
         .collect();
     rows.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.3.cmp(&b.3)));

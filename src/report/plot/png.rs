@@ -128,10 +128,10 @@ fn words(map: &mut Pixmap, t: &Text) {
         line_join: LineJoin::Round,
         ..Pen::default()
     };
-    font::outlines(&t.text, t.size, &mut |x, unit, glyph| {
+    font::outlines(&t.text, t.size, &mut |(x, up), unit, glyph| {
         let mut o = Outline(PathBuilder::new());
         glyph.outline(&mut o);
-        let place = Transform::from_row(unit as f32, 0.0, 0.0, unit as f32, (x - back) as f32, 0.0);
+        let place = Transform::from_row(unit as f32, 0.0, 0.0, unit as f32, (x - back) as f32, -up as f32);
         let Some(p) = o.0.finish().and_then(|p| p.transform(place)) else {
             return;
         };
