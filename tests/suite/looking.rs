@@ -294,7 +294,7 @@ fn what_cannot_be_drawn_is_told() {
         ("sweep lr in [0.1] { print 1 }", Code::Syntax),
         (
             "sweep lr in [0.1] { s2 = solve valley with gd(lr) for 1 steps }",
-            Code::WrongType,
+            Code::Syntax,
         ),
         ("sweep valley in [0.1] { solve valley }", Code::DuplicateName),
         (

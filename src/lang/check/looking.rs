@@ -184,7 +184,7 @@ impl Checker<'_> {
             Kind::Array { elem, .. } if *elem != Elem::Text => {
                 "plot a vector, or a function: `plot x^2 over x in [0, 1]`"
             }
-            Kind::Table(_) | Kind::Solution(_) | Kind::Error => return,
+            Kind::Table(_) | Kind::Solution(_) | Kind::Picture | Kind::Error => return,
             Kind::Problem => "say over which variables: `plot P over x in [-2, 2], y in [-1, 3]`",
             Kind::Function => "say over what: `plot f over x in [-2, 2]`",
             _ => "vectors, traces, comparisons, `spectrum(A)`, `pattern(A)`, or a function `over x in [0, 1]`",

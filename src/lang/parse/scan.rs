@@ -321,9 +321,6 @@ impl<'a> Scanner<'a> {
         if command.starts_with("sweep ") {
             return s.blocks.is_empty();
         }
-        if self.frames.len() < 2 {
-            return false;
-        }
         let text = text.trim_start().trim_start_matches("else ").trim_start();
         // At the top level there are loops over a set only.
         let heads: &[&str] = match self.frames.len() {

@@ -25,7 +25,8 @@ pub fn lines(f: &Figure) -> Vec<Line> {
     let axes = format!("{}{} over {}{}", f.y.label, log(&f.y), f.x.label, log(&f.x));
     out.push(vec![run(format!("  {axes}"), Role::Faint)]);
     out.extend(map(f));
-    let mut rows: Vec<Vec<Run>> = f.marks.iter().filter_map(|m| row(f, m)).collect();
+    let lines = f.marks.iter().any(|m| matches!(m, Mark::Line { .. }));
+    let mut rows: Vec<Vec<Run>> = f.marks.iter().filter_map(|m| row(f, m, lines)).collect();
     let more = rows.len().saturating_sub(LINES);
     rows.truncate(LINES);
     let names = rows.iter().map(|r| width(&r[0].text)).max().unwrap_or(0);
@@ -55,10 +56,11 @@ fn part(a: &Axis, v: f64) -> f64 {
 }
 
 /// A mark as one line: its name, its course, its first and its last value.
-fn row(f: &Figure, m: &Mark) -> Option<Vec<Run>> {
+fn row(f: &Figure, m: &Mark, lines: bool) -> Option<Vec<Run>> {
     let span = |first: f64, last: f64| run(format!("  {} → {}", rough(first, 3), rough(last, 3)), Role::Number);
     match m {
-        Mark::Line { points, label, .. } => {
+        Mark::Dots { .. } if lines => None,
+        Mark::Line { points, label, .. } | Mark::Dots { points, label, .. } => {
             let seen: Vec<&(f64, f64)> = points.iter().filter(|p| p.0.is_finite() && p.1.is_finite()).collect();
             let (first, last) = (seen.first()?, seen.last()?);
             Some(vec![
