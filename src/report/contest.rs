@@ -241,6 +241,15 @@ impl Contest {
         }
     }
 
+    /// What counts along the axis where nothing is said: steps of one problem; over several, what costs alike for all.
+    pub fn usual_axis(&self) -> &'static str {
+        if self.problems.len() > 1 {
+            "evaluations"
+        } else {
+            "steps"
+        }
+    }
+
     /// The picture: convergence on one problem, a performance profile over several. Nothing where no run recorded
     /// anything.
     pub fn figure(&self, axis: &str) -> Option<Figure> {
@@ -388,13 +397,13 @@ impl Contest {
             y: Axis {
                 label: "part of the problems solved".into(),
                 log: false,
-                lo: 0.0,
-                hi: 1.0,
+                lo: -0.02,
+                hi: 1.03,
                 whole: false,
             },
             marks: vec![],
             notes: vec![format!(
-                "Solved: the objective is within {} of the way from the start to the best value found.",
+                "Solved: the objective has come all but {} of the way from the start to the best value found.",
                 number(SOLVED)
             )],
         };

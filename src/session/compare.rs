@@ -86,7 +86,7 @@ impl Session {
             .bind
             .as_ref()
             .map_or_else(|| slug(&format!("compare {subject}")), |b| b.text.clone());
-        if let Some(mut f) = contest.figure("steps") {
+        if let Some(mut f) = contest.figure(contest.usual_axis()) {
             f.name = name;
             self.shows("plot", &subject, View::Figure(Box::new(f)), sink);
         }

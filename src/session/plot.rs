@@ -69,7 +69,7 @@ impl Session {
         let kept = |e: &Expr| e.as_name().and_then(|n| self.defs.get(n));
         if let [e] = p.items.as_slice() {
             let figure = match kept(e) {
-                Some(Def::Contest(c)) => Some(c.figure(axis)),
+                Some(Def::Contest(c)) => Some(c.figure(p.axis.as_ref().map_or(c.usual_axis(), |a| a.text.as_str()))),
                 Some(Def::Sweep(s)) => Some(s.figure()),
                 Some(Def::Picture(f)) => Some(Some((**f).clone())),
                 _ => None,
