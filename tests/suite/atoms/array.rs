@@ -652,6 +652,7 @@ fn reference(name: &str, x: &[Array]) -> Option<Vec<f64>> {
         }
         "det" => vec![m[0].determinant()],
         "logdet" => vec![spectrum().iter().map(|v| v.ln()).sum()],
+        "trace_inv" => vec![spectrum().iter().map(|v| 1.0 / v).sum()],
         "trace" => vec![m[0].trace()],
         "quad" => flat(&(m[0].transpose() * &m[1] * &m[0])),
         "stack" => x.iter().map(|a| a.data[0]).collect(),
