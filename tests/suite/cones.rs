@@ -244,7 +244,7 @@ fn sdpa(name: &str, folder: &std::path::Path) -> Option<String> {
     }
     let write = |file: String, text: String| std::fs::write(folder.join(file), text).ok();
     write("c.csv".into(), format!("c\n{}\n", costs.join("\n")))?;
-    let mut program = format!("param c: Vector[m] = read(\"c.csv\", column: \"c\")\n");
+    let mut program = String::from("param c: Vector[m] = read(\"c.csv\", column: \"c\")\n");
     let mut lets = String::new();
     let mut rows = String::new();
     for (b, n) in orders.iter().enumerate() {

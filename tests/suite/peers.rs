@@ -147,7 +147,7 @@ fn models_agree_with_peers() {
     for (name, want) in reference {
         let report = run(&root().join(format!("tests/programs/models/{name}.opt")));
         let solves = report["results"].as_array().into_iter().flatten();
-        let found = solves.filter(|r| r["kind"] == "solve").last();
+        let found = solves.filter(|r| r["kind"] == "solve").next_back();
         let (got, want) = (found.and_then(|s| s["objective"].as_f64()), number(want, name));
         if !got.is_some_and(|v| (v - want).abs() <= 1e-6 * (1.0 + want.abs())) {
             complaints.push(format!("{name}: {got:?}, expected {want}"));
