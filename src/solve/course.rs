@@ -188,7 +188,7 @@ impl Left {
     }
     /// After a part of the path used so much.
     fn after(&self, steps: u64, made: &Counts, terms: Option<usize>) -> Left {
-        let passes = terms.map_or(0, |n| made.terms / n.max(1) as u64);
+        let passes = terms.map_or(0, |n| made.terms_seen(n) / n.max(1) as u64);
         Left {
             budget: Budget {
                 steps: self.budget.steps.map(|k| k.saturating_sub(steps)),

@@ -40,6 +40,12 @@ impl Counts {
         let whole = (self.values.max(self.gradients) + self.products + self.hessians) as f64;
         whole + terms.map_or(0.0, |n| self.terms as f64 / n.max(1) as f64)
     }
+    /// Terms of a finite sum of `n` that were evaluated: those of mini-batches, and all of them wherever the whole sum was; a
+    /// value and a gradient are taken to be of one point.
+    pub fn terms_seen(&self, n: usize) -> u64 {
+        let whole = self.gradients.max(self.values) + self.hessians;
+        self.terms.saturating_add(whole.saturating_mul(n as u64))
+    }
     /// Those made since `earlier`.
     pub fn since(&self, earlier: &Counts) -> Counts {
         Counts {

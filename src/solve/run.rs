@@ -562,7 +562,7 @@ fn exhausted(budget: &Budget, step: u64, counts: &Counts, terms: Option<usize>, 
         ));
     }
     if let (Some(k), Some(n)) = (budget.epochs, terms)
-        && counts.terms >= k.saturating_mul(n as u64)
+        && counts.terms_seen(n) >= k.saturating_mul(n as u64)
     {
         return Some(Reason::new(
             Status::EvaluationLimit,

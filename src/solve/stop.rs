@@ -197,7 +197,7 @@ pub struct Budget {
     pub steps: Option<u64>,
     /// Weighted evaluations of the oracle: value, gradient, Hessian and product each count one.
     pub evaluations: Option<u64>,
-    /// Passes over the terms of a finite sum, made by mini-batches.
+    /// Passes over the terms of a finite sum, by mini-batches or as a whole.
     #[serde(default)]
     pub epochs: Option<u64>,
     /// Seconds on the session's clock. A run ended by it is marked not reproducible.

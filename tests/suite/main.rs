@@ -25,6 +25,7 @@ mod harness;
 mod hostile;
 mod interp;
 mod interrupt;
+mod invariants;
 mod io;
 mod krylov;
 mod large;
