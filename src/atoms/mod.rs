@@ -31,7 +31,7 @@ mod kernels;
 mod logic;
 mod losses;
 mod matrix;
-mod prox;
+pub mod prox;
 mod reductions;
 pub mod rules;
 mod shape;

@@ -106,3 +106,89 @@ fn cap(v: &[f64], t: f64) -> f64 {
     }
     c
 }
+
+/// The nearest point with entries of at least 0 whose sum is `total > 0` (Held, Wolfe & Crowder, 1974).
+pub fn simplex(v: &mut [f64], total: f64) {
+    let level = cap(v, total);
+    v.iter_mut().for_each(|x| *x = (*x - level).max(0.0));
+}
+
+/// The nearest point with entries of at least 0 whose sum is at most `total`.
+pub fn capped_simplex(v: &mut [f64], total: f64) {
+    let sum: f64 = v.iter().map(|x| x.max(0.0)).sum();
+    if sum <= total {
+        v.iter_mut().for_each(|x| *x = x.max(0.0));
+    } else {
+        simplex(v, total);
+    }
+}
+
+/// The nearest point of the ball `|u|₂ <= radius`.
+pub fn ball(v: &mut [f64], radius: f64) {
+    let partial = (super::kernels::NORM2.block)(v);
+    let norm = (super::kernels::NORM2.finish)(partial, v.len());
+    if norm > radius {
+        v.iter_mut().for_each(|x| *x *= radius / norm);
+    }
+}
+
+/// The nearest point of the ball `Σ |u| <= radius` (Duchi, Shalev-Shwartz, Singer & Chandra, ICML 2008).
+pub fn ball1(v: &mut [f64], radius: f64) {
+    let magnitudes: Vec<f64> = v.iter().map(|x| x.abs()).collect();
+    if magnitudes.iter().sum::<f64>() > radius {
+        let level = cap(&magnitudes, radius);
+        v.iter_mut().for_each(|x| *x = abs(*x, level));
+    }
+}
+
+/// `f = Σ |uᵢ₊₁ - uᵢ|`, exactly in linear time: the derivative of the best value by the last entry is piecewise linear, cut
+/// off at `±t` at each entry, and read backwards (Johnson, J. Computational and Graphical Statistics 22, 2013).
+pub fn total_variation(v: &mut [f64], t: f64) {
+    let n = v.len();
+    if n < 2 || t <= 0.0 {
+        return;
+    }
+    // Where the derivative bends: place, change of slope, change of intercept.
+    let mut bends: std::collections::VecDeque<(f64, f64, f64)> = std::collections::VecDeque::with_capacity(n);
+    let mut limits: Vec<(f64, f64)> = Vec::with_capacity(n);
+    // Relative to the first entry, so that a large mean costs no digits.
+    let origin = v[0];
+    let from_left = |bends: &mut std::collections::VecDeque<(f64, f64, f64)>, y: f64, edge: f64, level: f64| {
+        let (mut a, mut c) = (1.0, -edge - y);
+        loop {
+            let at = (level - c) / a;
+            match bends.front() {
+                Some(&(p, da, dc)) if p < at => {
+                    (a, c) = (a + da, c + dc);
+                    bends.pop_front();
+                }
+                _ => return (at, a, c),
+            }
+        }
+    };
+    for (k, value) in v.iter().enumerate().take(n - 1) {
+        let y = value - origin;
+        let edge = if k == 0 { 0.0 } else { t };
+        let (lo, a_lo, c_lo) = from_left(&mut bends, y, edge, -t);
+        let (mut a, mut c) = (1.0, edge - y);
+        let hi = loop {
+            let at = (t - c) / a;
+            match bends.back() {
+                Some(&(p, da, dc)) if p > at => {
+                    (a, c) = (a - da, c - dc);
+                    bends.pop_back();
+                }
+                _ => break at,
+            }
+        };
+        bends.push_front((lo, a_lo, c_lo + t));
+        bends.push_back((hi, -a, t - c));
+        limits.push((lo, hi));
+    }
+    let (mut u, ..) = from_left(&mut bends, v[n - 1] - origin, t, 0.0);
+    v[n - 1] = u + origin;
+    for (x, (lo, hi)) in v[..n - 1].iter_mut().zip(&limits).rev() {
+        u = u.max(*lo).min(*hi);
+        *x = u + origin;
+    }
+}

@@ -694,6 +694,41 @@ impl RowsProgram {
         select.mul(&self.array_jacobian(p.array, memo))
     }
 
+    /// The Jacobian of rows that are those of `A·x + b` with a dense `A` and `x` all of the variables, without passing
+    /// through compressed rows.
+    pub fn dense_rows(&self, s: RowSet) -> Option<ravine_linalg::Dense> {
+        let spec = &self.sets[s.0];
+        let [leaf] = spec.leaves.as_slice() else { return None };
+        let ArraySpec::Left { a, x, n, k: 1 } = self.arrays[leaf.places.array] else {
+            return None;
+        };
+        let ArraySpec::Var { first: 0, len } = self.arrays[x] else {
+            return None;
+        };
+        let flat = self.flat(&leaf.places);
+        let whole = len == self.width() && n == len && flat.iter().enumerate().all(|(k, f)| k == *f);
+        if !whole || leaf.places.region != spec.domain || flat.len() != self.root_shapes[a][0] {
+            return None;
+        }
+        let dims = self.root_shapes[a]
+            .iter()
+            .map(|n| crate::base::value::IndexSet::upto(*n))
+            .collect();
+        let crate::base::value::Storage::Dense(data) = self.machine.tensor(a, dims).storage else {
+            return None;
+        };
+        let mut m = ravine_linalg::Dense {
+            rows: flat.len(),
+            cols: n,
+            data,
+        };
+        let values = self.machine.list(leaf.value);
+        if values.iter().any(|v| *v != 1.0) {
+            m.scale_rows(values);
+        }
+        Some(m)
+    }
+
     /// The Jacobian of a row set.
     pub fn jacobian(&self, s: RowSet, memo: &mut Memo) -> Csr {
         let spec = &self.sets[s.0];

@@ -67,6 +67,8 @@ pub enum Ask {
     Product,
     /// Its Hessian as a dense matrix.
     Hessian,
+    /// The smooth part of the objective, which `grad` is the gradient of where `prox` is asked for too.
+    Smooth,
     /// The proximal point of its simple part.
     Prox,
     /// The nearest point that satisfies the constraints.
@@ -86,6 +88,7 @@ impl Ask {
             Ask::Reach => "reach",
             Ask::Product => "hvp",
             Ask::Hessian => "hessian",
+            Ask::Smooth => "smooth",
             Ask::Prox => "prox",
             Ask::Project => "project",
         }

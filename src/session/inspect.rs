@@ -81,7 +81,7 @@ impl Session {
                         .map(|c| sides(c).into_iter().map(of).collect())
                         .collect(),
                 );
-                let choice = crate::solve::choose::choose(c.class);
+                let choice = c.row();
                 let (method, why) = match (choice, c.class) {
                     (Some(m), _) => (m.card.name, m.why),
                     (None, Class::Saddle) => (super::optimizers::SADDLE, super::optimizers::SADDLE_WHY),

@@ -121,12 +121,18 @@ impl Session {
                 self.bring_method(&n);
             }
         }
-        let (checked, found) = check::check(&program, &self.checker, &self.catalogue);
+        // In the library's own names: those of the user mean nothing there, and may be the same.
+        let mut env = check::Env::default();
+        let known = self.checker.names.iter().filter(|(n, _)| library::find(n).is_some());
+        env.names = known.map(|(n, e)| (n.clone(), e.clone())).collect();
+        let (checked, found) = check::check(&program, &env, &self.catalogue);
         if found.iter().any(Diagnostic::is_error) {
             // A mistake of ours: the name stays unknown, and the library's own test says why.
             return;
         }
-        self.checker = checked.env;
+        for (n, e) in checked.env.names {
+            self.checker.names.entry(n).or_insert(e);
+        }
         for s in program.statements {
             let (name, def) = match s.kind {
                 StmtKind::Optimizer(d) => (d.name.text.clone(), Def::Optimizer(Rc::new(*d))),
@@ -614,10 +620,6 @@ impl Session {
                     .help("it is known where every variable lies between bounds: `in [0, 1]`"),
             );
         }
-        if let Some((_, span)) = a.asks.iter().find(|(k, _)| *k == Ask::Prox) {
-            found
-                .push(missing("a proximal point", *span).help("nothing answers `prox` yet: `project(x)` heeds bounds"));
-        }
         if let (None, Some((set, span))) = (c.terms(), &a.over) {
             found.push(
                 missing(&format!("a sample of a sum over {}", shown(set)), *span)
@@ -699,6 +701,10 @@ impl Session {
         let (Some(a), p) = (&stage.asks, &self.compiled[at].lowered.problem) else {
             return Ok(());
         };
+        if a.projects {
+            // Which sets it can heed is for the classifier to say.
+            return Ok(());
+        }
         let Some(first) = p.constraints.first() else {
             return Ok(());
         };

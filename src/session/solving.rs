@@ -24,7 +24,7 @@ use crate::solve::compiled::{Answer, Compiled};
 use crate::solve::course::{Entry, Quota, Standing};
 use crate::solve::errors::Given;
 use crate::solve::methods;
-use crate::solve::{Method, MethodCard, Seed, Status, choose, draws};
+use crate::solve::{Method, MethodCard, Seed, Status, draws};
 
 use super::history::History;
 use super::outcome::About;
@@ -303,7 +303,12 @@ impl Session {
 
     /// The compiled form of a cached problem for a method; compiles it if need be.
     pub(super) fn form_of(&mut self, at: usize, method: Option<&MethodCard>) -> Found<usize> {
-        let key = method.map(|m| m.name.to_string());
+        let asks = |m: &MethodCard| {
+            [("", m.needs.prox), ("'", m.needs.project)]
+                .map(|(s, on)| if on { s } else { "·" })
+                .concat()
+        };
+        let key = method.map(|m| format!("{}{}", m.name, asks(m)));
         let params = self.param_inputs(&self.compiled[at].lowered.params);
         if let Some(k) = self.compiled[at].forms.iter().position(|f| f.0 == key) {
             if self.compiled[at].forms[k].1.still_holds(&params) {
@@ -402,7 +407,7 @@ impl Session {
         let mut title = String::new();
         course.for_each(&mut |s| {
             let card = s.method.as_ref().map(|m| m.card());
-            let card = card.or_else(|| choose::choose(forms[s.form].class).map(|c| c.card));
+            let card = card.or_else(|| forms[s.form].row().map(|c| c.card));
             if let (true, Some(c)) = (title.is_empty(), card) {
                 title = c.title.to_string();
             }

@@ -8,17 +8,21 @@ use std::sync::Arc;
 
 use ravine_linalg::{Dense, Matrix};
 
+use super::choose::{self, Shape};
+use super::composite::Composite;
 use super::method::{Class, MethodCard};
 use super::smooth::Smooth;
 use crate::atoms::{self, rules};
 use crate::base::value::{IndexSet, Storage};
 use crate::base::{Code, Diagnostic, Tensor};
 use crate::exec::{Machine, Plan};
+use crate::forms::composite::{NotBound, Split, split};
 use crate::forms::conic::{ConeRows, Conic, NotConic, Parts, Side, SquareTerm, parts};
 use crate::forms::least_squares::LeastSquares;
 use crate::forms::matrices::Fold;
 use crate::forms::program::ConicProgram;
 use crate::forms::rows::{Columns, RowsBuilder};
+use crate::forms::simple::{Piece, Simple};
 use crate::ir::atom::{Block, Fill};
 use crate::ir::facts::Grade;
 use crate::ir::{
@@ -35,6 +39,8 @@ pub(super) enum Kind {
     Conic(Box<ConicProgram>),
     /// Values and derivatives.
     Smooth(Box<Smooth>),
+    /// A smooth part and a simple one, with the method that its shape asks for.
+    Composite(Box<Composite>, Option<&'static choose::Choice>),
 }
 
 /// Class, form and proof.
@@ -90,7 +96,12 @@ pub(super) struct Classifier<'a> {
     pub whole: &'a BTreeSet<NodeId>,
     /// The method asked for.
     pub wanted: Option<&'a MethodCard>,
+    /// Parameters and bounds, for what is decided by the data that compilation sees.
+    pub data: Option<Data<'a>>,
 }
+
+/// Values of the parameters, and lower and upper bounds.
+pub(super) type Data<'a> = (&'a [(InputId, Arc<Tensor>)], Vec<f64>, Vec<f64>);
 
 impl Classifier<'_> {
     /// Class and form, or why there is none.
@@ -116,6 +127,12 @@ impl Classifier<'_> {
         let convex = f.is_some_and(|f| f.curvature.is_convex());
         let smooth = f.is_some_and(|f| f.smooth >= Smoothness::C1);
         let quadratic = f.is_some_and(|f| f.degree <= 2);
+        if let Some(card) = self.wanted
+            && wanted == Wanted::Functions
+            && (card.needs.prox || card.needs.project)
+        {
+            return self.split_for(card, convex, bounded);
+        }
         let taken = parts(&mut self.problem.ir, self.root, self.whole);
         let rest_constant = {
             let mut d = crate::passes::derive::Depends::on_vars(&self.problem.ir);
@@ -174,6 +191,13 @@ impl Classifier<'_> {
             let what = "needs a square system of linear equations, or a convex quadratic objective, without bounds";
             return Err(self.refused(what));
         }
+        if wanted == Wanted::Anything
+            && free
+            && convex
+            && let Some(found) = self.split_where(bounded, choose::composite)
+        {
+            return Ok(found);
+        }
         // Convex quadratics with bounds or linear terms go to the conic solver, which certifies what it finds.
         let to_certify = bounded || !rest_constant || !taken.quads.is_empty() || !taken.whole.is_empty();
         let certified = convex && quadratic && to_certify;
@@ -229,12 +253,135 @@ impl Classifier<'_> {
             }
             // Without constraints a smooth method may still find a point where its own conditions hold: functions put
             // together from pieces (`if`) are often smooth without a proof.
-            Err(e) if free && wanted != Wanted::Cones => match self.functions(convex, bounded) {
-                Ok(c) => Ok(c.proved("smoothness is not proved: at a kink the method may stall")),
-                Err(_) => Err(not_solvable(self.problem, &e, free, false)),
+            Err(e) if free && wanted != Wanted::Cones => match self.split_where(false, choose::by_shape) {
+                Some(found) => Ok(found),
+                None => match self.functions(convex, bounded) {
+                    Ok(c) => Ok(c.proved("smoothness is not proved: at a kink the method may stall")),
+                    Err(_) => Err(not_solvable(self.problem, &e, free, false)),
+                },
             },
             Err(e) => Err(not_solvable(self.problem, &e, free, wanted == Wanted::Cones)),
         }
+    }
+
+    /// A smooth part and a simple one for a method that asks for proximal points or projections.
+    fn split_for(&mut self, card: &MethodCard, convex: bool, bounded: bool) -> Result<Classified, Box<Diagnostic>> {
+        let also_smooth = card.accepts.contains(&Class::Smooth);
+        if card.needs.prox && self.problem.vars.iter().any(|v| v.symmetric) {
+            return Err(self.refused("has no proximal point that keeps a matrix symmetric"));
+        }
+        let s = if card.needs.prox {
+            split(&mut self.problem.ir, self.root, self.facts)
+        } else {
+            Ok(Split::none(self.root))
+        };
+        let refused = |this: &Self, e: NotConic| {
+            let what = format!("`{}` asks for a proximal point, and {}", card.name, e.why);
+            let code = if also_smooth {
+                Code::OracleMissing
+            } else {
+                Code::MethodCannotTake
+            };
+            Box::new(Diagnostic::new(code, what).at(origin(this.problem, e.node), "this part of the objective").help(
+                "`norm1`, `norm` of groups, `norminf`, `abs` and the like have one where they apply to the variables themselves",
+            ))
+        };
+        let s = s.map_err(|e| refused(self, e))?;
+        let constraints = self.problem.constraints.clone();
+        let s = s.with_sets(&mut self.problem.ir, &constraints).map_err(|(k, e)| {
+            let c = &constraints[k];
+            let what = format!(
+                "`{}` heeds bounds, balls and simplices; `{}` is none of them: {}",
+                card.name, c.name, e.why
+            );
+            let code = if also_smooth {
+                Code::OracleMissing
+            } else {
+                Code::MethodCannotTake
+            };
+            Box::new(
+                Diagnostic::new(code, what)
+                    .at(c.span, "this one")
+                    .help("leave the choice to `solve`: drop the `with` clause"),
+            )
+        })?;
+        if also_smooth && s.is_smooth() {
+            return match self.functions(convex, bounded) {
+                Ok(c) => Ok(c.proved(if convex { "smooth and convex" } else { "smooth" })),
+                Err(e) => {
+                    let what = format!("`{}` has no derivative here: {}", e.atom, e.reason);
+                    let d = Diagnostic::new(Code::MethodCannotTake, what);
+                    Err(Box::new(d.at(origin(self.problem, e.node), "in the objective")))
+                }
+            };
+        }
+        let mut c = self.composite(&s).map_err(|e| refused(self, e))?;
+        if let Some((params, l, u)) = &self.data {
+            match c.try_bind(params, l.clone(), u.clone()) {
+                Ok(simple) => {
+                    let shape = shape_of(&c, &simple, self.columns.len(), !s.is_smooth());
+                    if let Some(why) = choose::misfit(card, shape) {
+                        return Err(self.refused(why));
+                    }
+                }
+                Err(NotBound::Why(why)) => {
+                    let what = format!(
+                        "`{}` asks for a proximal point, and there is none in closed form: {why}",
+                        card.name
+                    );
+                    let code = if also_smooth {
+                        Code::OracleMissing
+                    } else {
+                        Code::MethodCannotTake
+                    };
+                    let d = Diagnostic::new(code, what).at(problem_span(self.problem), "this problem");
+                    return Err(Box::new(d));
+                }
+                // The solve will say what went wrong.
+                Err(NotBound::Fault(_)) => {}
+            }
+        }
+        Ok(self.split_found(c, None))
+    }
+
+    /// A smooth part and a simple one, where the row says so: by size, or, for kinks without a conic form, at any size.
+    fn split_where(&mut self, bounded: bool, row: fn(Shape) -> Option<&'static choose::Choice>) -> Option<Classified> {
+        // What no shape of this size is taken for is not looked at.
+        row(Shape::any(self.columns.len()))?;
+        let s = split(&mut self.problem.ir, self.root, self.facts).ok()?;
+        if s.is_smooth() && !bounded {
+            return None;
+        }
+        let mut c = self.composite(&s).ok()?;
+        let (params, l, u) = self.data.as_ref()?;
+        let simple = c.try_bind(params, l.clone(), u.clone()).ok()?;
+        let shape = shape_of(&c, &simple, self.columns.len(), !s.is_smooth());
+        let row = row(shape)?;
+        Some(self.split_found(c, Some(row)))
+    }
+
+    /// The oracle of a split objective.
+    fn composite(&mut self, s: &Split) -> Result<Composite, NotConic> {
+        let mut facts = self.facts.clone();
+        let mut c = Composite::new(&mut self.problem.ir, self.root, s, self.columns)?;
+        crate::passes::analysis::curvature::extend(&self.problem.ir, &mut facts, s.smooth);
+        c.smooth.convex = facts.curvature(s.smooth).is_convex();
+        c.smooth.lower_bound = facts.sign(s.smooth).is_nonneg().then_some(0.0);
+        Ok(c)
+    }
+
+    fn split_found(&self, c: Composite, row: Option<&'static choose::Choice>) -> Classified {
+        let f = match (c.smooth.convex, c.is_quadratic()) {
+            (true, true) => "a convex quadratic",
+            (true, false) => "a smooth convex part",
+            _ => "a smooth part",
+        };
+        let why = if c.words.is_empty() {
+            format!("{f}, with bounds")
+        } else {
+            format!("{f}, with {}: a closed proximal point", c.words.join(" and "))
+        };
+        Classified::new(Class::Composite, Kind::Composite(Box::new(c), row), why)
     }
 
     /// A square system of affine equations and nothing else.
@@ -397,6 +544,18 @@ fn instances(ir: &Ir, c: &Constraint) -> Option<usize> {
         let own: usize = ir.domain_shape(*d).iter().product();
         ir.domain(*d).filter.is_none().then(|| n.saturating_mul(own))
     })
+}
+
+/// What a bound composite problem looks like.
+fn shape_of(c: &Composite, simple: &Simple, n: usize, penalties: bool) -> Shape {
+    Shape {
+        n,
+        squares: c.is_quadratic().then(|| c.square_rows()),
+        separable: simple.separable(),
+        groups: simple.entries.is_empty() && simple.blocks.iter().all(|b| matches!(b.piece, Piece::Norm(_))),
+        penalties,
+        convex: c.smooth.convex,
+    }
 }
 
 /// Why nothing can be done for a problem.

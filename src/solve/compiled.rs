@@ -23,6 +23,7 @@ use super::trace::Trace;
 use crate::atoms::rules;
 use crate::base::{Diagnostic, Tensor};
 use crate::exec::Fault;
+use crate::forms::composite::NotBound;
 use crate::forms::hessian::convex_quadratics;
 use crate::forms::matrices::Fold;
 use crate::forms::rows::Columns;
@@ -226,7 +227,11 @@ impl Compiled {
             facts = analyze_with(&problem.ir, &outputs, &written);
         }
         let checked = !(given.psd.is_empty() && given.nsd.is_empty() && given.convex.is_empty());
-        let model = Model::new(&problem, columns.clone());
+        let mut model = Model::new(&problem, columns.clone());
+        let data = model.bind(params).is_ok().then(|| {
+            let (l, u) = model.bounds();
+            (params, l, u)
+        });
         let found = Classifier {
             problem: &mut problem,
             root,
@@ -235,6 +240,7 @@ impl Compiled {
             checked,
             whole: &given.convex,
             wanted,
+            data,
         }
         .run()?;
         Ok(Compiled {
@@ -340,10 +346,19 @@ impl Compiled {
         }
     }
 
+    /// The row of the table of methods, where none is asked for.
+    pub fn row(&self) -> Option<&'static Choice> {
+        match &self.kind {
+            Kind::Composite(_, Some(row)) => Some(row),
+            _ => choose::choose(self.class),
+        }
+    }
+
     /// Number of terms that mini-batches are drawn from.
     pub fn terms(&self) -> Option<usize> {
         match &self.kind {
             Kind::Smooth(s) => Oracle::terms(s.as_ref()),
+            Kind::Composite(c, _) => Oracle::terms(c.as_ref()),
             _ => None,
         }
     }
@@ -354,6 +369,7 @@ impl Compiled {
             Kind::LeastSquares(l) => l.rows.bytes(),
             Kind::Conic(c) => c.rows.bytes(),
             Kind::Smooth(s) => s.bytes(),
+            Kind::Composite(c, _) => c.bytes(),
         }
     }
 
@@ -428,6 +444,19 @@ impl Compiled {
                     fold: bound.fold,
                 };
                 (method, head, lent, from)
+            }
+            Kind::Composite(c, chosen) => {
+                let (method, mut head) = begin(&ask, chosen.or(row), "");
+                match c.bind(ask.params, l, u) {
+                    Ok(()) => {}
+                    Err(NotBound::Fault(f)) => return Err(f),
+                    Err(NotBound::Why(why)) => {
+                        head.reason = why;
+                        return Ok(Begun::Over(Box::new(self.settled(head))));
+                    }
+                }
+                head.warm = warmth(warm, &ask);
+                (method, head, Lent::Functions, start)
             }
             Kind::Smooth(s) => {
                 let bounds = Arc::new(Bounds {
@@ -510,7 +539,12 @@ impl Compiled {
             Err(refusal) => {
                 head.status = Status::EvaluationError;
                 head.reason = refusal.to_string();
-                if let Kind::Smooth(s) = &mut self.kind {
+                let functions = match &mut self.kind {
+                    Kind::Smooth(s) => Some(s.as_mut()),
+                    Kind::Composite(c, _) => Some(&mut c.smooth),
+                    _ => None,
+                };
+                if let Some(s) = functions {
                     head.fault = s.trace_fault(&from);
                     head.x = from;
                 }
@@ -523,8 +557,10 @@ impl Compiled {
     pub fn advance(&mut self, going: &mut Going, n: u64, now: &dyn Fn() -> f64) -> bool {
         let oracle = going.lent.oracle(&mut self.kind);
         let ended = going.run.advance(oracle, n, now).is_some();
-        if let (true, Kind::Smooth(s)) = (ended, &self.kind) {
-            going.fault.clone_from(&s.last_fault);
+        match &self.kind {
+            Kind::Smooth(s) if ended => going.fault.clone_from(&s.last_fault),
+            Kind::Composite(c, _) if ended => going.fault.clone_from(&c.smooth.last_fault),
+            _ => {}
         }
         ended
     }
@@ -579,6 +615,10 @@ impl Compiled {
                 a.fault.clone_from(&going.fault);
                 a.conclude_smooth(done, s, &bounds, tolerance);
             }
+            (Lent::Functions, Kind::Composite(c, _)) => {
+                a.fault.clone_from(&going.fault);
+                a.conclude_composite(done, c, &mut self.model, self.maximize, tolerance)?;
+            }
             (Lent::Functions, _) => {}
         }
         Ok(self.settled(a))
@@ -600,10 +640,15 @@ impl Compiled {
     /// coordinate, a mini-batch its share of the terms, an iteration of a method that runs as a whole like a Hessian.
     pub fn work(&self, made: &Counts, going: &Going) -> f64 {
         let n = self.columns.len().max(1) as f64;
-        match (&going.lent, &self.kind) {
-            (Lent::Functions, Kind::Smooth(s)) => {
-                let hessian = 1.0 + 2.0 * Oracle::hessian_entries(s.as_ref()).unwrap_or(0) as f64 / n;
-                let share = Oracle::terms(s.as_ref()).map_or(0.0, |t| 2.0 * made.terms as f64 / t as f64);
+        let functions = match &self.kind {
+            Kind::Smooth(s) => Some(s.as_ref() as &dyn Oracle),
+            Kind::Composite(c, _) => Some(c.as_ref() as &dyn Oracle),
+            _ => None,
+        };
+        match (&going.lent, functions) {
+            (Lent::Functions, Some(s)) => {
+                let hessian = 1.0 + 2.0 * s.hessian_entries().unwrap_or(0) as f64 / n;
+                let share = s.terms().map_or(0.0, |t| 2.0 * made.terms as f64 / t as f64);
                 (made.values + made.gradients + made.products) as f64 + hessian * made.hessians as f64 + share
             }
             (Lent::LeastSquares { oracle, .. } | Lent::Conic { oracle, .. }, _) => {
@@ -678,7 +723,8 @@ impl Lent {
         match (self, kind) {
             (Lent::LeastSquares { oracle, .. } | Lent::Conic { oracle, .. }, _) => oracle,
             (Lent::Functions, Kind::Smooth(s)) => s.as_mut(),
-            // A run asks functions of a smooth problem only: `begin` makes no other.
+            (Lent::Functions, Kind::Composite(c, _)) => c.as_mut(),
+            // A run asks functions of a smooth or composite problem only: `begin` makes no other.
             (Lent::Functions, _) => unreachable!(),
         }
     }

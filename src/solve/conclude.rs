@@ -5,8 +5,10 @@
 use ravine_linalg::clarabel_adapter::ConicForm;
 
 use super::compiled::{Answer, Compiled};
+use super::composite::Composite;
 use super::method::Class;
 use super::methods::{clarabel, conditions, direct};
+use super::model::Model;
 use super::oracle::{Bounds, Form, Oracle};
 use super::run::Finished;
 use super::smooth::Smooth;
@@ -155,6 +157,86 @@ impl Answer {
             self.status = self.status.downgrade(Status::PrecisionLimited);
             self.reason = format!("the gradient at the point is {measured:.1e}, relative");
         }
+    }
+
+    /// Composite problems: proximal residual and gap recomputed at the point that is reported, from the whole objective as
+    /// the user wrote it; multipliers of the bounds from the gradient there.
+    pub(super) fn conclude_composite(
+        &mut self,
+        done: Ended,
+        c: &mut Composite,
+        model: &mut Model,
+        maximize: bool,
+        tolerance: f64,
+    ) -> Result<(), Fault> {
+        let done = done.finished;
+        self.take(&done);
+        self.log = done.trace.lines();
+        self.x = done.point.values;
+        let parts = c.parts.clone();
+        if matches!(self.status, Status::EvaluationError) {
+            return Ok(());
+        }
+        self.fault = None;
+        model.eval(&self.x)?;
+        let rows = model.rows();
+        let (l, u) = model.bounds();
+        let found = verify::violation(&rows, &self.x, &l, &u);
+        let violation = found.violation;
+        let mut g = vec![0.0; self.x.len()];
+        let recomputed = match (c.value(&self.x), Oracle::gradient(c, &self.x, &mut g)) {
+            (Ok(whole), Ok(())) => Some(parts.optimality(&self.x, &g, whole)),
+            _ => None,
+        };
+        let (stationarity, gap) = match recomputed {
+            Some(o) => (o.stationarity / o.scale, Some(o.gap).filter(|v| !v.is_nan())),
+            None => (done.measures.stationarity / done.measures.gradient_scale, None),
+        };
+        if violation > 0.0 || !rows.is_empty() {
+            self.residuals.push(("violation".into(), violation));
+        }
+        self.residuals.push(("stationarity".into(), stationarity));
+        if let Some(gap) = gap {
+            self.residuals.push(("gap".into(), gap));
+        }
+        let r = verify::Residuals {
+            violation,
+            worst: found.worst,
+            stationarity: Some(stationarity / 1.000_001),
+            gap: gap.map(|v| v / 1.000_001),
+        };
+        let (status, why) = verify::grant(self.status, &r, tolerance);
+        self.status = status;
+        if !why.is_empty() {
+            self.reason = why;
+        }
+        if self.status == Status::Stationary && (stationarity.is_nan() || stationarity > tolerance * 1.000_001) {
+            self.status = self.status.downgrade(Status::PrecisionLimited);
+            self.reason = format!("the proximal residual at the point is {stationarity:.1e}, relative");
+        }
+        self.worst = found.worst;
+        let s = &parts.simple;
+        let sense = if maximize { -1.0 } else { 1.0 };
+        if recomputed.is_some() && !rows.is_empty() {
+            let mut duals: Vec<Vec<f64>> = rows.iter().map(|r| vec![0.0; r.slack.len()]).collect();
+            c.form.duals(s, &self.x, &g, &mut duals);
+            duals.iter_mut().flatten().for_each(|d| *d *= sense);
+            self.duals = duals;
+        }
+        if recomputed.is_some() && l.iter().chain(&u).any(|b| b.is_finite()) {
+            let reduced = (0..g.len()).map(|i| {
+                let x = self.x[i];
+                let slope = g[i] + if x < 0.0 { -s.l1[i] } else { s.l1[i] };
+                match (x <= l[i], x >= u[i]) {
+                    (true, true) => sense * slope,
+                    (true, false) => sense * slope.max(0.0),
+                    (false, true) => sense * slope.min(0.0),
+                    _ => 0.0,
+                }
+            });
+            self.reduced = Some(reduced.collect());
+        }
+        Ok(())
     }
 }
 

@@ -120,6 +120,24 @@ impl Compiled {
                     out.push(hessian_part(h, place));
                 }
             }
+            Kind::Composite(c, _) => {
+                let (l, u) = self.model.bounds();
+                match c.bind(params, l, u) {
+                    Err(crate::forms::composite::NotBound::Fault(f)) => return Err(f),
+                    Err(crate::forms::composite::NotBound::Why(_)) => return Ok(out),
+                    Ok(()) => {}
+                }
+                match &c.parts.quadratic {
+                    Some(q) if q.columns.cols() > 0 => out.push(Part {
+                        title: "the matrix of the squares".into(),
+                        matrix: q.columns.transpose(),
+                        meaning: Meaning::LeastSquares,
+                        rows: vec![],
+                        redundant: vec![],
+                    }),
+                    _ => out.push(hessian_part(second_derivatives(&mut c.smooth, &x)?, place)),
+                }
+            }
             Kind::Smooth(s) => {
                 s.bind(params);
                 out.push(hessian_part(second_derivatives(s, &x)?, place));

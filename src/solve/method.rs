@@ -92,6 +92,10 @@ pub struct Needs {
     pub hessian: bool,
     /// A form instead of functions.
     pub form: bool,
+    /// Proximal points of a simple part, which `gradient` then leaves out.
+    pub prox: bool,
+    /// Nearest points of a simple set.
+    pub project: bool,
 }
 
 impl Needs {
@@ -102,6 +106,8 @@ impl Needs {
         hvp: false,
         hessian: false,
         form: false,
+        prox: false,
+        project: false,
     };
     /// A form.
     pub const FORM: Needs = Needs {
@@ -110,6 +116,8 @@ impl Needs {
         hvp: false,
         hessian: false,
         form: true,
+        prox: false,
+        project: false,
     };
     /// The words of what is asked for here and not offered there.
     pub fn missing_from(self, offered: Needs) -> Vec<&'static str> {

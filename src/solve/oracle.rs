@@ -8,6 +8,7 @@ use ravine_linalg::clarabel_adapter::ConicForm;
 use ravine_linalg::{Csr, Matrix};
 use serde::{Deserialize, Serialize};
 
+use super::composite::Parts;
 use super::method::{Class, Fault, Needs};
 use crate::base::value::IndexSet;
 
@@ -214,6 +215,22 @@ pub trait Oracle {
     /// Blocks of coordinates that lie in a simplex: first one, number, sum.
     fn simplices(&self) -> &[(usize, usize, f64)] {
         &[]
+    }
+    /// The smooth part of the objective; all of it where nothing is split off.
+    fn smooth_value(&mut self, x: &[f64]) -> Result<f64, Fault> {
+        self.value(x)
+    }
+    /// Value and gradient of the smooth part.
+    fn smooth_value_gradient(&mut self, x: &[f64], g: &mut [f64]) -> Result<f64, Fault> {
+        self.value_gradient(x, g)
+    }
+    /// The proximal point of `t` times the simple part: the nearest feasible point where there are no penalties.
+    fn prox(&mut self, x: &mut [f64], _t: f64) -> Result<(), Fault> {
+        self.project(x)
+    }
+    /// The bound parts, where the objective is split into a smooth and a simple one.
+    fn parts(&self) -> Option<Arc<Parts>> {
+        None
     }
     /// Number of terms, if the objective is a sum or mean over one set that can be sampled.
     fn terms(&self) -> Option<usize> {

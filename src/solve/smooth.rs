@@ -243,6 +243,8 @@ impl Oracle for Smooth {
             hvp: self.product.is_some(),
             hessian: self.hessian.is_some() && self.turned.is_empty(),
             form: false,
+            prox: true,
+            project: true,
         }
     }
     fn convex(&self) -> bool {

@@ -13,6 +13,7 @@ mod book;
 mod cells;
 mod check;
 mod cli;
+mod composite;
 mod cones;
 mod convex;
 mod cost;

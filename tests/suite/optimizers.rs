@@ -511,6 +511,27 @@ const ROWS: &[Row] = &[
     Row("scaled_gd", "sensing_residual", "scaled_gd(lr: {eta}, c: 1)", &[]),
     Row("scaled_gd", "identity_none", "gd(lr: {eta})", &[]),
     Row("scaled_gd", "sensing_none", "gd(lr: {eta})", &[]),
+    Row("fista", "ista", "proximal_gradient(lr: {step})", &[]),
+    Row("fista", "ista", "gd(lr: {step}) |> proximal()", &[]),
+    Row("fista", "ista", "gd(lr: {step}) |> proximal({step})", &[]),
+    Row(
+        "fista",
+        "no_restart",
+        "fista(lr: {step}, backtracking: false, gradient_restart: false)",
+        &[("y", "y"), ("a", "a")],
+    ),
+    Row(
+        "fista",
+        "gradient_restart",
+        "fista(lr: {step}, backtracking: false)",
+        &[("y", "y"), ("a", "a")],
+    ),
+    Row(
+        "fista",
+        "value_restart",
+        "fista(lr: {step}, backtracking: false, gradient_restart: false, value_restart: true)",
+        &[("y", "y"), ("a", "a")],
+    ),
 ];
 
 /// Columns of the PSPS cases.
@@ -546,6 +567,8 @@ enum Kind {
     Logistic { x: Vec<Vec<f64>>, y: Vec<f64>, mu: f64 },
     /// `mean (Xᵢ·w − yᵢ)²/2`.
     LeastSquares { x: Vec<Vec<f64>>, y: Vec<f64> },
+    /// `|Ax − b|²/2 + lam |x|₁`.
+    Lasso { a: Vec<Vec<f64>>, b: Vec<f64>, lam: f64 },
     /// `|A x − b|₁` with a subgradient.
     Absolute { a: Vec<Vec<f64>>, b: Vec<f64> },
     /// `xᵀQx/2 − bᵀx` at `x = Vᵀw`, `w` in the simplex.
@@ -636,6 +659,11 @@ impl Problem {
                 a: p["A"].as_array().map_or(vec![], |all| all.iter().map(matrix).collect()),
                 y: flat(&p["y"]),
                 n: p["M"].as_array().unwrap().len(),
+            },
+            "lasso" => Kind::Lasso {
+                a: matrix(&p["A"]),
+                b: vector(&p["b"]),
+                lam: number(&p["lam"]),
             },
             other => panic!("no such kind of problem here yet: {other}"),
         };
@@ -728,6 +756,15 @@ impl Problem {
                 g.copy_from_slice(&times(&back, &x).concat());
                 f
             }
+            Kind::Lasso { a, b, lam } => {
+                let mut f = 0.0;
+                for (row, b) in a.iter().zip(b) {
+                    let r = dot(row, w) - b;
+                    f += r * r / 2.0;
+                    g.iter_mut().zip(row).for_each(|(g, a)| *g += r * a);
+                }
+                f + lam * w.iter().map(|w| w.abs()).sum::<f64>()
+            }
             Kind::LeastSquares { x, y } => {
                 let (mut f, mut k) = (0.0, 0.0);
                 for i in terms {
@@ -744,6 +781,7 @@ impl Problem {
     fn all(&self) -> usize {
         match &self.kind {
             Kind::Quadratic { .. }
+            | Kind::Lasso { .. }
             | Kind::Matrices { .. }
             | Kind::Sensing { .. }
             | Kind::Absolute { .. }
@@ -759,9 +797,21 @@ impl Oracle for Problem {
     fn dim(&self) -> usize {
         self.n
     }
+    fn prox(&mut self, x: &mut [f64], t: f64) -> Result<(), Fault> {
+        match &self.kind {
+            Kind::Lasso { lam, .. } => {
+                x.iter_mut()
+                    .for_each(|v| *v = v.signum() * (v.abs() - t * lam).max(0.0));
+                Ok(())
+            }
+            _ => self.project(x),
+        }
+    }
     fn class(&self) -> Class {
         if matches!(self.kind, Kind::Linear { .. } | Kind::Tanh) {
             Class::Saddle
+        } else if let Kind::Lasso { .. } = self.kind {
+            Class::Composite
         } else if self.bounds.is_some() {
             Class::SmoothBounds
         } else {

@@ -340,6 +340,8 @@ pub const SECOND_ORDER: Needs = Needs {
     hvp: true,
     hessian: true,
     form: false,
+    prox: false,
+    project: false,
 };
 
 impl Fun {

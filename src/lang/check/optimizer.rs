@@ -25,7 +25,7 @@ pub(super) const POINT: &str = "point";
 
 /// What a step may ask of the problem; each counts.
 pub const ORACLES: &[&str] = &[
-    "value", "trial", "grad", "operator", "lmo", "away", "reach", "hvp", "hessian", "prox", "project",
+    "value", "trial", "smooth", "grad", "operator", "lmo", "away", "reach", "hvp", "hessian", "prox", "project",
 ];
 /// Random draws.
 pub const DRAWS: &[&str] = &["normal", "rademacher", "uniform", "permutation", "sample"];
@@ -563,6 +563,7 @@ impl Checker<'_> {
                     "hessian(x)",
                 )
             }
+            "smooth" => (n == 1 && is_point(&types[0]), Ty::scalar(Elem::Real), "smooth(x)"),
             "prox" => (
                 n == 2 && is_point(&types[0]) && number(&types[1]),
                 point(),

@@ -54,8 +54,15 @@ fn script(names: &dyn Names, parts: &[PartCall<'_>], blocks: &[PointBlock]) -> L
     };
     let mut b = Builder::new(names, blocks);
     b.main = main;
+    // A step length that a transform is not given is the optimizer's.
+    let own = bind(&mut b, &parts[main], None)?;
+    let length = own.get(STEP_LENGTH);
     for (k, p) in parts.iter().enumerate() {
-        let bound = bind(&mut b, p)?;
+        let bound = if k == main {
+            own.clone()
+        } else {
+            bind(&mut b, p, length.clone())?
+        };
         for f in &p.decl.params {
             let on_point = f.ty.dims.iter().any(|d| d.as_name() == Some("point"));
             if let (true, Some(Local::Val(v))) = (on_point, bound.get(&f.name.text))
@@ -107,8 +114,11 @@ fn script(names: &dyn Names, parts: &[PartCall<'_>], blocks: &[PointBlock]) -> L
     b.finish(name, moved)
 }
 
-/// Values of a part's parameters, in the session's names.
-fn bind(b: &mut Builder<'_>, p: &PartCall<'_>) -> Lowered<Scope> {
+/// The parameter for step lengths.
+const STEP_LENGTH: &str = "lr";
+
+/// Values of a part's parameters, in the session's names; `length` is the step length where the part is given none.
+fn bind(b: &mut Builder<'_>, p: &PartCall<'_>, length: Option<Local>) -> Lowered<Scope> {
     let mut scope = Scope::default();
     for f in &p.decl.params {
         let known = f.default.as_ref().filter(|e| e.as_name() == Some("fmin"));
@@ -123,6 +133,10 @@ fn bind(b: &mut Builder<'_>, p: &PartCall<'_>) -> Lowered<Scope> {
             ExprKind::Name(n) if words.contains(&n.as_str()) && l.names.lookup(n).is_none() => Some(n.clone()),
             _ => None,
         };
+        if let (None, Some(length), STEP_LENGTH) = (given, &length, f.name.text.as_str()) {
+            scope = scope.with(STEP_LENGTH, length.clone());
+            continue;
+        }
         let value = match (given, &f.default) {
             (Some(e), _) | (None, Some(e)) if word(e).is_some() => Val::Text(word(e).unwrap_or_default()),
             (Some(e), _) => l.with_scope(Scope::default(), |l| l.expr(e))?,

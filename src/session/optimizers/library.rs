@@ -41,6 +41,7 @@ pub const FILES: &[(&str, &str)] = files! {
     "polyak.opt"
     "stochastic.opt"
     "matrices.opt"
+    "composite.opt"
     "transforms.opt"
     "schedules.opt"
 };

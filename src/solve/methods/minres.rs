@@ -37,6 +37,8 @@ pub static CARD: MethodCard = MethodCard {
         hvp: false,
         hessian: false,
         form: false,
+        prox: false,
+        project: false,
     },
     granularity: Granularity::Step,
     options: &[OptionSpec {

@@ -2,10 +2,12 @@
 //!
 //! Invariant: a method is reached through this list only; names and aliases are unique.
 
+pub mod apg;
 pub mod cg;
 pub mod clarabel;
 pub mod compact;
 pub mod conditions;
+pub mod coordinate;
 pub mod curvature;
 pub mod direct;
 pub mod krylov;
@@ -15,10 +17,12 @@ pub mod lsmr;
 pub mod minres;
 pub mod newton_tr;
 pub mod projected;
+pub mod prox_newton;
 pub mod reference;
 pub mod scripted;
 pub mod sparse_factor;
 pub mod subproblem;
+pub mod support;
 
 use std::sync::Arc;
 
@@ -36,6 +40,9 @@ pub const CARDS: &[&MethodCard] = &[
     &cg::CARD,
     &minres::CARD,
     &lsmr::CARD,
+    &coordinate::CARD,
+    &prox_newton::CARD,
+    &apg::CARD,
 ];
 
 /// The card of a method by name or alias.

@@ -39,6 +39,8 @@ pub static CARD: MethodCard = MethodCard {
         hvp: true,
         hessian: false,
         form: false,
+        prox: false,
+        project: false,
     },
     granularity: Granularity::Step,
     options: &[

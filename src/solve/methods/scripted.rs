@@ -437,6 +437,11 @@ impl Scripted {
                 v.copy_from_slice(x);
                 problem.project(&mut v)
             }
+            (Ask::Prox, None) => {
+                v.copy_from_slice(x);
+                problem.prox(&mut v, f.regs[args[1]][0])
+            }
+            (Ask::Smooth, None) => problem.smooth_value(x).map(|y| v[0] = y),
             _ => Err(Fault::NotOffered(what.word().into())),
         };
         f.regs[out] = v;
@@ -747,6 +752,14 @@ impl Method for Scripted {
         let x = self.answer(state);
         let f = problem.value_gradient(x, &mut g)?;
         let scale = 1.0 + vector::norm_inf(&g);
+        if let Some(parts) = problem.parts() {
+            let o = parts.optimality(x, &g, f);
+            state.measures.objective = f;
+            state.measures.stationarity = o.stationarity;
+            state.measures.gradient_scale = o.scale;
+            state.measures.gap = o.gap;
+            return Ok(());
+        }
         let stationarity = match problem.bounds() {
             Some(b) => (0..g.len())
                 .map(|k| (b.clamp(k, x[k] - g[k]) - x[k]).abs())
@@ -838,11 +851,13 @@ fn card_of(s: &Script) -> &'static MethodCard {
         hvp: asked(Ask::Product),
         hessian: asked(Ask::Hessian),
         form: false,
+        prox: asked(Ask::Prox) || asked(Ask::Smooth),
+        project: asked(Ask::Project),
     };
     let accepts: &'static [Class] = if asked(Ask::Operator) {
         &[Class::Saddle]
     } else if s.projects {
-        &[Class::Smooth, Class::SmoothBounds, Class::Saddle]
+        &[Class::Smooth, Class::SmoothBounds, Class::Saddle, Class::Composite]
     } else {
         &[Class::Smooth, Class::Saddle]
     };

@@ -497,8 +497,8 @@ impl<'n> Builder<'n> {
                     return Ok(());
                 }
                 let v = match name {
-                    "value" | "trial" | "grad" | "operator" | "lmo" | "away" | "reach" | "hvp" | "hessian" | "prox"
-                    | "project" => Some(self.ask(name, e, args)?),
+                    "value" | "trial" | "smooth" | "grad" | "operator" | "lmo" | "away" | "reach" | "hvp"
+                    | "hessian" | "prox" | "project" => Some(self.ask(name, e, args)?),
                     "normal" | "rademacher" | "uniform" | "permutation" | "sample" => Some(self.draw(name, e, args)?),
                     "old" => self.old(args),
                     "zeros" | "ones" if args.len() == 1 => self.filled(name, &args[0].value)?,

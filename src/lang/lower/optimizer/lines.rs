@@ -32,6 +32,7 @@ impl<'n> Builder<'n> {
             "reach" => Ask::Reach,
             "hvp" => Ask::Product,
             "hessian" => Ask::Hessian,
+            "smooth" => Ask::Smooth,
             "prox" => Ask::Prox,
             _ => Ask::Project,
         };
@@ -57,7 +58,7 @@ impl<'n> Builder<'n> {
         self.projects |= matches!(what, Ask::Project | Ask::Prox | Ask::LinearMinimum);
         let point = self.point.clone();
         let dims = match what {
-            Ask::Value | Ask::Trial | Ask::Reach => vec![],
+            Ask::Value | Ask::Trial | Ask::Reach | Ask::Smooth => vec![],
             Ask::Hessian => vec![point.clone(), point],
             _ => vec![point],
         };
