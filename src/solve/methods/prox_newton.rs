@@ -49,17 +49,23 @@ pub static CARD: MethodCard = MethodCard {
             kind: SlotKind::Count,
             doc: "steps in a row without a smaller residual",
         },
+        SlotSpec {
+            name: "damping",
+            kind: SlotKind::Number,
+            doc: "curvature added to the model where it led too far",
+        },
     ],
     records: &["length", "sweeps", "support"],
     guarantees: "Converges to a minimizer of a convex problem, fast near it where the Hessian is positive definite on the support.",
     doc: "Forms the Hessian of the smooth part, minimizes the model with penalties and bounds by coordinate descent, and \
           searches along the way there.",
-    source: "Lee, Sun and Saunders, SIAM J. Optim. 24 (2014)",
+    source: "Lee, Sun and Saunders, SIAM J. Optim. 24 (2014); damping as in Levenberg, 1944",
     build: |_| Box::new(ProxNewton),
 };
 
 const GRADIENT: usize = 0;
 const STAGNANT: usize = 1;
+const DAMPING: usize = 2;
 
 /// Proximal Newton has no settings.
 pub struct ProxNewton;
@@ -94,7 +100,7 @@ impl Method for ProxNewton {
         let mut g = vec![0.0; x.len()];
         let mut state = State::new(x, vec![], CARD.records.len());
         measure(problem, &parts, &mut state, &mut g).map_err(Refusal::Fault)?;
-        state.slots = vec![Slot::Array(g), Slot::Count(0)];
+        state.slots = vec![Slot::Array(g), Slot::Count(0), Slot::Number(0.0)];
         state.records.fill(f64::NAN);
         Ok(state)
     }
@@ -131,42 +137,67 @@ fn attempt(problem: &mut dyn Oracle, now: &State, next: &mut State, cx: &StepCx<
     let n = now.x.len();
     let mut lower = Csr::zeros(0, 0);
     problem.hessian(&now.x, &mut lower)?;
-    let h = Model::new(&lower, n);
-    let mut z = now.x.clone();
+    let mut h = Model::new(&lower, n);
     let forcing = (0.1f64).min(m.stationarity.sqrt());
     let goal = (forcing * m.stationarity).max(0.1 * cx.tolerance * m.gradient_scale);
-    let Some(sweeps) = minimize(s, &h, g, &now.x, &mut z, goal, cx)? else {
-        return Ok(Outcome::Refuse(Fault::Interrupted));
-    };
-    let d: Vec<f64> = z.iter().zip(&now.x).map(|(z, x)| z - x).collect();
-    let fall = dot(g, &d) + s.value(&z) - s.value(&now.x);
     let noise = 8.0 * f64::EPSILON * m.objective.abs().max(1e-300);
-    let mut a = 1.0f64;
-    let mut tried = 0;
+    let mut damping = now.slots[DAMPING].number();
+    h.raise(damping);
+    let (mut tried, mut sweeps) = (0u32, 0);
     let mut gradient = vec![0.0; n];
-    loop {
-        if cx.interrupted() || (cx.out_of_time)() {
+    let mut d = vec![0.0; n];
+    let a = loop {
+        let mut z = now.x.clone();
+        let Some(made) = minimize(s, &h, g, &now.x, &mut z, goal, cx)? else {
             return Ok(Outcome::Refuse(Fault::Interrupted));
-        }
-        for (i, x) in next.x.iter_mut().enumerate() {
-            *x = if a == 1.0 { z[i] } else { now.x[i] + a * d[i] };
-        }
-        let r = measure(problem, &parts, next, &mut gradient);
-        tried += 1;
-        // Where the fall drowns in rounding, the residual decides.
-        let fell = next.measures.objective <= m.objective + 1e-4 * a * fall.min(0.0) || {
-            next.measures.objective <= m.objective + noise && next.measures.stationarity < m.stationarity
         };
-        if r.is_ok() && fell {
-            break;
+        sweeps += made;
+        for (d, (z, x)) in d.iter_mut().zip(z.iter().zip(&now.x)) {
+            *d = z - x;
         }
-        if tried > 40 {
+        let fall = dot(g, &d) + s.value(&z) - s.value(&now.x);
+        let mut found = None;
+        for halved in 0..8 {
+            if cx.interrupted() || (cx.out_of_time)() {
+                return Ok(Outcome::Refuse(Fault::Interrupted));
+            }
+            let a = 0.5f64.powi(halved);
+            for (i, x) in next.x.iter_mut().enumerate() {
+                *x = if halved == 0 { z[i] } else { now.x[i] + a * d[i] };
+            }
+            let r = measure(problem, &parts, next, &mut gradient);
+            tried += 1;
+            // Where the fall drowns in rounding, the residual decides.
+            let fell = next.measures.objective <= m.objective + 1e-4 * a * fall.min(0.0) || {
+                next.measures.objective <= m.objective + noise && next.measures.stationarity < m.stationarity
+            };
+            if r.is_ok() && fell {
+                found = Some(a);
+                break;
+            }
+        }
+        if let Some(a) = found {
+            if a == 1.0 {
+                damping *= 0.1;
+            }
+            break a;
+        }
+        // The model is too flat for how far it leads: more curvature of its own.
+        let least = 1e-3
+            * h.diagonal
+                .iter()
+                .fold(crate::solve::vector::norm_inf(g), |m, v| m.max(*v));
+        let more = (9.0 * damping).max(least);
+        damping += more;
+        h.raise(more);
+        if tried > 200 || !damping.is_finite() {
             let why = "rounding allows no further step";
             next.copy_from(now);
             return Ok(Outcome::Finish(Reason::new(Status::PrecisionLimited, why)));
         }
-        a *= 0.5;
-    }
+    };
+    let least = 1e-6 * h.diagonal.iter().fold(0.0f64, |m, v| m.max(*v));
+    next.slots[DAMPING] = Slot::Number(if damping < least { 0.0 } else { damping });
     next.slots[GRADIENT].array_mut().copy_from_slice(&gradient);
     let better =
         next.measures.stationarity < 0.9 * m.stationarity || next.measures.objective < m.objective - 10.0 * noise;
@@ -241,6 +272,18 @@ impl Model {
             dense: d,
             sparse,
             diagonal,
+        }
+    }
+    /// Adds to the diagonal.
+    fn raise(&mut self, by: f64) {
+        if by == 0.0 {
+            return;
+        }
+        let n = self.diagonal.len();
+        self.diagonal.iter_mut().for_each(|v| *v += by);
+        match &mut self.dense {
+            Some(d) => (0..n).for_each(|i| d.set(i, i, d.at(i, i) + by)),
+            None => self.sparse = self.sparse.add(1.0, &Csr::identity(n), by),
         }
     }
     fn at(&self, i: usize, j: usize) -> f64 {
