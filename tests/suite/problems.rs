@@ -11,6 +11,7 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 use std::sync::Arc;
 
+use ravine::solve::composite::Parts;
 use ravine::solve::{Bounds, Class, Counts, Fault, Needs, Oracle};
 use ravine_linalg::Csr;
 
@@ -328,6 +329,8 @@ pub struct Fun {
     n: usize,
     f: Box<dyn Fn(&[Jet]) -> Jet>,
     bounds: Option<Arc<Bounds>>,
+    /// A simple part beside the function.
+    pub parts: Option<Arc<Parts>>,
     pub class: Class,
     pub convex: bool,
     pub offers: Needs,
@@ -350,6 +353,7 @@ impl Fun {
             n,
             f: Box::new(f),
             bounds: None,
+            parts: None,
             class: Class::Smooth,
             convex: false,
             offers: SECOND_ORDER,
@@ -436,6 +440,16 @@ impl Oracle for Fun {
             .map(|(i, j)| h[i * self.n + j])
             .collect();
         Ok(())
+    }
+    fn prox(&mut self, x: &mut [f64], t: f64) -> Result<(), Fault> {
+        match &self.parts {
+            Some(p) => p.simple.prox(x, t),
+            None => self.project(x)?,
+        }
+        Ok(())
+    }
+    fn parts(&self) -> Option<Arc<Parts>> {
+        self.parts.clone()
     }
     fn counts(&self) -> Counts {
         self.counts

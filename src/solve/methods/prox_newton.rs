@@ -135,7 +135,7 @@ fn attempt(problem: &mut dyn Oracle, now: &State, next: &mut State, cx: &StepCx<
     }
     let g = now.slots[GRADIENT].array();
     let n = now.x.len();
-    let mut lower = Csr::zeros(0, 0);
+    let mut lower = Csr::zeros(n, n);
     problem.hessian(&now.x, &mut lower)?;
     let mut h = Model::new(&lower, n);
     let forcing = (0.1f64).min(m.stationarity.sqrt());
