@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::compiled::{Answer, Ask, Begun, Compiled, Going};
 use super::draws::{Key, Purpose};
 use super::method::{Method, Seed};
+use super::methods::scripted::OWN_RULE;
 use super::oracle::Counts;
 use super::run::{Options, Run, Saved, Watch};
 use super::stop::{Budget, Reason, Status, Stop};
@@ -1373,7 +1374,10 @@ impl Leg {
                         .or(around.epochs)
                         .is_some(),
                     Status::TimeLimit => own.budget.seconds.is_some(),
-                    Status::Feasible => g.run.meets(&own.stops) || g.run.meets(&left.stops),
+                    Status::Feasible => {
+                        let own_rule = g.run.ended().is_some_and(|r| r.why == OWN_RULE);
+                        own_rule || g.run.meets(&own.stops) || g.run.meets(&left.stops)
+                    }
                     _ => false,
                 };
                 self.whole = a.status == Status::Feasible && g.run.meets(&left.stops);

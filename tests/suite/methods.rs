@@ -346,7 +346,7 @@ fn states_follow_their_schema() {
             run.advance(&mut *problem, 1, &no_clock);
         }
         let trace = run.trace();
-        assert_eq!(trace.columns.len(), 7 + card.records.len(), "{}", card.name);
+        assert_eq!(trace.columns.len(), 10 + card.records.len(), "{}", card.name);
         let objective = trace.column("objective").unwrap();
         assert_eq!(objective.len() as u64, run.steps() + 1);
     }
@@ -1228,6 +1228,20 @@ fn by_form(class: Class) -> Option<(FormOracle, f64, Vec<f64>)> {
                 cones,
                 e,
                 vec![1.0, e],
+            )
+        }
+        // x + y with [x, 1; 1, y] positive semidefinite; the triangle by columns, off the diagonal times √2.
+        Class::Semidefinite => {
+            let a = dense(3, 2, &[-1.0, 0.0, 0.0, 0.0, 0.0, -1.0]);
+            let cones = vec![Cone::Semidefinite(2)];
+            (
+                Csr::zeros(2, 2),
+                vec![1.0, 1.0],
+                a,
+                vec![0.0, std::f64::consts::SQRT_2, 0.0],
+                cones,
+                2.0,
+                vec![1.0, 1.0],
             )
         }
         _ => return None,

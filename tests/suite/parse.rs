@@ -465,7 +465,6 @@ fn each_special_message() {
         ("let y = 1..2..3", "R0101"),
         ("let y = $x", "R0101"),
         ("extern rust {\n  fn f(x: &[f64]) { ) }\n}", "R0190"),
-        ("min x: Vector[3] from 1", "R0190"),
         ("problem q = read(\"x.mps\")", "R0190"),
         ("var X: Matrix[n, n] in stiefel", "R0190"),
         ("use x", "R0101"),

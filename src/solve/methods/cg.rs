@@ -166,8 +166,12 @@ impl Cg {
         next.slots[1] = Slot::Number(error);
         next.slots[ENERGY] = Slot::Array(vec![below, relative, high / low]);
         let word = if bound { "at most" } else { "about" };
+        let error = match relative.is_finite() {
+            true => format!("; error in the energy norm {word} {relative:.1e}"),
+            false => String::new(),
+        };
         format!(
-            "{}; condition behind it {:.1e}; error in the energy norm {word} {relative:.1e}",
+            "{}; condition behind it {:.1e}{error}",
             kept.name,
             (high / low).max(1.0)
         )

@@ -21,6 +21,8 @@ use crate::exec::{Machine, Plan};
 use crate::ir::InputId;
 use crate::ir::script::{Ask, Law, Op, Reg, Script, StateKind};
 
+/// Why a run ended whose step says `stop when`.
+pub const OWN_RULE: &str = "the optimizer's own stopping rule holds";
 /// Most turns of one loop within one step.
 const TURNS: u64 = 1_000_000;
 /// An iterate beyond this is on its way to infinity.
@@ -506,7 +508,7 @@ impl Scripted {
             }
         }
         f.pending.clear();
-        let reason = stop.then(|| Reason::new(Status::Feasible, "the optimizer's own stopping rule holds"));
+        let reason = stop.then(|| Reason::new(Status::Feasible, OWN_RULE));
         (reason, restart)
     }
 
