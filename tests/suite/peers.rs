@@ -146,8 +146,8 @@ fn models_agree_with_peers() {
     let mut complaints = Vec::new();
     for (name, want) in reference {
         let report = run(&root().join(format!("tests/programs/models/{name}.opt")));
-        let solves = report["results"].as_array().into_iter().flatten();
-        let found = solves.filter(|r| r["kind"] == "solve").next_back();
+        let mut solves = report["results"].as_array().into_iter().flatten();
+        let found = solves.rfind(|r| r["kind"] == "solve");
         let (got, want) = (found.and_then(|s| s["objective"].as_f64()), number(want, name));
         if !got.is_some_and(|v| (v - want).abs() <= 1e-6 * (1.0 + want.abs())) {
             complaints.push(format!("{name}: {got:?}, expected {want}"));
