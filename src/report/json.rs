@@ -87,6 +87,7 @@ pub fn solve(s: &SolveEntry) -> Json {
         "residuals": residuals,
         "tolerance": number_json(s.tolerance),
         "error": or_null(s.error),
+        "estimated": s.estimated,
         "condition": or_null(s.condition),
         "iterations": s.iterations,
         "changes": s.changes,

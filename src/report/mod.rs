@@ -90,8 +90,10 @@ pub struct SolveEntry {
     pub residuals: Vec<Residual>,
     /// The tolerance asked for.
     pub tolerance: f64,
-    /// Estimate of the relative error of the variables, never below the true one.
+    /// Relative error of the variables: never below the true one, unless it is only an estimate.
     pub error: Option<f64>,
+    /// Is the error an estimate, and the condition a lower bound?
+    pub estimated: bool,
     /// Estimate of the condition, where the class has one.
     pub condition: Option<f64>,
     /// Steps of the method.
@@ -174,6 +176,7 @@ impl Default for SolveEntry {
             residuals: vec![],
             tolerance: 1e-8,
             error: None,
+            estimated: false,
             condition: None,
             iterations: None,
             warm_start: WarmStart::default(),

@@ -139,12 +139,17 @@ pub fn summary(s: &SolveEntry, detail: Detail) -> View {
         (None, None) => {}
         (Some(e), condition) => {
             let bound = if full { rough(e, 2) } else { power_above(e) };
-            let kappa = condition.map_or_else(String::new, |k| format!("  (condition {})", rough(k, 2)));
+            let (word, least) = if s.estimated {
+                ("about", "at least ")
+            } else {
+                ("at most", "")
+            };
+            let kappa = condition.map_or_else(String::new, |k| format!("  (condition {least}{})", rough(k, 2)));
             let digits = if e >= 0.1 { ": no digit is certain" } else { "" };
             fact(
                 "error",
                 words(&[
-                    (&format!("at most {bound} of the variables"), Role::Plain),
+                    (&format!("{word} {bound} of the variables"), Role::Plain),
                     (digits, Role::Bad),
                     (&kappa, Role::Faint),
                 ]),

@@ -158,6 +158,7 @@ impl Session {
             error: a.error,
             condition: a.condition,
             iterations: a.iterations,
+            estimated: a.estimated,
             warm_start: WarmStart {
                 used: a.warm.0,
                 why: a.warm.1.clone(),

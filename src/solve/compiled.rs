@@ -106,6 +106,8 @@ pub struct Answer {
     pub error: Option<f64>,
     /// Condition, where the class has one.
     pub condition: Option<f64>,
+    /// Is the error an estimate, and the condition a lower bound?
+    pub estimated: bool,
     /// Steps.
     pub iterations: Option<u64>,
     /// The method's name.
@@ -145,6 +147,7 @@ impl Default for Answer {
             worst: None,
             error: None,
             condition: None,
+            estimated: false,
             iterations: None,
             method: String::new(),
             method_why: String::new(),

@@ -117,6 +117,7 @@ impl Answer {
         let rounding = if rounded { f64::EPSILON * condition } else { 0.0 };
         // An iteration that did not get there says nothing of either.
         let said = whole || condition.is_finite();
+        self.estimated = said && !whole;
         self.error = said.then(|| number(direct::ERROR) + rounding);
         self.condition = said.then_some(condition);
         // Of a system the equations are looked at instead.
@@ -134,6 +135,7 @@ impl Answer {
 
     /// Smooth problems: the gradient recomputed at the point that is reported.
     pub(super) fn conclude_smooth(&mut self, done: Ended, s: &mut Smooth, bounds: &Bounds, tolerance: f64) {
+        let evidence = done.state.slots;
         let done = done.finished;
         self.take(&done);
         self.log = done.trace.lines();
@@ -149,6 +151,13 @@ impl Answer {
         });
         let measured = recomputed.unwrap_or(done.measures.stationarity / done.measures.gradient_scale);
         self.residuals.push(("stationarity".into(), measured));
+        // Methods for quadratics report what their answer is worth in the first slots.
+        if s.class == Class::ConvexQuadratic
+            && let [Slot::Number(condition), Slot::Number(error), ..] = evidence[..]
+            && condition.is_finite()
+        {
+            (self.condition, self.error, self.estimated) = (Some(condition), Some(error), true);
+        }
         let claims = matches!(
             self.status,
             Status::Optimal | Status::LocallyOptimal | Status::Stationary

@@ -498,6 +498,11 @@ fn at_least(top: f64, low: f64) -> Number {
 /// What an incomplete factor makes of the condition of a symmetric positive definite matrix: the eigenvalues of
 /// `L^-1 A L^-T`, or bounds on them.
 fn incomplete(a: &Csr, whole: bool) -> Option<(Number, Preconditioner)> {
+    /// Below this a factorization is as cheap as an approximation of one.
+    const LEAST: usize = 50;
+    if a.rows < LEAST {
+        return None;
+    }
     if !whole {
         let cg = solved_roughly(a)?;
         let (low, top) = cg.tridiagonal().extremes()?;

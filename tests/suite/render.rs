@@ -384,6 +384,7 @@ fn the_json_report() {
         "duals",
         "residuals",
         "error",
+        "estimated",
         "condition",
         "iterations",
         "warm_start",

@@ -147,6 +147,9 @@ impl Cg {
         let least = if bound { self.least } else { 0.9 * low };
         let above = if cg.residual_norm == 0.0 {
             0.0
+        } else if found.is_none() && !bound {
+            // A start that solves the equations: nothing was learnt of the spectrum behind the preconditioner.
+            f64::NAN
         } else {
             cg.at_most(least)
         };
@@ -165,15 +168,24 @@ impl Cg {
         next.slots[0] = Slot::Number(condition.max(1.0));
         next.slots[1] = Slot::Number(error);
         next.slots[ENERGY] = Slot::Array(vec![below, relative, high / low]);
+        if found.is_none() {
+            return kept.name.clone();
+        }
         let word = if bound { "at most" } else { "about" };
-        let error = match relative.is_finite() {
-            true => format!("; error in the energy norm {word} {relative:.1e}"),
-            false => String::new(),
+        let behind = (high / low).max(1.0);
+        let behind = if behind < 1e4 {
+            format!("{behind:.0}")
+        } else {
+            format!("{behind:.1e}")
+        };
+        let error = if relative.is_finite() {
+            format!("; error in the energy norm {word} {relative:.1e}")
+        } else {
+            String::new()
         };
         format!(
-            "{}; condition behind it {:.1e}{error}",
-            kept.name,
-            (high / low).max(1.0)
+            "{}; condition behind it {behind}{error}",
+            kept.name
         )
     }
 }

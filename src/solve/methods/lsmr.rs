@@ -221,14 +221,13 @@ impl Method for LeastSquaresByProducts {
             next.measures.stationarity = stationary;
             next.measures.objective = residual * residual;
             // Both |A'r| / σ² and, where the system has a solution, |r| / σ bound the error; σ is an estimate.
-            let low = if it.diagonals.1.is_finite() {
-                it.diagonals.1
-            } else {
-                it.norm
-            };
             let size = norm2(&it.x);
+            // |A y| / |y| is no smaller than the smallest one.
+            let image: Vec<f64> = b.iter().zip(&r).map(|(b, r)| b - r).collect();
+            let low = it.diagonals.1.min(norm2(&image) / size);
+            let low = if low.is_finite() { low } else { it.norm };
             let error = (normal / (low * low)).min(if system { residual / low } else { f64::INFINITY });
-            next.slots[0] = Slot::Number(it.condition());
+            next.slots[0] = Slot::Number((it.diagonals.0 / low).max(it.condition()));
             next.slots[1] = Slot::Number(if size > 0.0 { error / size } else { error });
             let solved = residual <= tolerance * right
                 && r.iter()

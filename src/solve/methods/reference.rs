@@ -26,10 +26,13 @@ pub fn entry(card: &MethodCard) -> String {
     }
     let classes: Vec<&str> = card.accepts.iter().map(|c| c.word()).collect();
     out += &format!("- takes: {}\n", classes.join("; "));
-    out += &format!(
-        "- asks for: {}\n",
-        card.needs.missing_from(Default::default()).join(", ")
-    );
+    let asks = card.needs.missing_from(Default::default()).join(", ");
+    let asks = if asks.is_empty() {
+        "whichever the problem has, a form or products"
+    } else {
+        &asks
+    };
+    out += &format!("- asks for: {asks}\n");
     let steps = match card.granularity {
         Granularity::Step => "one iteration at a time; interrupted, saved and resumed between any two",
         Granularity::Whole => "runs as a whole; interrupted and timed inside, not saved in the middle",
