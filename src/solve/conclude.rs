@@ -156,7 +156,9 @@ impl Answer {
             && let [Slot::Number(condition), Slot::Number(error), ..] = evidence[..]
             && condition.is_finite()
         {
-            (self.condition, self.error, self.estimated) = (Some(condition), Some(error), true);
+            (self.condition, self.estimated) = (Some(condition), true);
+            // Of an answer that no step was needed for nothing is known.
+            self.error = error.is_finite().then_some(error);
         }
         let claims = matches!(
             self.status,

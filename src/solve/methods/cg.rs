@@ -4,7 +4,7 @@
 //!
 //! Source: see `linalg::krylov`.
 
-use ravine_linalg::krylov::{CgStep, ConjugateGradient, Direction};
+use ravine_linalg::krylov::{CgStep, ConjugateGradient, Direction, Preconditioner};
 use ravine_linalg::reduce::{dot, norm2, sumsq};
 
 use super::krylov::{self, EVIDENCE, Kept, PRECONDITIONER, RIGHT, take};
@@ -155,11 +155,17 @@ impl Cg {
         };
         // x'Ax = x'(b - r): the energy of the point, and what x says of the smallest eigenvalue.
         let energy = (dot(x, &kept.right) - dot(x, &cg.r)).max(0.0);
-        let smallest = cg.rayleigh.min(energy / sumsq(x));
+        let mut smallest = cg.rayleigh.min(energy / sumsq(x));
+        let mut largest = kept.largest(problem);
+        if kept.pre == Preconditioner::Identity && found.is_some() {
+            // The iteration's own spectrum is that of the matrix, and knows its ends better.
+            smallest = smallest.min(low);
+            largest = largest.max(high);
+        }
         let relative = above / energy.sqrt();
         let delay = cg.steps.min(10);
         let below = cg.at_least(delay).map_or(f64::NAN, |v| v / energy.sqrt());
-        let condition = kept.largest(problem) / smallest;
+        let condition = largest / smallest;
         let error = if size > 0.0 {
             above / smallest.sqrt() / size
         } else {
