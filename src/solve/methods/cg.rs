@@ -189,10 +189,7 @@ impl Cg {
         } else {
             String::new()
         };
-        format!(
-            "{}; condition behind it {behind}{error}",
-            kept.name
-        )
+        format!("{}; condition behind it {behind}{error}", kept.name)
     }
 }
 
