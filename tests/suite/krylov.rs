@@ -45,14 +45,11 @@ fn systems_and_quadratics_are_solved_by_products() {
         ("energy", "cg(preconditioner: ic0, window: 2)"),
         ("energy", "minres()"),
     ] {
-        // An incomplete factor of a chain is exact: one step, and no spectrum to estimate from.
-        let evidence = match problem {
-            "chain" => "assert s.error < 1e-5\nassert s.condition > 30 and s.condition < 2000\n",
-            _ => "",
-        };
+        // The chain's incomplete factor is exact: behind it nothing of the energy's spectrum is left to see.
+        let least = if problem == "chain" { 30 } else { 1 };
         let (text, codes) = shown(&format!(
             "{CHAIN}s = solve {problem} to 1e-10 with {method}\nassert s.x[7] == 7*54/2 within 1e-6\n\
-             {evidence}assert s.iterations > 0\n"
+             assert s.error < 1e-5\nassert s.condition >= {least} and s.condition < 2000\nassert s.iterations > 0\n"
         ));
         assert!(
             codes.is_empty() && text.contains("optimal"),
