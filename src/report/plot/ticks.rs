@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(texts(-2.0, 2.0, false, false), ["−2", "−1", "0", "1", "2"]);
         assert_eq!(texts(0.0, 3.0, false, true), ["0", "1", "2", "3"]);
         assert_eq!(texts(0.1, 0.34, false, false), ["0.10", "0.15", "0.20", "0.25", "0.30"]);
-        assert_eq!(texts(1e-12, 10.0, true, false), ["10⁻¹²", "10⁻⁹", "10⁻⁶", "0.001", "1"]);
+        assert_eq!(texts(1e-12, 10.0, true, false), ["10⁻¹²", "10⁻⁹", "10⁻⁶", "10⁻³", "1"]);
         assert_eq!(texts(1.0, 9.0, true, false), ["1", "2", "5"]);
     }
 
