@@ -3,6 +3,7 @@
 //! Invariant: every product has the same bits for any number of threads.
 
 use crate::fault::{NumericalFault, check_len};
+use crate::lanes::kernels;
 use crate::reduce;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -128,19 +129,7 @@ impl Dense {
     /// # Panics
     /// If the lengths disagree (a programming error, not a matter of data).
     pub fn mul_vec(&self, x: &[f64], y: &mut [f64]) {
-        assert_eq!((x.len(), y.len()), (self.cols, self.rows), "lengths in A x");
-        if self.cols == 0 {
-            y.fill(0.0);
-        } else if self.data.len() < PARALLEL_WORK {
-            for (out, row) in y.iter_mut().zip(self.data.chunks_exact(self.cols)) {
-                *out = reduce::dot(row, x);
-            }
-        } else {
-            y.par_iter_mut()
-                .zip(self.data.par_chunks_exact(self.cols))
-                .with_min_len((PARALLEL_WORK / 8 / self.cols).max(1))
-                .for_each(|(out, row)| *out = reduce::dot(row, x));
-        }
+        times(&self.data, x, y);
     }
 
     /// y = A' x, with `x` of length `rows` and `y` of length `cols`.
@@ -148,25 +137,7 @@ impl Dense {
     /// # Panics
     /// If the lengths disagree (a programming error, not a matter of data).
     pub fn mul_vec_transposed(&self, x: &[f64], y: &mut [f64]) {
-        assert_eq!((x.len(), y.len()), (self.rows, self.cols), "lengths in A' x");
-        let stripe = |first: usize, out: &mut [f64]| {
-            out.fill(0.0);
-            for (i, xi) in x.iter().enumerate() {
-                let row = &self.data[i * self.cols + first..][..out.len()];
-                for (o, a) in out.iter_mut().zip(row) {
-                    *o += a * xi;
-                }
-            }
-        };
-        // Stripes of columns: each entry of y is summed over the rows in order, whoever does it.
-        const STRIPE: usize = 64;
-        if self.data.len() < PARALLEL_WORK {
-            stripe(0, y);
-        } else {
-            y.par_chunks_mut(STRIPE)
-                .enumerate()
-                .for_each(|(c, out)| stripe(c * STRIPE, out));
-        }
+        times_transposed(&self.data, x, y);
     }
 
     /// The product A B.
@@ -276,4 +247,62 @@ pub(crate) fn parallelism(flops: usize) -> Par {
     } else {
         Par::rayon(0)
     }
+}
+
+/// y = A x for the rows of A one after the other: the sum of each row goes through the tree of [`reduce::dot`].
+///
+/// # Panics
+/// If the lengths disagree.
+pub fn times(a: &[f64], x: &[f64], y: &mut [f64]) {
+    let n = x.len();
+    assert_eq!(a.len(), n * y.len(), "lengths in A x");
+    if n == 0 {
+        return y.fill(0.0);
+    }
+    let block = |y: &mut [f64], rows: &[f64]| {
+        if n <= reduce::BLOCK {
+            return (kernels().dots)(y, rows, x);
+        }
+        for (out, row) in y.iter_mut().zip(rows.chunks_exact(n)) {
+            *out = reduce::dot(row, x);
+        }
+    };
+    if alone(a.len()) {
+        block(y, a);
+    } else {
+        let rows = (PARALLEL_WORK / 8 / n).max(1);
+        y.par_chunks_mut(rows)
+            .zip(a.par_chunks(rows * n))
+            .for_each(|(y, rows)| block(y, rows));
+    }
+}
+
+/// y = A' x for the rows of A one after the other: each entry of y is summed over the rows in order, whoever does it.
+///
+/// # Panics
+/// If the lengths disagree.
+pub fn times_transposed(a: &[f64], x: &[f64], y: &mut [f64]) {
+    let n = y.len();
+    assert_eq!(a.len(), n * x.len(), "lengths in A' x");
+    let add = kernels().accumulate_scaled;
+    let stripe = |first: usize, out: &mut [f64]| {
+        out.fill(0.0);
+        for (i, xi) in x.iter().enumerate() {
+            add(out, &a[i * n + first..][..out.len()], *xi);
+        }
+    };
+    // Columns of one task.
+    const STRIPE: usize = 64;
+    if alone(a.len()) {
+        stripe(0, y);
+    } else {
+        y.par_chunks_mut(STRIPE)
+            .enumerate()
+            .for_each(|(c, out)| stripe(c * STRIPE, out));
+    }
+}
+
+/// Is a product with so many entries done by one thread?
+fn alone(entries: usize) -> bool {
+    entries < PARALLEL_WORK || rayon::current_num_threads() == 1
 }

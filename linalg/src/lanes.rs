@@ -42,6 +42,10 @@ pub type Power = fn(dst: &mut [f64], a: &[f64], n: i32);
 /// `dst[i] = src[index[i]]`; panics if an index is outside `src`.
 pub type Gather = fn(dst: &mut [f64], src: &[f64], index: &[i64]);
 
+/// `dst[i] = Σ_j rows[i, j] x[j]` for rows of the length of `x`, which is not 0: each sum one block of the tree of
+/// [`crate::reduce`], so that rows of at most [`crate::reduce::BLOCK`] entries have the bits of [`crate::reduce::dot`].
+pub type Dots = fn(dst: &mut [f64], rows: &[f64], x: &[f64]);
+
 /// Instruction sets the kernels are compiled for, from the smallest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Isa {

@@ -10,6 +10,7 @@
 use crate::dense::{Dense, parallelism};
 use crate::fault::NumericalFault;
 use crate::matrix::Matrix;
+use crate::reduce::{dot, norm2};
 use crate::sparse::Csr;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::qr::{col_pivoting, no_pivoting};
@@ -82,7 +83,7 @@ impl RFactor {
                 }
                 for k in (0..n).rev() {
                     let row = r.row(k);
-                    let s = crate::reduce::dot(&row[k + 1..], &y[k + 1..]);
+                    let s = dot(&row[k + 1..], &y[k + 1..]);
                     y[k] = (y[k] - s) / row[k];
                 }
             }
@@ -363,4 +364,43 @@ fn column_order(a: &Csr) -> Result<(Vec<usize>, Vec<usize>), NumericalFault> {
     )
     .map_err(|e| NumericalFault::new(format!("column ordering failed: {e}"), "sparse QR", n as f64))?;
     Ok((perm, inverse))
+}
+
+/// An orthonormal basis of the vectors that `e` maps to zero, one in each row: by Householder reflections of the rows, the
+/// longest remaining one first (G. Golub and C. Van Loan, "Matrix Computations", 2013, sections 5.1 and 5.4).
+pub fn null_space(e: &Dense) -> Dense {
+    let n = e.cols;
+    let mut rows: Vec<Vec<f64>> = (0..e.rows).map(|i| e.row(i).to_vec()).collect();
+    let mut mirrors: Vec<Vec<f64>> = vec![];
+    let largest = rows.iter().map(|r| norm2(r)).fold(0.0, f64::max);
+    let negligible = largest * f64::EPSILON * (n.max(e.rows)) as f64;
+    while mirrors.len() < n {
+        let k = mirrors.len();
+        let longest = (0..rows.len()).max_by(|a, b| norm2(&rows[*a][k..]).total_cmp(&norm2(&rows[*b][k..])));
+        let Some(at) = longest.filter(|i| norm2(&rows[*i][k..]) > negligible) else {
+            break;
+        };
+        let mut v = rows.swap_remove(at).split_off(k);
+        let size = norm2(&v);
+        v[0] += if v[0] < 0.0 { -size } else { size };
+        let length = norm2(&v);
+        v.iter_mut().for_each(|u| *u /= length);
+        rows.iter_mut().for_each(|r| reflect(&v, &mut r[k..]));
+        mirrors.push(v);
+    }
+    let rank = mirrors.len();
+    let mut basis = Dense::zeros(n - rank, n);
+    for (j, u) in basis.data.chunks_exact_mut(n.max(1)).enumerate() {
+        u[rank + j] = 1.0;
+        for (k, v) in mirrors.iter().enumerate().rev() {
+            reflect(v, &mut u[k..]);
+        }
+    }
+    basis
+}
+
+/// `u - 2 v (v'u)` for a unit vector `v`.
+fn reflect(v: &[f64], u: &mut [f64]) {
+    let t = 2.0 * dot(v, u);
+    u.iter_mut().zip(v).for_each(|(u, v)| *u -= t * v);
 }

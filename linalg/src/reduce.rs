@@ -5,10 +5,12 @@
 
 use rayon::join;
 
+use crate::lanes::kernels;
+
 /// Terms in one block of the reduction tree.
 pub const BLOCK: usize = 1024;
 /// Independent accumulators inside a block.
-const WIDTH: usize = 16;
+pub(crate) const WIDTH: usize = 16;
 /// Blocks below which a subtree is not offered to another thread (32 768 terms: about 5 µs of work).
 const SPLIT: usize = 32;
 
@@ -179,20 +181,16 @@ fn slice_block(x: &[f64], term: impl Fn(f64) -> f64) -> f64 {
 }
 
 fn dot_block(x: &[f64], y: &[f64]) -> f64 {
-    let mut acc = [0.0f64; WIDTH];
-    let ((xs, xr), (ys, yr)) = (x.as_chunks::<WIDTH>(), y.as_chunks::<WIDTH>());
-    for (p, q) in xs.iter().zip(ys) {
-        for l in 0..WIDTH {
-            acc[l] += p[l] * q[l];
-        }
+    let mut d = [0.0];
+    if !x.is_empty() {
+        (kernels().dots)(&mut d, x, y);
     }
-    for ((a, &p), &q) in acc.iter_mut().zip(xr).zip(yr) {
-        *a += p * q;
-    }
-    fold_lanes(acc)
+    d[0]
 }
 
-fn fold_lanes(mut acc: [f64; WIDTH]) -> f64 {
+/// Lanes of a block joined.
+#[inline(always)]
+pub(crate) fn fold_lanes(mut acc: [f64; WIDTH]) -> f64 {
     let mut half = WIDTH / 2;
     while half > 0 {
         for l in 0..half {

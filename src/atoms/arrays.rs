@@ -5,8 +5,7 @@
 
 use std::borrow::Cow;
 
-use ravine_linalg::{Csr, Dense, reduce};
-use rayon::prelude::*;
+use ravine_linalg::{Csr, Dense, dense as linalg_dense, reduce};
 
 use crate::ir::atom::{ArrayData, ArrayOut, ArrayRef, KernelFault};
 
@@ -42,11 +41,6 @@ pub fn sparse<'a>(a: &ArrayRef<'a>) -> Option<Cow<'a, Csr>> {
     }
 }
 
-/// Entries from which a matrix-vector product is shared among threads.
-const SHARED: usize = 1 << 15;
-/// Columns of a stripe in the adjoint product: every entry is summed over the rows in order, whoever does it.
-const STRIPE: usize = 64;
-
 /// Matrix times vector, through the adjoint product where the matrix is read transposed.
 fn times_vector(a: &ArrayRef<'_>, x: &[f64]) -> Vec<f64> {
     let (m, _) = size(a);
@@ -54,34 +48,8 @@ fn times_vector(a: &ArrayRef<'_>, x: &[f64]) -> Vec<f64> {
     match (a.data, a.transposed) {
         (ArrayData::Sparse(s), false) => s.mul_vec(x, &mut y),
         (ArrayData::Sparse(s), true) => s.mul_vec_transposed(x, &mut y),
-        (ArrayData::Dense(d), false) => {
-            let k = x.len().max(1);
-            if d.len() < SHARED {
-                y.iter_mut()
-                    .zip(d.chunks_exact(k))
-                    .for_each(|(y, row)| *y = reduce::dot(row, x));
-            } else {
-                y.par_iter_mut()
-                    .zip(d.par_chunks_exact(k))
-                    .with_min_len((SHARED / 8 / k).max(1))
-                    .for_each(|(y, row)| *y = reduce::dot(row, x));
-            }
-        }
-        (ArrayData::Dense(d), true) => {
-            let stripe = |first: usize, out: &mut [f64]| {
-                for (i, xi) in x.iter().enumerate() {
-                    let row = &d[i * m + first..][..out.len()];
-                    out.iter_mut().zip(row).for_each(|(o, a)| *o += xi * a);
-                }
-            };
-            if d.len() < SHARED {
-                stripe(0, &mut y);
-            } else {
-                y.par_chunks_mut(STRIPE)
-                    .enumerate()
-                    .for_each(|(c, out)| stripe(c * STRIPE, out));
-            }
-        }
+        (ArrayData::Dense(d), false) => linalg_dense::times(d, x, &mut y),
+        (ArrayData::Dense(d), true) => linalg_dense::times_transposed(d, x, &mut y),
     }
     y
 }

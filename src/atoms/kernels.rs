@@ -250,13 +250,16 @@ pub const SUM_SQUARES: Reduce = Reduce {
     ..SUM
 };
 
+/// Sums of squares whose root is the norm as it stands, nothing lost to over- or underflow.
+pub const PLAIN_SQUARES: std::ops::RangeInclusive<f64> = 1e-280..=1e300;
+
 /// `sqrt(Σ x²)`: the partial is a scale and the sum of squares relative to it; the scale is 1 unless the plain sum
 /// would over- or underflow.
 pub const NORM2: Reduce = Reduce {
     empty: [1.0, 0.0],
     block: |v| {
         let plain = reduce::sumsq(v);
-        if plain.is_nan() || (1e-280..=1e300).contains(&plain) {
+        if plain.is_nan() || PLAIN_SQUARES.contains(&plain) {
             return [1.0, plain];
         }
         let largest = reduce::norm_inf(v);

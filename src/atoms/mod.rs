@@ -41,6 +41,7 @@ mod vectors;
 
 pub use arithmetic::*;
 pub use elementwise::*;
+pub use kernels::PLAIN_SQUARES;
 pub use logic::*;
 pub use losses::*;
 pub use matrix::*;

@@ -5,6 +5,7 @@
 mod domains;
 mod loops;
 mod plan;
+pub mod tape;
 mod tune;
 pub mod watch;
 mod work;

@@ -165,6 +165,21 @@ impl Simple {
     /// holds.
     pub fn residual(&self, x: &[f64], g: &[f64]) -> Vec<f64> {
         let mut moved: Vec<f64> = x.iter().zip(g).map(|(x, g)| x - g).collect();
+        if self.separable() {
+            // The move itself: far from zero the difference of two points would lose it.
+            for (i, m) in moved.iter_mut().enumerate() {
+                let w = self.l1[i];
+                let by = if *m > w {
+                    -g[i] - w
+                } else if *m < -w {
+                    w - g[i]
+                } else {
+                    -x[i]
+                };
+                *m = by.max(self.lower[i] - x[i]).min(self.upper[i] - x[i]);
+            }
+            return moved;
+        }
         self.prox(&mut moved, 1.0);
         moved.iter_mut().zip(x).for_each(|(m, x)| *m -= x);
         moved

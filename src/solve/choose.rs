@@ -80,7 +80,7 @@ pub const COMPOSITE: &[Choice] = &[
     Choice {
         class: Class::Composite,
         card: &coordinate::CARD,
-        why: "least squares with penalties and bounds by coordinate or group, too large for a cone to pay",
+        why: "least squares with penalties and bounds by coordinate or group",
     },
     Choice {
         class: Class::Composite,
@@ -109,6 +109,10 @@ pub struct Shape {
     pub penalties: bool,
     /// Is the smooth part known to be convex?
     pub convex: bool,
+    /// Can its second derivatives be formed?
+    pub hessian: bool,
+    /// Is it defined everywhere?
+    pub total: bool,
 }
 
 impl Shape {
@@ -121,15 +125,18 @@ impl Shape {
             groups: true,
             penalties: true,
             convex: true,
+            hessian: true,
+            total: true,
         }
     }
 }
 
-/// Variables from which each row of [`COMPOSITE`] is taken before the conic form. Measured (debug build, shared cores) on lasso, nonnegative least squares,
-/// groups and sparse logistic regression with twice as many rows as variables: with 10, 30, 100 and 200 variables the cones
-/// took 3, 17, 28 and 150 times as long as coordinate descent, and with 30, 100 and 200 variables 1.7, 2.2 and 2.2 times as
-/// long as proximal Newton. Below, either takes milliseconds, and the cones have the tighter certificate.
-const COMPOSITE_VARIABLES: [usize; 3] = [20, 50, 100];
+/// Variables from which each row of [`COMPOSITE`] is taken before the conic form. Squares at any size: on the face of its
+/// bounds coordinate descent solves a least-squares problem by QR, without squaring its condition as cones do. The others
+/// are measured (debug build, shared cores) on sparse logistic regression with twice as many rows as variables: with 30, 100
+/// and 200 variables the cones took 1.7, 2.2 and 2.2 times as long as proximal Newton. Below, either takes milliseconds, and
+/// the cones have the tighter certificate.
+const COMPOSITE_VARIABLES: [usize; 3] = [1, 50, 100];
 
 /// Why a method cannot take a composite problem of this shape, if it cannot.
 pub fn misfit(card: &MethodCard, s: Shape) -> Option<&'static str> {
@@ -139,13 +146,18 @@ pub fn misfit(card: &MethodCard, s: Shape) -> Option<&'static str> {
     if card.name == prox_newton::CARD.name && !s.separable {
         return Some("needs penalties and bounds by single variables");
     }
+    if card.name == prox_newton::CARD.name && !s.hessian {
+        return Some("needs second derivatives, which cannot be formed here");
+    }
     None
 }
 
 /// The row for a composite problem, or `None` where the conic form is taken.
 pub fn composite(s: Shape) -> Option<&'static Choice> {
     let k = row_of(s)?;
-    (s.n >= COMPOSITE_VARIABLES[k]).then(|| &COMPOSITE[k])
+    // First-order steps have no start where the objective is not defined at the declared one; cones need none.
+    let inside = k < 2 || s.hessian || s.total;
+    (s.n >= COMPOSITE_VARIABLES[k] && inside).then(|| &COMPOSITE[k])
 }
 
 /// The row for a composite problem whatever its size.
@@ -156,7 +168,7 @@ pub fn by_shape(s: Shape) -> Option<&'static Choice> {
 fn row_of(s: Shape) -> Option<usize> {
     match s.squares {
         Some(_) if s.groups && s.convex => Some(0),
-        None if s.separable && s.n <= prox_newton::DENSE && s.penalties && s.convex => Some(1),
+        None if s.separable && s.hessian && s.n <= prox_newton::DENSE && s.penalties && s.convex => Some(1),
         _ if s.penalties => Some(2),
         _ => None,
     }

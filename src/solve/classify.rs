@@ -104,6 +104,19 @@ pub(super) struct Classifier<'a> {
 pub(super) type Data<'a> = (&'a [(InputId, Arc<Tensor>)], Vec<f64>, Vec<f64>);
 
 impl Classifier<'_> {
+    /// The squares whose sum is least where an objective that is nothing but a norm is.
+    fn norm_squares(&mut self) -> Option<Vec<SquareTerm>> {
+        let ir = &mut self.problem.ir;
+        let (domain, body) = match ir.node(self.root) {
+            Node::Fold { atom, domain, body } if *atom == atoms::NORM => (*domain, *body),
+            _ => return None,
+        };
+        let sum = ir.fold(atoms::SUMSQ, domain, body);
+        let taken = parts(ir, sum, self.whole);
+        let alone = taken.rest.is_empty() && taken.quads.is_empty() && taken.whole.is_empty();
+        alone.then_some(taken.squares)
+    }
+
     /// Class and form, or why there is none.
     pub fn run(mut self) -> Result<Classified, Box<Diagnostic>> {
         let wanted = match self.wanted {
@@ -156,6 +169,19 @@ impl Classifier<'_> {
                     Class::LeastSquares,
                     Kind::LeastSquares(Box::new(ls)),
                     why,
+                ));
+            }
+        }
+        if free && !bounded && !symmetric && matches!(wanted, Wanted::Anything | Wanted::LeastSquares) {
+            let ls = self.norm_squares().and_then(|squares| {
+                let b = RowsBuilder::new(&mut self.problem.ir, self.columns.clone());
+                LeastSquares::new(b, &squares).ok()
+            });
+            if let Some(ls) = ls {
+                return Ok(Classified::new(
+                    Class::LeastSquares,
+                    Kind::LeastSquares(Box::new(ls)),
+                    "a norm of affine functions, without constraints: least where the sum of their squares is",
                 ));
             }
         }
@@ -555,6 +581,8 @@ fn shape_of(c: &Composite, simple: &Simple, n: usize, penalties: bool) -> Shape 
         groups: simple.entries.is_empty() && simple.blocks.iter().all(|b| matches!(b.piece, Piece::Norm(_))),
         penalties,
         convex: c.smooth.convex,
+        hessian: c.smooth.unstructured.is_none(),
+        total: !c.smooth.partial,
     }
 }
 

@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ravine_linalg::Matrix;
+use ravine_linalg::clarabel_adapter::ConicForm;
 
 use super::choose::{self, Choice};
 use super::classify::{Classifier, Kind, as_written, definite, open_quadratics};
 use super::conclude::{Dual, Ended};
 use super::draws::{Key, Purpose};
 use super::method::{Class, Granularity, Method, MethodCard, Seed};
-use super::methods::{self, clarabel};
+use super::methods::{self, clarabel, conditions};
 use super::model::Model;
 use super::oracle::{Bounds, Counts, Form, FormOracle, Oracle};
 use super::run::{Options, Run, Saved, Watch};
@@ -67,6 +68,7 @@ enum Lent {
     Conic {
         oracle: FormOracle,
         constant: f64,
+        unit: f64,
         spans: Vec<(usize, usize)>,
         entries: Vec<Option<Vec<(usize, usize, f64)>>>,
         fold: Fold,
@@ -431,7 +433,24 @@ impl Compiled {
             }
             Kind::Conic(program) => {
                 program.rows.bind(ask.params);
-                let bound = program.data(&l, &u)?;
+                let mut bound = program.data(&l, &u)?;
+                let mut declared = self.model.start();
+                for ((x, l), u) in declared.iter_mut().zip(&l).zip(&u) {
+                    *x = x.max(*l).min(*u);
+                }
+                let at_start = self
+                    .model
+                    .eval(&declared)
+                    .map_or(0.0, |()| self.model.objective().abs());
+                let unit = small_unit(&bound.form, at_start);
+                let per = 1.0 / unit;
+                bound
+                    .form
+                    .q
+                    .iter_mut()
+                    .chain(&mut bound.form.p.values)
+                    .for_each(|v| *v *= per);
+                bound.constant *= per;
                 let (method, head) = begin(&ask, row, "an interior-point method starts from its own point");
                 let from = vec![0.0; bound.form.q.len()];
                 let constant = bound.constant;
@@ -442,6 +461,7 @@ impl Compiled {
                 let lent = Lent::Conic {
                     oracle: FormOracle { class, form },
                     constant,
+                    unit,
                     spans: bound.spans,
                     entries: bound.entries,
                     fold: bound.fold,
@@ -476,7 +496,10 @@ impl Compiled {
                         Class::Smooth
                     };
                 }
+                let mut declared = self.model.start();
+                conditions::project(Some(&bounds), &mut declared);
                 s.bounds = bounds;
+                s.weigh(&declared);
                 let entries = match (&ask.method, &s.unstructured) {
                     (None, None) if !quadratic => s.constant_hessian(&start).ok().map(|h| h.nnz()),
                     _ => None,
@@ -594,6 +617,7 @@ impl Compiled {
                 Lent::Conic {
                     oracle,
                     constant,
+                    unit,
                     spans,
                     entries,
                     fold,
@@ -604,6 +628,7 @@ impl Compiled {
                     let dual = Dual {
                         form,
                         constant: *constant,
+                        unit: *unit,
                         spans,
                         entries,
                         fold,
@@ -616,7 +641,7 @@ impl Compiled {
             (Lent::Functions, Kind::Smooth(s)) => {
                 let bounds = s.bounds.clone();
                 a.fault.clone_from(&going.fault);
-                a.conclude_smooth(done, s, &bounds, tolerance);
+                a.conclude_smooth(done, s, &bounds, self.maximize, tolerance);
             }
             (Lent::Functions, Kind::Composite(c, _)) => {
                 a.fault.clone_from(&going.fault);
@@ -731,6 +756,24 @@ impl Lent {
             (Lent::Functions, _) => unreachable!(),
         }
     }
+}
+
+/// The unit that the objective of a cone program is measured in: a power of two near what it is at the declared start and what
+/// its coefficients are, where these are small; 1 elsewhere. Tolerances are relative to it.
+fn small_unit(form: &ConicForm, at_start: f64) -> f64 {
+    const SMALL: f64 = 1.0 / 1024.0;
+    let size = |v: &[f64]| v.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    let q = size(&form.q);
+    let unit = if at_start > 0.0 && at_start.is_finite() {
+        at_start.max(q)
+    } else {
+        q.max(size(&form.p.values))
+    };
+    if !(f64::MIN_POSITIVE..SMALL).contains(&unit) {
+        return 1.0;
+    }
+    // Down to the power of two.
+    f64::from_bits(unit.to_bits() & (0x7ff << 52))
 }
 
 /// A convex quadratic as the linear system of its gradient, where its matrix is sparse and factors without much fill.

@@ -32,6 +32,8 @@ pub(super) struct Dual<'a> {
     pub form: &'a ConicForm,
     /// Constant of its objective.
     pub constant: f64,
+    /// The user's objective for one of the form's.
+    pub unit: f64,
     /// First row and number of rows of each group.
     pub spans: &'a [(usize, usize)],
     /// What the rows of a group are made of, where they are no scalars of the user.
@@ -134,7 +136,14 @@ impl Answer {
     }
 
     /// Smooth problems: the gradient recomputed at the point that is reported.
-    pub(super) fn conclude_smooth(&mut self, done: Ended, s: &mut Smooth, bounds: &Bounds, tolerance: f64) {
+    pub(super) fn conclude_smooth(
+        &mut self,
+        done: Ended,
+        s: &mut Smooth,
+        bounds: &Bounds,
+        maximize: bool,
+        tolerance: f64,
+    ) {
         let evidence = done.state.slots;
         let done = done.finished;
         self.take(&done);
@@ -144,11 +153,19 @@ impl Answer {
             self.fault = None;
         }
         let mut g = vec![0.0; self.x.len()];
-        let recomputed = Oracle::gradient(s, &self.x, &mut g).is_ok().then(|| {
+        let recomputed = s.value_gradient(&self.x, &mut g).ok().map(|f| {
             let mut m = Measures::default();
-            conditions::measure(Some(bounds), &self.x, 0.0, &g, &mut m);
+            conditions::measure(Some(bounds), s.unit(), &self.x, f, &g, &mut m);
             m.stationarity / m.gradient_scale
         });
+        if recomputed.is_some() {
+            let mut reduced = vec![];
+            conditions::bound_multipliers(Some(bounds), &g, &self.x, &mut reduced);
+            if maximize {
+                reduced.iter_mut().for_each(|r| *r = -*r);
+            }
+            self.reduced = Some(reduced);
+        }
         let measured = recomputed.unwrap_or(done.measures.stationarity / done.measures.gradient_scale);
         self.residuals.push(("stationarity".into(), measured));
         // Methods for quadratics report what their answer is worth in the first slots.
@@ -283,7 +300,7 @@ impl Compiled {
             return;
         }
         let mut m = Measures::default();
-        conditions::measure(None, &a.x, 0.0, &g, &mut m);
+        conditions::measure(None, s.unit(), &a.x, 0.0, &g, &mut m);
         let measured = m.stationarity / m.gradient_scale;
         a.residuals = vec![("stationarity".into(), measured)];
         if a.status == Status::Optimal && !(measured <= tolerance) {
@@ -397,7 +414,7 @@ impl Compiled {
             -self.model.objective()
         } else {
             self.model.objective()
-        };
+        } / dual.unit;
         let d = verify::dual(dual.form, dual.constant, &done.point.values, z);
         r.stationarity = Some(d.stationarity.max(d.outside));
         r.gap = Some(((f - d.objective).abs() + d.hidden) / (1.0 + f.abs()));
@@ -412,7 +429,7 @@ impl Compiled {
         a.residuals.push(("gap".into(), r.gap.unwrap_or(f64::NAN)));
         a.worst = r.worst;
         // Multipliers to duals, in one place.
-        let sense = if self.maximize { -1.0 } else { 1.0 };
+        let sense = if self.maximize { -dual.unit } else { dual.unit };
         a.duals = rows.iter().map(|r| vec![0.0; r.slack.len()]).collect();
         for (group, constraint, sign) in &self.origins {
             dual.add(*group, sense * sign, z, &mut a.duals[*constraint]);

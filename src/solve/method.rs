@@ -435,6 +435,8 @@ pub struct StepCx<'a> {
     pub out_of_time: &'a dyn Fn() -> bool,
     /// Work space of the method.
     pub cache: &'a mut Cache,
+    /// Steps that may be taken before the first call of `commit`, at least 1.
+    pub unseen: u64,
 }
 
 impl StepCx<'_> {
@@ -452,8 +454,9 @@ pub trait Method: Send + Sync {
     fn start(&self, problem: &mut dyn Oracle, from: &Point, seed: Seed) -> Result<State, Refusal>;
     /// One step: reads `now`, writes all of `next` (usually after `next.copy_from(now)`).
     fn step(&self, problem: &mut dyn Oracle, now: &State, next: &mut State, cx: &mut StepCx<'_>) -> Outcome;
-    /// Up to `n` steps, the buffers swapped after each; equal to `n` single steps bit for bit. `commit` is called
-    /// after every committed step and says whether to go on.
+    /// Up to `n` steps, the buffers swapped after each; equal to `n` single steps bit for bit. `commit` is called with the
+    /// number of steps committed since its last call, and says how many may follow before it is called again: 0 to stop.
+    /// Calling it after every step is always right.
     fn burst(
         &self,
         problem: &mut dyn Oracle,
@@ -461,7 +464,7 @@ pub trait Method: Send + Sync {
         next: &mut State,
         cx: &mut StepCx<'_>,
         n: u64,
-        commit: &mut dyn FnMut(&State, &Events, &Counts) -> bool,
+        commit: &mut dyn FnMut(&State, &Events, &Counts, u64) -> u64,
     ) -> Outcome {
         let mut outcome = Outcome::Proceed(Events::default());
         for _ in 0..n {
@@ -470,7 +473,7 @@ pub trait Method: Send + Sync {
                 Outcome::Proceed(events) => {
                     std::mem::swap(now, next);
                     cx.step += 1;
-                    if !commit(now, events, &problem.counts()) {
+                    if commit(now, events, &problem.counts(), 1) == 0 {
                         break;
                     }
                 }
@@ -480,7 +483,7 @@ pub trait Method: Send + Sync {
                     std::mem::swap(now, next);
                     if moved {
                         cx.step += 1;
-                        commit(now, &Events::default(), &problem.counts());
+                        commit(now, &Events::default(), &problem.counts(), 1);
                     }
                     break;
                 }

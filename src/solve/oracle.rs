@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::composite::Parts;
 use super::method::{Class, Fault, Needs};
+pub use super::methods::scripted::straight::Formula;
 use crate::base::value::IndexSet;
 
 /// Evaluations made so far.
@@ -56,6 +57,17 @@ impl Counts {
             hessians: self.hessians.saturating_sub(earlier.hessians),
             batches: self.batches.saturating_sub(earlier.batches),
             terms: self.terms.saturating_sub(earlier.terms),
+        }
+    }
+    /// So many times as much.
+    pub fn times(&self, n: u64) -> Counts {
+        Counts {
+            values: self.values * n,
+            gradients: self.gradients * n,
+            products: self.products * n,
+            hessians: self.hessians * n,
+            batches: self.batches * n,
+            terms: self.terms * n,
         }
     }
     /// Both together.
@@ -193,6 +205,21 @@ pub trait Oracle {
     fn value(&mut self, x: &[f64]) -> Result<f64, Fault>;
     /// The gradient at `x` into `g`.
     fn gradient(&mut self, x: &[f64], g: &mut [f64]) -> Result<(), Fault>;
+    /// The same between arrays that may be exchanged for the time of the call instead of copied.
+    fn gradient_between(&mut self, x: &mut Vec<f64>, g: &mut Vec<f64>) -> Result<(), Fault> {
+        self.gradient(x, g)
+    }
+    /// Objective and gradient as programs that others may unroll; who evaluates them tells by [`Oracle::tally`].
+    fn formula(&self) -> Option<Formula<'_>> {
+        None
+    }
+    /// The size of the objective at its declared start and of its changes from there, where that is below 1: what is small by
+    /// nature is not taken for zero. 1 elsewhere.
+    fn unit(&self) -> f64 {
+        1.0
+    }
+    /// Counts evaluations of the formula.
+    fn tally(&mut self, _made: &Counts) {}
     /// Value and gradient together, where that is cheaper.
     fn value_gradient(&mut self, x: &[f64], g: &mut [f64]) -> Result<f64, Fault> {
         let f = self.value(x)?;

@@ -4,8 +4,9 @@
 //! Invariant: a second look replaces the first only if every residual recomputed from the form says that it is better.
 
 use ravine_linalg::clarabel_adapter::{Cone, ConicForm, ConicSettings, ConicStatus, solve_conic};
-use ravine_linalg::solve::solve_linear;
-use ravine_linalg::{Csr, Matrix};
+use ravine_linalg::qr::{RFactor, null_space};
+use ravine_linalg::solve::{least_squares, solve_linear};
+use ravine_linalg::{Csr, Dense, Matrix};
 
 use super::verify;
 
@@ -63,14 +64,36 @@ pub fn polish(form: &ConicForm, constant: f64, x: &[f64], z: &[f64], s: &[f64]) 
     form.a.mul_vec(x, &mut ax);
     let mut rhs: Vec<f64> = (0..n).map(|i| -(px[i] + form.q[i] + atz[i])).collect();
     rhs.extend(active.iter().map(|i| form.b[*i] - ax[*i]));
-    let solved = solve_linear(&kkt, &rhs).ok()?;
-    let mut point: Vec<f64> = x.iter().zip(&solved.x).map(|(a, d)| a + d).collect();
-    let mut multipliers = held;
-    for (i, d) in active.iter().zip(&solved.x[n..]) {
+    let by_equations = solve_linear(&kkt, &rhs).ok().map(|s| s.x);
+    let by_squares = squares(form, &active, (x, &held), &rhs[n..]);
+    let pair = |moves: Vec<f64>| settle(form, &active, &equations, (x, &held), &moves);
+    let mut best: Option<((Vec<f64>, Vec<f64>), f64)> = None;
+    for found in [by_squares, by_equations].into_iter().flatten().map(pair) {
+        let worth = worth(form, constant, &equations, &found.0, &found.1);
+        if worth.is_finite() && best.as_ref().is_none_or(|b| worth < b.1) {
+            best = Some((found, worth));
+        }
+    }
+    let (found, new) = best?;
+    (new < worth(form, constant, &equations, x, z)).then_some(found)
+}
+
+/// Point and multipliers after the moves of both.
+fn settle(
+    form: &ConicForm,
+    active: &[usize],
+    equations: &[bool],
+    (x, held): (&[f64], &[f64]),
+    moves: &[f64],
+) -> (Vec<f64>, Vec<f64>) {
+    let n = x.len();
+    let mut point: Vec<f64> = x.iter().zip(moves).map(|(a, d)| a + d).collect();
+    let mut multipliers = held.to_vec();
+    for (i, d) in active.iter().zip(&moves[n..]) {
         multipliers[*i] += d;
     }
     // A bound that is active holds exactly, not to the last bit but one.
-    for i in &active {
+    for i in active {
         if let [(j, v)] = entries_of(&form.a, *i).collect::<Vec<_>>()[..]
             && v.abs() == 1.0
         {
@@ -84,9 +107,65 @@ pub fn polish(form: &ConicForm, constant: f64, x: &[f64], z: &[f64], s: &[f64]) 
             multipliers[*i] = 0.0;
         }
     }
-    let old = worth(form, constant, &equations, x, z);
-    let new = worth(form, constant, &equations, &point, &multipliers);
-    (new.is_finite() && new < old).then_some((point, multipliers))
+    (point, multipliers)
+}
+
+/// Unknowns up to which a sum of squares is minimized on the active rows as what it is.
+const SQUARES: usize = 600;
+
+/// Moves of point and multipliers to the least sum of squares on the active rows, for a diagonal `P`: least squares on their
+/// null space, which keeps the condition of the squares where the equations of the optimum square it (A. Bjorck, "Numerical
+/// Methods for Least Squares Problems", 1996, section 5.1.3). `off` is what the active rows are off by.
+fn squares(form: &ConicForm, active: &[usize], (x, held): (&[f64], &[f64]), off: &[f64]) -> Option<Vec<f64>> {
+    let n = x.len();
+    if n > SQUARES || active.len() >= n || form.p.values.is_empty() {
+        return None;
+    }
+    let mut weight = vec![0.0; n];
+    for (i, j, v) in form.p.triplets() {
+        if i != j || v < 0.0 {
+            return None;
+        }
+        weight[i] = v;
+    }
+    let mut rows = Dense::zeros(active.len(), n);
+    for (k, row) in active.iter().enumerate() {
+        entries_of(&form.a, *row).for_each(|(j, v)| rows.set(k, j, v));
+    }
+    let free = null_space(&rows);
+    let rows = Matrix::Dense(rows);
+    let mut moves = if active.is_empty() {
+        vec![0.0; n]
+    } else {
+        least_squares(&rows, off).ok()?.x
+    };
+    if free.rows == 0 {
+        return None;
+    }
+    let weighed: Vec<usize> = (0..n).filter(|i| weight[*i] > 0.0).collect();
+    let root = |i: usize| weight[i].sqrt();
+    let f = Dense::from_fn(weighed.len(), free.rows, |a, j| {
+        root(weighed[a]) * free.at(j, weighed[a])
+    });
+    let goal: Vec<f64> = weighed.iter().map(|i| -root(*i) * (x[*i] + moves[*i])).collect();
+    let f = Matrix::Dense(f);
+    let mut along = least_squares(&f, &goal).ok()?.x;
+    let mut slope = vec![0.0; free.rows];
+    free.mul_vec(&form.q, &mut slope);
+    let size = form.q.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    if slope.iter().any(|v| v.abs() > 1e-14 * size) {
+        RFactor::new(&f).ok()?.gram_solve(&mut slope);
+        along.iter_mut().zip(&slope).for_each(|(w, s)| *w -= s);
+    }
+    let mut by = vec![0.0; n];
+    free.mul_vec_transposed(&along, &mut by);
+    moves.iter_mut().zip(&by).for_each(|(m, b)| *m += b);
+    let slopes: Vec<f64> = (0..n).map(|i| -(weight[i] * (x[i] + moves[i]) + form.q[i])).collect();
+    if !active.is_empty() {
+        let multipliers = least_squares(&rows.transpose(), &slopes).ok()?.x;
+        moves.extend(active.iter().zip(multipliers).map(|(i, v)| v - held[*i]));
+    }
+    Some(moves)
 }
 
 /// The largest residual of a pair: rows, stationarity, dual cone and gap, each relative.

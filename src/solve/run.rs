@@ -14,6 +14,9 @@ use super::state::{Measures, Point, PointLayout, State};
 use super::stop::{Budget, Reason, Status, Stop};
 use super::trace::Trace;
 
+/// Most steps that a method takes before interrupts and the clock are looked at, where its steps are short.
+const UNSEEN: u64 = 1024;
+
 /// What a run is asked for, beside its method and start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Options {
@@ -319,6 +322,7 @@ impl Run {
                 interrupt: &watch.interrupt,
                 out_of_time: &out_of_time,
                 cache,
+                unseen: unseen(options, trace, *step),
             };
             let mut taken = 0;
             // Stopping rules are looked at after every step, so a burst goes on only while there are none.
@@ -328,18 +332,26 @@ impl Run {
                 0 => left,
                 k => left.min(k - *step % k),
             };
-            let outcome = method.burst(problem, now, next, &mut cx, burst, &mut |state, _events, made| {
-                taken += 1;
-                *measured = !unmeasured;
-                *step += 1;
-                *counts = counts_before.plus(&made.since(&oracle_before));
-                *seconds = seconds_before + (clock() - began);
-                trace.push(*step, counts, terms, *seconds, state);
-                watch.show(*step, state);
-                !one_by_one
-                    && !watch.interrupt.load(Ordering::Relaxed)
-                    && exhausted(&options.budget, *step, counts, terms, *seconds).is_none()
-            });
+            let outcome = method.burst(
+                problem,
+                now,
+                next,
+                &mut cx,
+                burst,
+                &mut |state, _events, made, steps| {
+                    taken += steps;
+                    *measured = !unmeasured;
+                    *step += steps;
+                    *counts = counts_before.plus(&made.since(&oracle_before));
+                    *seconds = seconds_before + (clock() - began);
+                    trace.push(*step, counts, terms, *seconds, state);
+                    watch.show(*step, state);
+                    let over = one_by_one
+                        || watch.interrupt.load(Ordering::Relaxed)
+                        || exhausted(&options.budget, *step, counts, terms, *seconds).is_some();
+                    if over { 0 } else { unseen(options, trace, *step) }
+                },
+            );
             left -= taken.min(left);
             self.counts = counts_before.plus(&problem.counts().since(&oracle_before));
             match outcome {
@@ -542,6 +554,16 @@ impl Run {
             .unwrap_or(f64::NAN);
         stop.holds(&self.now.measures, value, at_start)
     }
+}
+
+/// Steps from `step` on that nobody needs to see but the last of them: a row of the trace or a budget may be due.
+fn unseen(options: &Options, trace: &Trace, step: u64) -> u64 {
+    let budget = &options.budget;
+    if budget.evaluations.is_some() || budget.epochs.is_some() || !options.stops.is_empty() {
+        return 1;
+    }
+    let left = budget.steps.map_or(UNSEEN, |k| k.saturating_sub(step));
+    trace.skips(step).min(left).clamp(1, UNSEEN)
 }
 
 /// Is the first-order condition met to the tolerance?

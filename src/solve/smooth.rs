@@ -8,12 +8,14 @@ use std::sync::Arc;
 use ravine_linalg::Csr;
 
 use super::batches::{Batch, FiniteSum};
-use super::{Bounds, Class, Counts, Fault, Needs, Oracle};
+use super::oracle::Formula;
+use super::{Bounds, Class, Counts, Fault, Needs, Oracle, vector};
 use crate::base::value::IndexSet;
 use crate::exec::{Machine, Plan};
 use crate::forms::hessian::Hessian;
 use crate::forms::rows::{Columns, Memo, RowsBuilder, RowsProgram};
-use crate::ir::{Input, InputId, InputKind, Ir, NodeId};
+use crate::ir::atom::DomainOf;
+use crate::ir::{Input, InputId, InputKind, Ir, Node, NodeId};
 use crate::passes::derive::{self, NoDerivative};
 
 /// A smooth objective of flat coordinates.
@@ -21,9 +23,14 @@ use crate::passes::derive::{self, NoDerivative};
 pub struct Smooth {
     columns: Columns,
     value: Machine,
+    /// The objective and its gradient.
     gradient: Machine,
-    /// Which columns each gradient output fills.
-    parts: Vec<(usize, usize)>,
+    /// The gradient alone, compiled when it is first asked for.
+    slope: Option<Machine>,
+    /// The gradient's nodes and the columns they fill.
+    parts: Vec<(NodeId, usize, usize)>,
+    /// Can the gradient be finite where the objective is not defined?
+    pub(super) partial: bool,
     product: Option<Machine>,
     product_parts: Vec<(usize, usize)>,
     seeds: Vec<(InputId, usize, usize)>,
@@ -36,6 +43,7 @@ pub struct Smooth {
     pub(super) lower_bound: Option<f64>,
     /// Columns of the variables that a saddle point maximizes over: derivatives are turned there.
     pub(super) turned: Vec<(usize, usize)>,
+    unit: f64,
     counts: Counts,
     entries: Option<usize>,
     /// A place the last fault came from.
@@ -61,7 +69,7 @@ impl Smooth {
         for (g, b) in grads.iter().zip(&columns.blocks) {
             if let Some(g) = g {
                 outs.push(*g);
-                parts.push((b.1, b.2));
+                parts.push((*g, b.1, b.2));
             }
         }
         let gradient = Machine::new(Arc::new(Plan::compile(ir, &outs)));
@@ -100,7 +108,9 @@ impl Smooth {
             columns,
             value,
             gradient,
+            slope: None,
             parts,
+            partial: partial(ir, objective),
             product,
             product_parts,
             seeds,
@@ -115,6 +125,7 @@ impl Smooth {
             convex: false,
             lower_bound: None,
             turned: vec![],
+            unit: 1.0,
             counts: Counts::default(),
             entries: None,
             last_fault: None,
@@ -132,6 +143,9 @@ impl Smooth {
         for (i, t) in params {
             self.value.set(*i, t.clone());
             self.gradient.set(*i, t.clone());
+            if let Some(s) = &mut self.slope {
+                s.set(*i, t.clone());
+            }
             if let Some(p) = &mut self.product {
                 p.set(*i, t.clone());
             }
@@ -185,6 +199,53 @@ impl Smooth {
         }
     }
 
+    /// Finds the objective's unit at the declared start; nothing of it is counted.
+    pub fn weigh(&mut self, x: &[f64]) {
+        self.unit = 1.0;
+        let before = self.counts;
+        let (mut g, mut h) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+        let size = match self.value(x) {
+            Ok(f) if f.abs() >= 1.0 => 1.0,
+            Ok(f) => match self.gradient(x, &mut g) {
+                Ok(()) => {
+                    let bent = self.hvp(x, &vec![1.0; x.len()], &mut h).is_ok();
+                    (0..x.len()).fold(f.abs(), |m, i| {
+                        let s = x[i].abs().max(1.0);
+                        m.max(s * g[i].abs()).max(if bent { s * s * h[i].abs() } else { 0.0 })
+                    })
+                }
+                Err(_) => 1.0,
+            },
+            Err(_) => 1.0,
+        };
+        if size > 0.0 {
+            self.unit = size.min(1.0);
+        }
+        self.counts = before;
+        self.last_fault = None;
+    }
+
+    /// Value and gradient, not counted.
+    fn evaluate(&mut self, x: &[f64], g: &mut [f64]) -> Result<f64, Fault> {
+        Self::put(&self.columns, &mut self.gradient, x);
+        if let Err(f) = self.gradient.eval() {
+            return Err(self.fault("gradient", Some(f)));
+        }
+        g.fill(0.0);
+        for (k, (_, first, len)) in self.parts.iter().enumerate() {
+            if let Some(d) = self.gradient.dense(k + 1) {
+                g[*first..first + len].copy_from_slice(d);
+            }
+        }
+        self.turn(g);
+        let v = self.gradient.scalar(0);
+        if v.is_finite() && vector::all_finite(g) {
+            Ok(v)
+        } else {
+            Err(self.fault("objective or its gradient", None))
+        }
+    }
+
     fn fault(&mut self, what: &str, f: Option<crate::exec::Fault>) -> Fault {
         let message = f.as_ref().map_or_else(String::new, |f| f.what.clone());
         let node = f.as_ref().and_then(|f| f.node).map(|n| n.0);
@@ -229,6 +290,42 @@ impl Smooth {
     }
 }
 
+/// The machine of the gradient alone.
+fn slope_of<'s>(
+    slope: &'s mut Option<Machine>,
+    ir: &Ir,
+    parts: &[(NodeId, usize, usize)],
+    bound: &[(InputId, Arc<crate::base::Tensor>)],
+) -> &'s mut Machine {
+    slope.get_or_insert_with(|| {
+        let nodes: Vec<NodeId> = parts.iter().map(|p| p.0).collect();
+        let mut m = Machine::new(Arc::new(Plan::compile(ir, &nodes)));
+        bound.iter().for_each(|(i, t)| m.set(*i, t.clone()));
+        m
+    })
+}
+
+/// Does the objective have a domain in its variables that its derivatives might not notice?
+fn partial(ir: &Ir, objective: NodeId) -> bool {
+    let mut varies = vec![false; ir.len()];
+    for n in ir.reachable(&[objective]) {
+        let mut any = ir.is_var(n);
+        ir.for_each_arg(n, |a| any |= varies[a.index()]);
+        varies[n.index()] = any;
+        let (atom, args): (_, &[NodeId]) = match ir.node(n) {
+            Node::Apply { atom, args } => (atom, args),
+            Node::Fold { atom, body, .. } => (atom, std::slice::from_ref(body)),
+            _ => continue,
+        };
+        let domain = |k: usize| atom.domain.get(k).or(atom.domain.last());
+        let held = |(k, a): (usize, &NodeId)| varies[a.index()] && domain(k).is_some_and(|d| *d != DomainOf::Reals);
+        if args.iter().enumerate().any(held) {
+            return true;
+        }
+    }
+    false
+}
+
 impl Oracle for Smooth {
     fn dim(&self) -> usize {
         self.columns.len()
@@ -270,28 +367,73 @@ impl Oracle for Smooth {
         }
     }
     fn gradient(&mut self, x: &[f64], g: &mut [f64]) -> Result<(), Fault> {
-        self.value_gradient(x, g).map(|_| ())
-    }
-    fn value_gradient(&mut self, x: &[f64], g: &mut [f64]) -> Result<f64, Fault> {
-        self.counts.values += 1;
         self.counts.gradients += 1;
-        Self::put(&self.columns, &mut self.gradient, x);
-        if let Err(f) = self.gradient.eval() {
+        if self.partial {
+            return self.evaluate(x, g).map(|_| ());
+        }
+        let columns = &self.columns;
+        let slope = slope_of(&mut self.slope, &self.ir, &self.parts, &self.bound);
+        Self::put(columns, slope, x);
+        if let Err(f) = slope.eval() {
             return Err(self.fault("gradient", Some(f)));
         }
         g.fill(0.0);
-        for (k, (first, len)) in self.parts.iter().enumerate() {
-            if let Some(d) = self.gradient.dense(k + 1) {
+        for (k, (_, first, len)) in self.parts.iter().enumerate() {
+            if let Some(d) = slope.dense(k) {
                 g[*first..first + len].copy_from_slice(d);
             }
         }
         self.turn(g);
-        let v = self.gradient.scalar(0);
-        if v.is_finite() && g.iter().all(|v| v.is_finite()) {
-            Ok(v)
+        if vector::all_finite(g) {
+            Ok(())
         } else {
-            Err(self.fault("objective or its gradient", None))
+            Err(self.fault("gradient", None))
         }
+    }
+    fn gradient_between(&mut self, x: &mut Vec<f64>, g: &mut Vec<f64>) -> Result<(), Fault> {
+        let ([(input, ..)], [_], false) = (&self.columns.blocks[..], &self.parts[..], self.partial) else {
+            return self.gradient(x, g);
+        };
+        let input = *input;
+        let slope = slope_of(&mut self.slope, &self.ir, &self.parts, &self.bound);
+        if !slope.gives(0) {
+            return self.gradient(x, g);
+        }
+        self.counts.gradients += 1;
+        slope.exchange(input, x);
+        let r = slope.eval();
+        slope.exchange(input, x);
+        if let Err(f) = r {
+            return Err(self.fault("gradient", Some(f)));
+        }
+        slope.take_output(0, g);
+        self.turn(g);
+        if vector::all_finite(g) {
+            Ok(())
+        } else {
+            Err(self.fault("gradient", None))
+        }
+    }
+    fn formula(&self) -> Option<Formula<'_>> {
+        self.turned.is_empty().then(|| Formula {
+            ir: &self.ir,
+            objective: self.objective,
+            gradient: &self.parts,
+            blocks: &self.columns.blocks,
+            bound: &self.bound,
+            partial: self.partial,
+        })
+    }
+    fn unit(&self) -> f64 {
+        self.unit
+    }
+    fn tally(&mut self, made: &Counts) {
+        self.counts = self.counts.plus(made);
+    }
+    fn value_gradient(&mut self, x: &[f64], g: &mut [f64]) -> Result<f64, Fault> {
+        self.counts.values += 1;
+        self.counts.gradients += 1;
+        self.evaluate(x, g)
     }
     fn hvp(&mut self, x: &[f64], v: &[f64], out: &mut [f64]) -> Result<(), Fault> {
         self.counts.products += 1;
@@ -312,7 +454,7 @@ impl Oracle for Smooth {
             }
         }
         self.turn(out);
-        if out.iter().all(|v| v.is_finite()) {
+        if vector::all_finite(out) {
             Ok(())
         } else {
             Err(self.fault("Hessian product", None))
@@ -370,7 +512,7 @@ impl Oracle for Smooth {
         if let Err(f) = r {
             return Err(self.fault("objective on a mini-batch", Some(f)));
         }
-        if v.is_finite() && g.iter().all(|v| v.is_finite()) {
+        if v.is_finite() && vector::all_finite(g) {
             Ok(v)
         } else {
             Err(self.fault("objective or its gradient on a mini-batch", None))
@@ -410,7 +552,7 @@ impl Oracle for Smooth {
         }
         match r {
             Err(f) => Err(self.fault("Hessian product on a mini-batch", Some(f))),
-            Ok(()) if out.iter().all(|v| v.is_finite()) => Ok(()),
+            Ok(()) if vector::all_finite(out) => Ok(()),
             Ok(()) => Err(self.fault("Hessian product on a mini-batch", None)),
         }
     }

@@ -171,6 +171,16 @@ impl Trace {
             self.path.push(step, &state.x);
         }
     }
+    /// Steps after `step` up to the next that is kept, itself included.
+    pub fn skips(&self, step: u64) -> u64 {
+        let next = |t: &Thinned| t.stride - step % t.stride;
+        let rows = next(&self.rows);
+        if self.path.limit > 0 {
+            rows.min(next(&self.path))
+        } else {
+            rows
+        }
+    }
     /// A copy with the point at which the run stands.
     pub fn ending(&self, x: &[f64]) -> Trace {
         let mut t = self.clone();

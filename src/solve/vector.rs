@@ -22,3 +22,8 @@ pub fn add_scaled(x: &[f64], a: f64, d: &[f64], out: &mut [f64]) {
 pub fn first_not_finite(x: &[f64]) -> Option<usize> {
     x.iter().position(|v| !v.is_finite())
 }
+
+/// Is every entry a finite number? Block by block, without an exit within a block, so that blocks are compared at once.
+pub fn all_finite(x: &[f64]) -> bool {
+    x.chunks(256).all(|b| b.iter().fold(true, |ok, v| ok & v.is_finite()))
+}

@@ -78,8 +78,9 @@ pub struct DualCheck {
     pub objective: f64,
     /// Distance of `z` from the dual cone, over `1 + ‖z‖∞`.
     pub outside: f64,
-    /// How much the residuals may hide of the objective: `|Px + q + A'z|'|x|` and what multipliers pay for rows that do not
-    /// hold. Counted with semidefinite cones, where points and multipliers may grow without end as the gap closes; 0 elsewhere.
+    /// How much the residuals may hide of the objective: `|Px + q + A'z|'|x|`, by which the dual objective is no bound where
+    /// `x` is far from zero, and with semidefinite cones what multipliers pay for rows that do not hold, as points and
+    /// multipliers may grow there without end while the gap closes.
     pub hidden: f64,
 }
 
@@ -98,8 +99,6 @@ pub fn dual(form: &ConicForm, constant: f64, x: &[f64], z: &[f64]) -> DualCheck 
     }
     if form.cones.iter().any(|c| matches!(c, Cone::Semidefinite(_))) {
         hidden += paid(form, x, z);
-    } else {
-        hidden = 0.0;
     }
     let xpx = ravine_linalg::reduce::dot(x, &px);
     let bz = ravine_linalg::reduce::dot(&form.b, z);
@@ -219,9 +218,49 @@ pub fn proves_infeasible(form: &ConicForm, z: &[f64]) -> bool {
     }
     let mut atz = vec![0.0; form.q.len()];
     form.a.mul_vec_transposed(z, &mut atz);
-    let scale = form.a.values.iter().fold(0.0f64, |m, v| m.max(v.abs())) * z.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-    let worst = atz.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-    worst <= 1e-6 * scale.min(-bz).max(1e-9 * scale) && outside(&form.cones, z, true) <= 1e-7 * -bz
+    let (scale, worst) = (size(&form.a.values) * size(z), size(&atz));
+    let out = outside(&form.cones, z, true);
+    // Every feasible point has `(A'z)'x <= b'z`. What is left of `A'z` is harmless only as far as bounds hold `x` in.
+    let reach = atz.iter().zip(ranges(form)).fold(0.0f64, |sum, (r, (low, high))| {
+        let far = if *r > 0.0 { -low } else { high };
+        if far.is_finite() {
+            sum + r.abs() * far.max(0.0)
+        } else {
+            sum
+        }
+    });
+    worst <= 1e-6 * scale.min(-bz).max(1e-9 * scale)
+        && reach < -bz
+        && out <= 1e-7 * -bz
+        && out * size(&form.b) <= 1e-3 * -bz
+}
+
+fn size(v: &[f64]) -> f64 {
+    v.iter().fold(0.0f64, |m, v| m.max(v.abs()))
+}
+
+/// What the rows that hold a single variable let it range over.
+fn ranges(form: &ConicForm) -> Vec<(f64, f64)> {
+    let mut out = vec![(f64::NEG_INFINITY, f64::INFINITY); form.q.len()];
+    let mut at = 0;
+    for c in &form.cones {
+        let rows = at..at + c.rows();
+        at = rows.end;
+        if !matches!(c, Cone::Nonneg(_) | Cone::Zero(_)) {
+            continue;
+        }
+        for i in rows {
+            let ([j], [a]) = form.a.row(i) else { continue };
+            let (v, both) = (form.b[i] / a, matches!(c, Cone::Zero(_)));
+            if *a > 0.0 || both {
+                out[*j].1 = out[*j].1.min(v);
+            }
+            if *a < 0.0 || both {
+                out[*j].0 = out[*j].0.max(v);
+            }
+        }
+    }
+    out
 }
 
 /// Does `x` prove that the objective falls without end: `Px = 0`, `q'x < 0`, `-Ax` in the cone?
@@ -235,8 +274,16 @@ pub fn proves_unbounded(form: &ConicForm, x: &[f64]) -> bool {
     let mut s = vec![0.0; form.b.len()];
     form.a.mul_vec(x, &mut s);
     s.iter_mut().for_each(|v| *v = -*v);
-    let worst = px.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-    worst.max(outside(&form.cones, &s, false)) <= 1e-6 * -qx
+    let worst = size(&px);
+    let outside = outside(&form.cones, &s, false);
+    // The ray is only nearly feasible: setting it right moves `x` by about `outside` over the least row's entries, and with
+    // steep costs even a little of that may be all that the objective falls by.
+    let least = (0..form.b.len())
+        .map(|i| size(form.a.row(i).1))
+        .filter(|v| *v > 0.0)
+        .fold(f64::INFINITY, f64::min);
+    let moved = if least.is_finite() { outside / least } else { 0.0 };
+    worst.max(outside) <= 1e-6 * -qx && moved * size(&form.q) <= 1e-3 * -qx
 }
 
 /// The status that recomputed residuals allow a claim of `optimal`, or of `precision limited`, and why it is no better.

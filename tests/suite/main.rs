@@ -47,6 +47,8 @@ mod runs;
 mod scaling;
 mod session;
 mod sets;
+mod short_steps;
 mod steps;
 mod uses;
+mod verdicts;
 mod verify;

@@ -3,8 +3,9 @@
 //! Invariant: the tables of instruction sets that may be missing leave this folder only through
 //! [`super::kernels_for`], after detection; that is what makes their safe entries safe.
 
-use super::{Affine, Binary, Combination, Gather, Isa, LANES, Power, Quaternary, Scaled, Ternary, Unary};
+use super::{Affine, Binary, Combination, Dots, Gather, Isa, LANES, Power, Quaternary, Scaled, Ternary, Unary};
 use crate::math::{expo, ops, special, trig};
+use crate::reduce::{WIDTH, fold_lanes};
 
 /// Every kernel for one instruction set; [`super::kernels`] chooses the table.
 macro_rules! kernels {
@@ -42,6 +43,8 @@ macro_rules! kernels {
             pub powi: Power,
             /// `src[index]`.
             pub gather: Gather,
+            /// Dot products with each row.
+            pub dots: Dots,
         }
 
         /// Unary kernels by name, with the scalar function each of them repeats.
@@ -172,11 +175,26 @@ macro_rules! compile {
                 }
             }}
 
+            kernel! { $attributes, dots(dst; rows: &[f64], x: &[f64]), {
+                let n = x.len();
+                assert!(n > 0 && rows.len() == dst.len() * n, "dots: lengths differ");
+                let (xs, xr) = x.as_chunks::<WIDTH>();
+                for (d, row) in dst.iter_mut().zip(rows.chunks_exact(n)) {
+                    let mut acc = [0.0f64; WIDTH];
+                    let (rs, rr) = row.as_chunks::<WIDTH>();
+                    for (p, q) in rs.iter().zip(xs) {
+                        for l in 0..WIDTH { acc[l] += p[l] * q[l]; }
+                    }
+                    for ((a, &p), &q) in acc.iter_mut().zip(rr).zip(xr) { *a += p * q; }
+                    *d = fold_lanes(acc);
+                }
+            }}
+
             pub static KERNELS: Kernels = Kernels {
                 isa: Isa::$isa,
                 $($u,)* $($t,)* $($b,)* $($c,)* $($s,)*
                 affine, combination, mul_mul_add, mul_mul_sub, accumulate, accumulate_product,
-                accumulate_scaled, powi, gather,
+                accumulate_scaled, powi, gather, dots,
             };
         }
     };

@@ -99,6 +99,13 @@ impl Lower<'_> {
             _ => (show(&arg), None),
         };
         let Some(t) = table.get(&key).cloned() else {
+            if table.is_empty() {
+                let what = format!("the solution has no `{name}`: it is {}", s.status);
+                return Err(err(Code::UnknownField, what)
+                    .at(arg.span, "asked for here")
+                    .note("there are duals, slacks and reduced costs where a method ended with a point and multipliers")
+                    .into());
+            }
             return Err(self.no_such(&key, what, table.keys().map(String::as_str), arg.span));
         };
         let v = self.constant_value(&format!("{name}({key})"), &t);

@@ -15,6 +15,8 @@ use crate::solve::oracle::Oracle;
 use crate::solve::state::{Point, Slot, SlotKind, State};
 use crate::solve::stop::{Reason, Status};
 
+use super::conditions::diverged;
+
 /// The row of `apg`.
 pub static CARD: MethodCard = MethodCard {
     name: "apg",
@@ -151,6 +153,9 @@ impl Apg {
                 (false, _) => "the first-order condition holds",
             };
             return Ok(Outcome::Finish(Reason::new(status, why)));
+        }
+        if let Some(why) = diverged(now.measures.objective, &now.x) {
+            return Ok(Outcome::Finish(why));
         }
         if now.slots[STAGNANT].count() >= 200 {
             let why = "the residual stopped falling";

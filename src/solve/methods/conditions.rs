@@ -6,6 +6,7 @@
 use crate::solve::method::Fault;
 use crate::solve::oracle::{Bounds, Oracle};
 use crate::solve::state::Measures;
+use crate::solve::stop::{Reason, Status};
 use crate::solve::vector::{add_scaled, axpy, dot, norm_inf, norm2};
 
 use super::curvature::Curvature;
@@ -41,27 +42,54 @@ pub fn projected_step(bounds: Option<&Bounds>, x: &[f64], g: &[f64], i: usize) -
     }
 }
 
-/// Objective, stationarity and its scale at a point; `change` is left as it was.
-pub fn measure(bounds: Option<&Bounds>, x: &[f64], f: f64, g: &[f64], measures: &mut Measures) {
+/// Objective, stationarity and its scale at a point; `change` is left as it was. `unit` is the objective's own size where that
+/// is below 1 ([`Oracle::unit`]).
+///
+/// Where a bound cuts the projected gradient step short, the slope may be large and the step small because the bound is near,
+/// not because the point is stationary: there counts how far the bound is, relative to the coordinate, and what going there
+/// would gain, relative to the objective.
+pub fn measure(bounds: Option<&Bounds>, unit: f64, x: &[f64], f: f64, g: &[f64], measures: &mut Measures) {
     measures.objective = f;
-    let (mut stationarity, mut slope) = (0.0f64, 0.0f64);
+    let s = |i: usize| bounds.map_or(1.0, |b| b.unit(i));
+    let slope = (0..x.len()).fold(0.0, |m, i| worse(m, (s(i) * g[i]).abs()));
+    let scale = unit + slope;
+    let mut stationarity = 0.0f64;
     for i in 0..x.len() {
-        let s = bounds.map_or(1.0, |b| b.unit(i));
+        let s = s(i);
         if s == 0.0 {
             continue;
         }
         // In the unit `s`, the variable is x / s and the slope s·g.
-        let step = match bounds {
-            Some(b) if s != 1.0 => (b.clamp(i, x[i] - s * s * g[i]) - x[i]) / s,
-            _ => projected_step(bounds, x, g, i),
+        let full = (s * g[i]).abs();
+        let room = match bounds {
+            Some(b) if g[i] > 0.0 => (x[i] - b.lower[i]) / s,
+            Some(b) => (b.upper[i] - x[i]) / s,
+            None => f64::INFINITY,
         };
-        stationarity = worse(stationarity, step.abs());
-        slope = worse(slope, (s * g[i]).abs());
+        let own = if room < full {
+            let near = room / (1.0 + x[i].abs() / s);
+            let gain = full * room / (unit + f.abs());
+            (scale * near.max(gain)).min(full)
+        } else {
+            full
+        };
+        stationarity = worse(stationarity, own);
     }
     measures.stationarity = stationarity;
-    measures.gradient_scale = 1.0 + slope;
+    measures.gradient_scale = scale;
     measures.feasibility = 0.0;
     measures.gap = f64::NAN;
+}
+
+/// Why a run is on its way to minus infinity, or to a point infinitely far, if it is.
+pub fn diverged(f: f64, x: &[f64]) -> Option<Reason> {
+    let size = norm_inf(x);
+    (f < -1e20 || size > 1e20).then(|| {
+        Reason::new(
+            Status::Diverged,
+            format!("the objective reached {f:e} at a point of size {size:e}"),
+        )
+    })
 }
 
 /// The larger one; what is no number is worse than all.

@@ -24,6 +24,7 @@ use crate::solve::state::{Point, Slot, SlotKind, State};
 use crate::solve::stop::{Reason, Status};
 use crate::solve::vector::axpy;
 
+use super::conditions::diverged;
 use super::support::{descend, rests};
 
 /// The row of `coordinate_descent`.
@@ -230,6 +231,9 @@ impl Method for Coordinate {
                 },
             ));
         }
+        if let Some(why) = diverged(m.objective, &now.x) {
+            return Outcome::Finish(why);
+        }
         if now.slots[STAGNANT].count() >= 12 {
             let why = "rounding allows no smaller residual";
             return Outcome::Finish(Reason::new(Status::PrecisionLimited, why));
@@ -269,6 +273,10 @@ impl Coordinate {
     ) -> Result<Outcome, Fault> {
         let s = &parts.simple;
         let gradient = now.slots[GRADIENT].array();
+        if s.blocks.is_empty() && endless(s, &w.curvature, gradient) {
+            let why = "the objective falls without end along a variable that occurs in no square";
+            return Ok(Outcome::Finish(Reason::new(Status::Unbounded, why)));
+        }
         let moves = s.residual(&now.x, gradient);
         let wanted = now.slots[WANTED].count() as usize;
         let (single, blocks) = working_set(s, &w.block, &now.x, &moves, wanted);
@@ -378,14 +386,17 @@ fn sweep_once(s: &Simple, q: &Quadratic, w: &mut Work, single: &[usize], blocks:
     for &j in single {
         let h = w.curvature[j];
         let g = 2.0 * (q.scale * column_dot(&q.columns, j, &w.residual) + q.ridge[j] * x[j]) + q.q[j];
-        let (step, weight) = if h > 0.0 {
-            (g / h, s.l1[j] / h)
+        let to = if h > 0.0 {
+            entry_prox(x[j] - g / h, s.l1[j] / h, s.lower[j], s.upper[j])
         } else if g.abs() <= s.l1[j] {
-            (x[j], 0.0)
+            0.0f64.max(s.lower[j]).min(s.upper[j])
         } else {
-            continue;
+            // No square holds it: the end that the slope leads to. Where there is none, [`endless`] has ended the run.
+            if g > 0.0 { s.lower[j] } else { s.upper[j] }
         };
-        let to = entry_prox(x[j] - step, weight, s.lower[j], s.upper[j]);
+        if !to.is_finite() {
+            continue;
+        }
         let d = to - x[j];
         if d != 0.0 {
             add_column(&q.columns, j, d, &mut w.residual);
@@ -417,6 +428,14 @@ fn sweep_once(s: &Simple, q: &Quadratic, w: &mut Work, single: &[usize], blocks:
         }
     }
     largest
+}
+
+/// Is there a coordinate that no square holds, and along which the objective falls without end?
+fn endless(s: &Simple, curvature: &[f64], g: &[f64]) -> bool {
+    (0..g.len()).any(|j| {
+        let end = if g[j] > 0.0 { s.lower[j] } else { s.upper[j] };
+        curvature[j] == 0.0 && g[j].abs() > s.l1[j] && end.is_infinite()
+    })
 }
 
 /// The squares on a face, by their residual.

@@ -13,11 +13,11 @@ use crate::solve::method::{
 use crate::solve::oracle::{Bounds, Oracle};
 use crate::solve::state::{History, Point, Slot, SlotKind, State};
 use crate::solve::stop::{Reason, Status};
-use crate::solve::vector::{dot, norm_inf, norm2};
+use crate::solve::vector::{dot, norm2};
 
 use super::compact::{Compact, Path};
 use super::conditions::{
-    SecondOrder, along_negative, bound_multipliers, evaluate, measure, project, second_order, value_noise,
+    SecondOrder, along_negative, bound_multipliers, diverged, evaluate, measure, project, second_order, value_noise,
 };
 use super::curvature::Curvature;
 use super::line_search::Line;
@@ -131,7 +131,7 @@ impl Method for Lbfgs {
         let mut g = vec![0.0; n];
         let f = evaluate(problem, &x, &mut g).map_err(Refusal::Fault)?;
         let mut state = State::new(x, vec![], CARD.records.len());
-        measure(bounds.as_deref(), &state.x, f, &g, &mut state.measures);
+        measure(bounds.as_deref(), problem.unit(), &state.x, f, &g, &mut state.measures);
         let m = self.memory;
         state.slots = vec![
             Slot::Array(g),
@@ -167,11 +167,8 @@ impl Lbfgs {
         let bounds = bounds.as_deref();
         let (x, g, f) = (&now.x, now.slots[GRADIENT].array(), now.measures.objective);
         let threshold = cx.tolerance * now.measures.gradient_scale;
-        if f < -1e20 || norm_inf(x) > 1e20 {
-            return Ok(Outcome::Finish(Reason::new(
-                Status::Diverged,
-                format!("the objective reached {f:e} at a point of size {:e}", norm_inf(x)),
-            )));
+        if let Some(why) = diverged(f, x) {
+            return Ok(Outcome::Finish(why));
         }
         if now.measures.stationarity <= threshold {
             return self.conclude(problem, bounds, now, next, threshold);
@@ -222,6 +219,7 @@ impl Lbfgs {
                 rejected += found.trials - 1;
                 measure(
                     bounds,
+                    problem.unit(),
                     &next.x,
                     found.value,
                     next.slots[GRADIENT].array(),
@@ -367,7 +365,7 @@ impl Lbfgs {
         next.x.copy_from_slice(&p);
         let State { x, slots, measures, .. } = next;
         let f = evaluate(problem, x, slots[GRADIENT].array_mut())?;
-        measure(bounds, x, f, slots[GRADIENT].array(), measures);
+        measure(bounds, problem.unit(), x, f, slots[GRADIENT].array(), measures);
         measures.change = norm2(&p.iter().zip(&now.x).map(|(a, b)| a - b).collect::<Vec<_>>());
         slots[STEPS].history_mut().into_iter().for_each(History::clear);
         slots[CHANGES].history_mut().into_iter().for_each(History::clear);

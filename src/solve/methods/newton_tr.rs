@@ -16,8 +16,8 @@ use crate::solve::stop::{Reason, Status};
 use crate::solve::vector::{norm_inf, norm2};
 
 use super::conditions::{
-    SecondOrder, along_negative, bound_multipliers, evaluate, land, measure, project, projected_step, second_order,
-    trial_value, value_noise,
+    SecondOrder, along_negative, bound_multipliers, diverged, evaluate, land, measure, project, projected_step,
+    second_order, trial_value, value_noise,
 };
 use super::curvature::Curvature;
 use super::projected::{Inner, StepWork, model_step};
@@ -135,7 +135,7 @@ impl Method for NewtonTr {
             norm2(&x).max(1.0)
         };
         let mut state = State::new(x, vec![], CARD.records.len());
-        measure(bounds.as_deref(), &state.x, f, &g, &mut state.measures);
+        measure(bounds.as_deref(), problem.unit(), &state.x, f, &g, &mut state.measures);
         state.slots = vec![Slot::Array(g), Slot::Number(radius), Slot::Number(1.0), Slot::Count(0)];
         state.records[0] = radius;
         Ok(state)
@@ -177,11 +177,8 @@ impl NewtonTr {
         let f = now.measures.objective;
         let stationarity = now.measures.stationarity;
         let threshold = cx.tolerance * now.measures.gradient_scale;
-        if f < -1e20 || norm_inf(x) > 1e20 {
-            return Ok(Outcome::Finish(Reason::new(
-                Status::Diverged,
-                format!("the objective reached {f:e} at a point of size {:e}", norm_inf(x)),
-            )));
+        if let Some(why) = diverged(f, x) {
+            return Ok(Outcome::Finish(why));
         }
         work.h.evaluate(problem, x)?;
         let exact = self.inner != "cg" && work.h.can_factor();
@@ -343,7 +340,7 @@ impl NewtonTr {
                 return Ok(Trial::Rejected);
             }
         }
-        measure(bounds, x, f, g, measures);
+        measure(bounds, problem.unit(), x, f, g, measures);
         Ok(Trial::Accepted)
     }
 
@@ -391,7 +388,7 @@ impl NewtonTr {
         let State { x, slots, measures, .. } = next;
         let g = slots[GRADIENT].array_mut();
         let f = evaluate(problem, x, g)?;
-        measure(problem.bounds().as_deref(), x, f, g, measures);
+        measure(problem.bounds().as_deref(), problem.unit(), x, f, g, measures);
         let moved: Vec<f64> = to.iter().zip(&now.x).map(|(a, b)| a - b).collect();
         next.measures.change = norm2(&moved);
         next.slots[RADIUS] = Slot::Number(now.slots[RADIUS].number().max(next.measures.change));

@@ -19,6 +19,7 @@ use crate::solve::oracle::Oracle;
 use crate::solve::state::{Point, Slot, SlotKind, State};
 use crate::solve::stop::{Reason, Status};
 
+use super::conditions::diverged;
 use super::support::{descend, rests};
 
 /// The row of `prox_newton`.
@@ -128,6 +129,9 @@ fn attempt(problem: &mut dyn Oracle, now: &State, next: &mut State, cx: &StepCx<
             (false, _) => "the first-order condition holds",
         };
         return Ok(Outcome::Finish(Reason::new(status, why)));
+    }
+    if let Some(why) = diverged(m.objective, &now.x) {
+        return Ok(Outcome::Finish(why));
     }
     if now.slots[STAGNANT].count() >= 6 {
         let why = "rounding allows no smaller residual";

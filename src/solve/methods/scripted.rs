@@ -2,6 +2,8 @@
 //!
 //! Invariant: a step that fails leaves point and states as they were; `burst` exchanges arrays and copies none.
 
+pub mod straight;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,9 +19,11 @@ use super::super::oracle::{Counts, Oracle};
 use super::super::state::{History, Point, Slot, SlotKind, State};
 use super::super::stop::{Reason, Status};
 use super::super::vector;
+use super::conditions;
 use crate::exec::{Machine, Plan};
 use crate::ir::InputId;
 use crate::ir::script::{Ask, Law, Op, Reg, Script, StateKind};
+use straight::{Ran, Straight};
 
 /// Why a run ended whose step says `stop when`.
 pub const OWN_RULE: &str = "the optimizer's own stopping rule holds";
@@ -57,6 +61,8 @@ struct Frame {
     /// Changes of tables that wait for the end of the step: state, position, first entry in `written`.
     pending: Vec<(usize, usize, usize)>,
     written: Vec<f64>,
+    /// The step as one program, where it is short.
+    straight: Option<Straight>,
 }
 
 /// The order of one place that draws, in one time round.
@@ -109,6 +115,12 @@ impl Scripted {
         &self.script
     }
 
+    /// Operations of a step as one straight-line program with the problem's gradient in it; nothing where a step is not run
+    /// that way.
+    pub fn operations(&self, problem: &dyn Oracle) -> Option<usize> {
+        Some(Straight::new(&self.script, &problem.formula()?)?.operations())
+    }
+
     /// Passes over arrays that one step takes outside of the problem, and array operations, counted from the plans.
     pub fn passes(&self) -> usize {
         self.plans
@@ -137,6 +149,7 @@ impl Scripted {
             orders: vec![],
             pending: vec![],
             written: vec![],
+            straight: None,
         }
     }
 
@@ -401,7 +414,12 @@ impl Scripted {
                 }
                 r => r.map(|y| v[0] = y),
             },
-            (Ask::Gradient | Ask::Operator, None) if value.is_none() => problem.gradient(x, &mut v),
+            (Ask::Gradient | Ask::Operator, None) if value.is_none() => {
+                let mut x = std::mem::take(&mut f.regs[args[0]]);
+                let r = problem.gradient_between(&mut x, &mut v);
+                f.regs[args[0]] = x;
+                r
+            }
             (Ask::Gradient, b) => match b {
                 None => problem.value_gradient(x, &mut v),
                 Some(b) => problem.value_gradient_on(x, &f.regs[b], &mut v),
@@ -682,6 +700,19 @@ impl Method for Scripted {
     fn step(&self, problem: &mut dyn Oracle, now: &State, next: &mut State, cx: &mut StepCx<'_>) -> Outcome {
         next.copy_from(now);
         let mut f = self.lend(problem, cx);
+        if let Some(s) = &mut f.straight {
+            s.load(now);
+            let (taken, how) = s.run(cx.step, 1);
+            if taken > 0 {
+                s.store(next);
+                problem.tally(&s.asked);
+                *cx.cache.get_or(|| None::<Frame>) = Some(f);
+                return match how {
+                    Ran::Stopped => Outcome::Finish(Reason::new(Status::Feasible, OWN_RULE)),
+                    _ => Outcome::Proceed(Events::default()),
+                };
+            }
+        }
         self.exchange(&mut f, next);
         let r = self.advance(problem, &mut f, next, cx);
         self.exchange(&mut f, next);
@@ -700,7 +731,7 @@ impl Method for Scripted {
         next: &mut State,
         cx: &mut StepCx<'_>,
         n: u64,
-        commit: &mut dyn FnMut(&State, &Events, &Counts) -> bool,
+        commit: &mut dyn FnMut(&State, &Events, &Counts, u64) -> u64,
     ) -> Outcome {
         // A history cannot be taken back after a failed step, and neither can a restart.
         let one_by_one = self.histories() || !self.script.restarts.is_empty();
@@ -714,8 +745,8 @@ impl Method for Scripted {
                 }
                 std::mem::swap(now, next);
                 cx.step += 1;
-                let go_on = commit(now, &Events::default(), &problem.counts());
-                if !go_on || matches!(outcome, Outcome::Finish(_)) {
+                let unseen = commit(now, &Events::default(), &problem.counts(), 1);
+                if unseen == 0 || matches!(outcome, Outcome::Finish(_)) {
                     break;
                 }
             }
@@ -723,19 +754,41 @@ impl Method for Scripted {
         }
         let mut f = self.lend(problem, cx);
         let mut outcome = Outcome::Proceed(Events::default());
-        for _ in 0..n {
+        let (mut left, mut unseen) = (n, cx.unseen.max(1));
+        let mut loaded = false;
+        while left > 0 && unseen > 0 {
+            if let Some(s) = &mut f.straight {
+                if !std::mem::replace(&mut loaded, true) {
+                    s.load(now);
+                }
+                let (taken, how) = s.run(cx.step, unseen.min(left));
+                if taken > 0 {
+                    s.store(now);
+                    problem.tally(&s.asked.times(taken));
+                    left -= taken;
+                    cx.step += taken;
+                    unseen = commit(now, &Events::default(), &problem.counts(), taken);
+                }
+                if how == Ran::Stopped {
+                    outcome = Outcome::Finish(Reason::new(Status::Feasible, OWN_RULE));
+                    break;
+                }
+                if how == Ran::All || unseen == 0 {
+                    continue;
+                }
+                // The script takes the step that is not ordinary, and says what is wrong if something is.
+                loaded = false;
+            }
             self.exchange(&mut f, now);
             let r = self.advance(problem, &mut f, now, cx);
             self.exchange(&mut f, now);
             match r {
                 Ok(reason) => {
                     cx.step += 1;
-                    let go_on = commit(now, &Events::default(), &problem.counts());
+                    left -= 1;
+                    unseen = commit(now, &Events::default(), &problem.counts(), 1);
                     if let Some(reason) = reason {
                         outcome = Outcome::Finish(reason);
-                        break;
-                    }
-                    if !go_on {
                         break;
                     }
                 }
@@ -753,7 +806,6 @@ impl Method for Scripted {
         let mut g = vec![0.0; self.script.dim];
         let x = self.answer(state);
         let f = problem.value_gradient(x, &mut g)?;
-        let scale = 1.0 + vector::norm_inf(&g);
         if let Some(parts) = problem.parts() {
             let o = parts.optimality(x, &g, f);
             state.measures.objective = f;
@@ -762,26 +814,20 @@ impl Method for Scripted {
             state.measures.gap = o.gap;
             return Ok(());
         }
-        let stationarity = match problem.bounds() {
-            Some(b) => (0..g.len())
-                .map(|k| (b.clamp(k, x[k] - g[k]) - x[k]).abs())
-                .fold(0.0f64, f64::max),
-            None => vector::norm_inf(&g),
-        };
+        let bounds = problem.bounds();
+        let mut m = state.measures;
+        conditions::measure(bounds.as_deref(), problem.unit(), x, f, &g, &mut m);
         if problem.convex() {
             let mut s = g.clone();
-            let bounds = problem.bounds();
             let corners = Corners {
                 bounds: bounds.as_deref(),
                 simplices: problem.simplices(),
             };
             if corners.least(&g, &mut s).is_ok() {
-                state.measures.gap = (0..g.len()).map(|k| g[k] * (x[k] - s[k])).fold(0.0, |a, b| a + b);
+                m.gap = (0..g.len()).map(|k| g[k] * (x[k] - s[k])).fold(0.0, |a, b| a + b);
             }
         }
-        state.measures.objective = f;
-        state.measures.stationarity = stationarity;
-        state.measures.gradient_scale = scale;
+        state.measures = m;
         Ok(())
     }
 
@@ -830,6 +876,7 @@ impl Scripted {
             Some(f) => f,
             None => {
                 let mut f = self.frame();
+                f.straight = problem.formula().and_then(|p| Straight::new(&self.script, &p));
                 if let (Some(r), Some(v)) = (self.script.fmin, problem.known_lower_bound()) {
                     f.regs[r][0] = v;
                 }
