@@ -8,7 +8,7 @@ use ravine::lang::format;
 fuzz_target!(|text: &str| {
     let id = SourceMap::default().add("fuzz.opt", text);
     let Ok(once) = format(id, text) else { return };
-    let id = SourceMap::default().add("fuzz.opt", &once);
+    let id = SourceMap::default().add("fuzz.opt", once.as_str());
     match format(id, &once) {
         Ok(twice) => assert_eq!(once, twice, "laid out again it changes"),
         Err(found) => panic!("what was laid out no longer parses: {found:?}"),

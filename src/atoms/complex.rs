@@ -68,3 +68,13 @@ pub fn sqrt(a: C) -> C {
     let r = ((a.0 + (a.0 * a.0 + a.1 * a.1).sqrt()) / 2.0).sqrt();
     (r, a.1 / (2.0 * r))
 }
+pub fn sum(z: &[C]) -> C {
+    sum_of(z, |z| z)
+}
+pub fn sum_of(z: &[C], f: impl Fn(C) -> C) -> C {
+    z.iter().fold((0.0, 0.0), |s, z| add(s, f(*z)))
+}
+pub fn log_sum_exp(z: &[C]) -> C {
+    let top = z.iter().fold(f64::NEG_INFINITY, |m, z| m.max(z.0));
+    add((top, 0.0), log(sum_of(z, |z| exp((z.0 - top, z.1)))))
+}

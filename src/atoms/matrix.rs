@@ -350,7 +350,7 @@ atoms! {
         sign: SignRule::Of(|s| s[0].times(s[1])), monotone: BY_OTHER_SIGN, curvature: BILINEAR,
         smooth: Smooth::Analytic, degree: SUM_OF_DEGREES,
         derivative: Derivative::Rule { jvp: |ir, a, t, _| bilinear_jvp(ir, a, t, matmul), vjp: matmul_vjp },
-        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::matmul), complex: ARRAYS, simplify: &[],
+        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::matmul), complex: Complex::Bilinear, simplify: &[],
         latex: r"#1 \, #2", examples: &[("[1, 2; 3, 4]*[1, 1]", "[3, 7]")], source: "",
     }
 
@@ -364,7 +364,7 @@ atoms! {
             jvp: |ir, _, t, _| t[0].map(|d| transpose(ir, d)),
             vjp: |ir, _, _, ct, _| vec![Some(transpose(ir, ct))],
         },
-        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::transpose), complex: ARRAYS,
+        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::transpose), complex: Complex::Linear,
         simplify: &[
             always("(A')'", |ir, a| arg_of(ir, a[0], TRANSPOSE)),
             always("diag(d)'", |ir, a| arg_of(ir, a[0], DIAG).map(|_| a[0])),
@@ -382,7 +382,7 @@ atoms! {
             jvp: |ir, _, t, _| sum_opt(ir, t[0], t[1]),
             vjp: |_, _, _, ct, wanted| wanted.iter().map(|w| w.then_some(ct)).collect(),
         },
-        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::add), complex: ARRAYS, simplify: &[],
+        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::add), complex: Complex::Linear, simplify: &[],
         latex: "#1 + #2", examples: &[("[1, 2] + [3, 4]", "[4, 6]")], source: "",
     }
 
@@ -403,7 +403,7 @@ atoms! {
             },
             vjp: |ir, _, _, ct, wanted| vec![wanted[0].then_some(ct), wanted[1].then(|| negated(ir, ct))],
         },
-        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::sub), complex: ARRAYS, simplify: &[],
+        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::sub), complex: Complex::Linear, simplify: &[],
         latex: "#1 - #2", examples: &[("[3, 4] - [1, 2]", "[2, 2]")], source: "",
     }
 
@@ -419,7 +419,7 @@ atoms! {
                 vec![wanted[0].then(|| inner(ir, ct, a[1])), wanted[1].then(|| scale(ir, a[0], ct))]
             },
         },
-        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::scale), complex: ARRAYS,
+        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::scale), complex: Complex::Bilinear,
         simplify: &[
             always("1 * A", is_scalar_one),
             always("-1 * (-1 * A)", |ir, a| {
@@ -440,7 +440,7 @@ atoms! {
             jvp: |ir, _, t, _| t[0].map(|d| ir.apply(DIAG, &[d])),
             vjp: |ir, _, _, ct, _| vec![Some(ir.apply(DIAGPART, &[ct]))],
         },
-        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::diag), complex: ARRAYS, simplify: &[],
+        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::diag), complex: Complex::Linear, simplify: &[],
         latex: r"\operatorname{diag}\left(#1\right)", examples: &[("diag([1, 2])", "[1, 0; 0, 2]")], source: "",
     }
 
@@ -454,7 +454,7 @@ atoms! {
             jvp: |ir, _, t, _| t[0].map(|d| ir.apply(DIAGPART, &[d])),
             vjp: |ir, _, _, ct, _| vec![Some(ir.apply(DIAG, &[ct]))],
         },
-        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::diag_part), complex: ARRAYS,
+        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::diag_part), complex: Complex::Linear,
         simplify: &[always("diagpart(diag(d))", |ir, a| arg_of(ir, a[0], DIAG))],
         latex: r"\operatorname{diagpart}\left(#1\right)", examples: &[("diagpart([1, 2; 3, 4])", "[1, 4]")], source: "",
     }
@@ -473,7 +473,7 @@ atoms! {
                 vec![by_u, by_v]
             },
         },
-        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::outer), complex: ARRAYS, simplify: &[],
+        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::outer), complex: Complex::Bilinear, simplify: &[],
         latex: r"#1 \, #2^\top", examples: &[("outer([1, 2], [3, 4])", "[3, 4; 6, 8]")], source: "",
     }
 
@@ -639,7 +639,7 @@ atoms! {
                 vec![Some(ir.apply(DIAG, &[v]))]
             },
         },
-        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::trace), complex: ARRAYS, simplify: &[],
+        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::trace), complex: Complex::Linear, simplify: &[],
         latex: r"\operatorname{tr} #1", examples: &[("trace([1, 2; 3, 4])", "5")], source: "",
     }
 
@@ -665,7 +665,7 @@ atoms! {
                 vec![by_x, by_p]
             },
         },
-        graph: Graph::Quad, prox: NO_PROX, eval: Eval::Array(arrays::quad), complex: ARRAYS,
+        graph: Graph::Quad, prox: NO_PROX, eval: Eval::Array(arrays::quad), complex: Complex::Quadratic,
         simplify: &[
             Identity { name: "quad(x, P + Q), quad(x, s*P)", condition: "always; rounding differs in the last bits", apply: split_quad },
             Identity { name: "quad(x, F*M*F')", condition: "always; rounding differs in the last bits", apply: quad_of_product },
@@ -688,7 +688,7 @@ atoms! {
                 (0..a.len()).map(|k| wanted[k].then(|| ir.gather(ct, vec![Pos::fixed(k)]))).collect()
             },
         },
-        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::stack), complex: ARRAYS, simplify: &[],
+        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::stack), complex: Complex::Linear, simplify: &[],
         latex: r"\left[#1\right]", examples: &[("[1 + 1, 3]", "[2, 3]")], source: "",
     }
 
@@ -706,7 +706,7 @@ atoms! {
                 vec![wanted[0].then(|| part(ir, ct, 0, m)), wanted[1].then(|| part(ir, ct, m, n))]
             },
         },
-        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::concat), complex: ARRAYS, simplify: &[],
+        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::concat), complex: Complex::Linear, simplify: &[],
         latex: r"\begin{bmatrix} #1 \\ #2 \end{bmatrix}", examples: &[("concat([1, 2], [3])", "[1, 2, 3]")], source: "",
     }
 
@@ -721,7 +721,7 @@ atoms! {
             jvp: |ir, a, t, _| bilinear_jvp(ir, a, t, |ir, x, y| ir.apply(KRON, &[x, y])),
             vjp: kron_vjp,
         },
-        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::kron), complex: ARRAYS, simplify: &[],
+        graph: LINEAR, prox: NO_PROX, eval: Eval::Array(arrays::kron), complex: Complex::Bilinear, simplify: &[],
         latex: r"#1 \otimes #2", examples: &[("kron([1, 2; 3, 4], [1, 0; 0, 1])", "[1, 0, 2, 0; 0, 1, 0, 2; 3, 0, 4, 0; 0, 3, 0, 4]")],
         source: "",
     }

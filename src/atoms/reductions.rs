@@ -4,7 +4,7 @@
 
 use super::elementwise::{nonzero_or_one, ties};
 use super::rules::{call, div, num, sub, times};
-use super::{ABS, EXP, MUL, SIGN, kernels, prox, shape};
+use super::{ABS, EXP, MUL, SIGN, complex, kernels, prox, shape};
 use crate::ir::atom::{
     AtomKind, Complex, CurvatureRule, DegreeRule, Derivative, DomainOf, Eval, Graph, GraphCone, MonoRule, Prox,
     SignRule,
@@ -49,7 +49,7 @@ atoms! {
         curvature: CurvatureRule::Always(Curvature::Affine), smooth: Smooth::Analytic, degree: DegreeRule::Linear,
         derivative: Derivative::Slope(|ir, _, _, _| num(ir, 1.0)),
         graph: Graph::None("affine"), prox: Prox::Vector(prox::sum),
-        eval: Eval::Reduce(kernels::SUM), complex: REDUCES, simplify: &[],
+        eval: Eval::Reduce(kernels::SUM), complex: Complex::Fold(complex::sum), simplify: &[],
         latex: r"\sum #1", examples: &[("sum([1, 2, 3])", "6")], source: "",
     }
 
@@ -60,7 +60,7 @@ atoms! {
         curvature: CurvatureRule::Always(Curvature::Affine), smooth: Smooth::Analytic, degree: DegreeRule::Linear,
         derivative: Derivative::Slope(|ir, d, _, _| { let n = count(ir, d); let one = num(ir, 1.0); div(ir, one, n) }),
         graph: Graph::None("affine"), prox: Prox::Vector(prox::mean),
-        eval: Eval::Reduce(kernels::MEAN), complex: REDUCES, simplify: &[],
+        eval: Eval::Reduce(kernels::MEAN), complex: Complex::Fold(|z| complex::div(complex::sum(z), (z.len() as f64, 0.0))), simplify: &[],
         latex: r"\operatorname{mean} #1", examples: &[("mean([1, 2, 6])", "3")], source: "",
     }
 
@@ -73,7 +73,7 @@ atoms! {
         curvature: CurvatureRule::Always(Curvature::Unknown), smooth: Smooth::Analytic, degree: DegreeRule::NotPolynomial,
         derivative: Derivative::Slope(|ir, _, body, y| div(ir, y, body)),
         graph: Graph::None("neither convex nor concave"), prox: Prox::None("not convex"),
-        eval: Eval::Reduce(kernels::PROD), complex: REDUCES, simplify: &[],
+        eval: Eval::Reduce(kernels::PROD), complex: Complex::Fold(|z| z.iter().fold((1.0, 0.0), |p, z| complex::mul(p, *z))), simplify: &[],
         latex: r"\prod #1", examples: &[("prod([2, 3, 7])", "42")], source: "",
     }
 
@@ -98,7 +98,7 @@ atoms! {
             t
         }),
         prox: Prox::None("concave"),
-        eval: Eval::Reduce(kernels::GEO_MEAN), complex: REDUCES, simplify: &[],
+        eval: Eval::Reduce(kernels::GEO_MEAN), complex: Complex::Fold(|z| complex::exp(complex::div(complex::sum_of(z, complex::log), (z.len() as f64, 0.0)))), simplify: &[],
         latex: r"\left(\prod #1\right)^{1/n}", examples: &[("geo_mean([2, 8])", "4")],
         source: "Boyd & Vandenberghe, Convex Optimization, 2004, §3.1.5",
     }
@@ -131,7 +131,7 @@ atoms! {
         smooth: Smooth::Kinks, degree: DegreeRule::NotPolynomial,
         derivative: Derivative::Slope(|ir, _, body, y| { let n = nonzero_or_one(ir, y); div(ir, body, n) }),
         graph: Graph::Norm, prox: Prox::Vector(prox::norm2),
-        eval: Eval::Reduce(kernels::NORM2), complex: REDUCES, simplify: &[],
+        eval: Eval::Reduce(kernels::NORM2), complex: Complex::Fold(|z| complex::sqrt(complex::sum_of(z, |z| complex::mul(z, z)))), simplify: &[],
         latex: r"\left\| #1 \right\|_2", examples: &[("norm([3, 4])", "5")], source: "",
     }
 
@@ -168,7 +168,7 @@ atoms! {
         smooth: Smooth::Analytic, degree: DegreeRule::Of(|d, _| (2 * d[0]).min(3)),
         derivative: Derivative::Slope(|ir, _, body, _| times(ir, 2.0, body)),
         graph: Graph::SumSquares, prox: Prox::Vector(prox::sum_squares),
-        eval: Eval::Reduce(kernels::SUM_SQUARES), complex: REDUCES, simplify: &[],
+        eval: Eval::Reduce(kernels::SUM_SQUARES), complex: Complex::Fold(|z| complex::sum_of(z, |z| complex::mul(z, z))), simplify: &[],
         latex: r"\left\| #1 \right\|_2^2", examples: &[("sumsq([3, 4])", "25")], source: "",
     }
 
@@ -179,7 +179,7 @@ atoms! {
         monotone: UP, curvature: CONVEX, smooth: Smooth::Analytic, degree: DegreeRule::NotPolynomial,
         derivative: Derivative::Slope(|ir, _, body, y| { let d = sub(ir, body, y); call(ir, EXP, d) }),
         graph: Graph::LogSumExp, prox: Prox::None("no closed form"),
-        eval: Eval::Reduce(kernels::LOG_SUM_EXP), complex: REDUCES, simplify: &[],
+        eval: Eval::Reduce(kernels::LOG_SUM_EXP), complex: Complex::Fold(complex::log_sum_exp), simplify: &[],
         latex: r"\log\sum e^{#1}", examples: &[("logsumexp([0, 0])", "0.69315")],
         source: "Boyd & Vandenberghe, Convex Optimization, 2004, §3.1.5",
     }

@@ -318,7 +318,7 @@ atoms! {
             jvp: |ir, _, t, _| t[0].map(|d| ir.apply(CUMSUM, &[d])),
             vjp: |ir, _, _, ct, _| vec![Some(cumsum_transposed(ir, ct))],
         },
-        graph: Graph::None("affine"), prox: NO_PROX, eval: Eval::Array(cumsum), complex: ARRAYS, simplify: &[],
+        graph: Graph::None("affine"), prox: NO_PROX, eval: Eval::Array(cumsum), complex: Complex::Linear, simplify: &[],
         latex: r"\operatorname{cumsum}\left(#1\right)", examples: &[("cumsum([1, 2, 3])", "[1, 3, 6]")], source: "",
     }
 }

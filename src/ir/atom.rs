@@ -327,6 +327,14 @@ pub enum Eval {
 pub enum Complex {
     /// Scalar analytic atoms: arguments and result as (re, im).
     Scalar(fn(&[(f64, f64)]) -> (f64, f64)),
+    /// Analytic reductions: all instances and the result.
+    Fold(fn(&[(f64, f64)]) -> (f64, f64)),
+    /// Rows on whole arrays that are linear in all of them together: the kernel takes real and imaginary parts apart.
+    Linear,
+    /// Rows linear in each of two arrays.
+    Bilinear,
+    /// `x'Px` of a vector and a matrix.
+    Quadratic,
     /// Checked by fourth-order differences instead, and why.
     None(&'static str),
 }

@@ -410,8 +410,8 @@ pub enum Start {
 pub struct Variation {
     /// Variables, or entries of them, that are given their values.
     pub fixing: Vec<Fixed>,
-    /// Constraints that are left out.
-    pub without: Vec<Ident>,
+    /// Constraints, or rows of them, that are left out.
+    pub without: Vec<Omitted>,
     /// Are `Int` and `Bool` variables reals?
     pub relaxed: Option<Span>,
 }
@@ -432,6 +432,15 @@ pub struct Fixed {
     pub place: Expr,
     /// A number, or an array of the place's shape.
     pub value: Expr,
+}
+
+/// `budget`, `supply["a"]`, `flow[1, :]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Omitted {
+    /// The constraint.
+    pub name: Ident,
+    /// The constraint, or rows of it.
+    pub place: Expr,
 }
 
 /// Units of time.

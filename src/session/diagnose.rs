@@ -9,7 +9,7 @@ use crate::ir::{InputId, Problem};
 use crate::lang::syntax::{Expr, ProblemRef, show as shown};
 use crate::solve::Class;
 use crate::solve::diagnose::{Diagnosis, INCOMPLETE, Meaning, Number, Parallel, Remedy, Scales, Subject, diagnose};
-use crate::solve::examine::{Part, Relation};
+use crate::solve::examine::{By, Part, Relation};
 use ravine_linalg::{Csr, Dense, Matrix};
 
 use super::show::number;
@@ -527,15 +527,19 @@ fn redundant(p: &Part, problem: &Problem) -> Option<View> {
                 Relation::Dominated => "follows from",
                 Relation::Contradiction => "contradicts",
             };
+            let by = match r.by {
+                By::Row(constraint, instance) => row_name(problem, constraint, instance),
+                By::Bounds => "the bounds".into(),
+            };
             vec![
                 Cell::Text(row_name(problem, r.row.0, r.row.1)),
                 Cell::Text(how.into()),
-                Cell::Text(row_name(problem, r.by.0, r.by.1)),
+                Cell::Text(by),
             ]
         })
         .collect();
     let title = format!(
-        "constraints that another one makes superfluous, or contradicts ({} pairs)",
+        "constraints that something else makes superfluous, or contradicts ({})",
         p.redundant.len()
     );
     Some(View::Stack(vec![

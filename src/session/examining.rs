@@ -126,11 +126,11 @@ impl Session {
                 label.map_or_else(|| "objective".into(), |l| format!("objective {l}"))
             }
         };
-        let wrong: Vec<&Block> = found.blocks.iter().filter(|b| b.worst > WRONG).collect();
+        let wrong: Vec<&Block> = found.blocks.iter().filter(|b| b.off() > WRONG).collect();
         let place = if given { "the point given" } else { "the start" };
         let verdict = match (wrong.len(), found.blocks.len()) {
             (_, 0) => "nothing could be compared".to_string(),
-            (0, _) => "derivatives and differences agree".to_string(),
+            (0, _) => "derivatives and their oracles agree".to_string(),
             (1, _) => "one block differs".to_string(),
             (n, _) => format!("{n} blocks differ"),
         };
@@ -141,12 +141,16 @@ impl Session {
                 true => all.to_string(),
                 false => format!("{} of {all}", b.looked_at),
             };
-            let off = match b.worst {
-                w if w <= 1e-8 => "less than 1e-8".into(),
-                w => power_above(w),
+            let power = |off: f64, least: f64| match off <= least {
+                true => format!("less than {}", number(least)),
+                false => power_above(off),
             };
-            let worst = if b.worst > WRONG {
-                coordinate(b.at)
+            let complex = match &b.complex {
+                Ok(w) => power(w.off, 1e-12),
+                Err(why) => why.clone(),
+            };
+            let worst = if b.off() > WRONG {
+                coordinate(b.entry().0)
             } else {
                 String::new()
             };
@@ -156,14 +160,23 @@ impl Session {
                 p.vars[b.variable].name.clone(),
                 order.into(),
                 looked,
-                off,
+                power(b.worst, 1e-8),
+                complex,
                 worst,
             ];
             cells.map(Cell::Text).to_vec()
         });
         let rows: Vec<_> = rows.collect();
         if !rows.is_empty() {
-            let head = ["function", "by", "derivatives", "entries", "off by", "worst at"];
+            let head = [
+                "function",
+                "by",
+                "derivatives",
+                "entries",
+                "differences",
+                "complex steps",
+                "worst at",
+            ];
             parts.push(View::Table {
                 head: head.map(String::from).to_vec(),
                 rows,
@@ -171,11 +184,16 @@ impl Session {
         }
         for b in wrong {
             parts.push(View::text(format!(
-                "{} by {}: derivative {}, difference {}",
+                "{} by {}: derivative {}, {} {}",
                 function(b.constraint),
-                coordinate(b.at),
-                number(b.derivative),
-                number(b.difference)
+                coordinate(b.entry().0),
+                number(b.entry().1),
+                if b.complex.is_ok() {
+                    "complex step"
+                } else {
+                    "difference"
+                },
+                number(b.entry().2)
             )));
         }
         for x in &found.places {

@@ -506,7 +506,7 @@ impl Session {
 }
 
 /// What programs may call: the table of atoms, the methods and the library.
-fn catalogue() -> Catalogue {
+pub fn catalogue() -> Catalogue {
     let mut c = Catalogue::new(crate::atoms::all());
     for card in crate::solve::methods::CARDS {
         let options: Vec<&str> = card.options.iter().map(|o| o.name).collect();

@@ -766,10 +766,19 @@ impl Session {
                     Some(e) => self.whole_number(e, "a seed")?,
                     None => seed,
                 };
+                let (mut l, mut u, mut unit) = (vec![], vec![], vec![]);
                 for (k, v) in vars.iter().enumerate() {
-                    let (l, u) = self.bounds_of(at, k)?;
-                    let unit = self.declared_of(at, k, v.scale, 1.0)?;
-                    out.insert(v.name.clone(), draws::start(Seed(seed), k as u64, (&l, &u), &unit));
+                    let bounds = self.bounds_of(at, k)?;
+                    l.extend(bounds.0);
+                    u.extend(bounds.1);
+                    unit.extend(self.declared_of(at, k, v.scale, 1.0)?);
+                }
+                // Around the origin, as far as the bounds allow.
+                let center: Vec<f64> = l.iter().zip(&u).map(|(l, u)| 0f64.max(*l).min(*u)).collect();
+                let mut drawn = draws::start(Seed(seed), 0, (&l, &u), &center, &unit).into_iter();
+                for v in vars {
+                    let n: usize = v.dims.iter().map(IndexSet::len).product();
+                    out.insert(v.name.clone(), drawn.by_ref().take(n).collect());
                 }
             }
             Start::Solution(e) => {

@@ -9,7 +9,10 @@ use crate::base::value::{IndexSet, Tensor, Value};
 use crate::base::{Code, Diagnostic, Level, Span};
 use crate::ir::NodeId;
 use crate::lang::lower::Pin;
-use crate::lang::syntax::{Check, CompareOp, Expr, Fixed, Solve, StmtKind, VarDecl, Variation, show as shown};
+use crate::lang::syntax::{
+    BinaryOp, Binders, Check, CompareOp, Constraint, Expr, ExprId, ExprKind, Fixed, Ident, Link, Omitted, Solve,
+    StmtKind, Subscript, UnaryOp, VarDecl, Variation, show as shown,
+};
 
 use super::solving::{Body, Found, one, size_expr};
 use super::{Event, Session};
@@ -48,13 +51,10 @@ impl Session {
             body.changes += " relaxed";
         }
         if !v.without.is_empty() {
-            let out = |label: &str| v.without.iter().any(|n| n.text == label);
-            for s in &mut body.statements {
-                if let StmtKind::SubjectTo(list) = &mut s.kind {
-                    list.retain(|c| c.label.as_ref().is_none_or(|l| !out(&l.text)));
-                }
+            let mut names = vec![];
+            for o in &v.without {
+                names.push(self.leave_out(o, &mut body)?);
             }
-            let mut names: Vec<&str> = v.without.iter().map(|n| n.text.as_str()).collect();
             names.sort_unstable();
             names.dedup();
             body.changes += &format!(" without {}", names.join(", "));
@@ -68,6 +68,101 @@ impl Session {
         let places: Vec<String> = v.fixing.iter().map(|f| shown(&f.place)).collect();
         body.changes += &format!(" fixing {}", places.join(", "));
         self.compiled_body(body, span, sink)
+    }
+
+    /// Takes a constraint, or rows of a family, out of a problem; answers what is gone, as a part of the key.
+    fn leave_out(&self, o: &Omitted, body: &mut Body) -> Found<String> {
+        let rows = match &o.place.kind {
+            ExprKind::Index { subscripts, .. } => self.rows(subscripts)?,
+            _ => vec![],
+        };
+        let own = |c: &Constraint| c.label.as_ref().is_some_and(|l| l.text == o.name.text);
+        for s in &mut body.statements {
+            let StmtKind::SubjectTo(list) = &mut s.kind else {
+                continue;
+            };
+            if rows.iter().all(|r| matches!(r, Subscript::All(_))) {
+                list.retain(|c| !own(c));
+                continue;
+            }
+            for c in list.iter_mut().filter(|c| own(c)) {
+                let Some(b) = c.binders.as_mut().filter(|b| fits(b, &rows)) else {
+                    let what = format!("`{}` has no index for each of these places", o.name.text);
+                    let d = Diagnostic::new(Code::BadVariation, what).at(o.place.span, "rows of a family are meant");
+                    return Err(vec![
+                        d.at(c.span, "declared here")
+                            .help("give it its indices by name: `c[i in I]: …`"),
+                    ]);
+                };
+                except(b, &rows);
+            }
+        }
+        let shown: Vec<String> = rows
+            .iter()
+            .map(|r| match r {
+                Subscript::All(_) => ":".into(),
+                Subscript::At(e) | Subscript::Range(e) => shown(e),
+            })
+            .collect();
+        Ok(match shown.as_slice() {
+            [] => o.name.text.clone(),
+            some => format!("{}[{}]", o.name.text, some.join(", ")),
+        })
+    }
+
+    /// Subscripts with values in place of names, one for each index: in the constraint a name may mean something else.
+    fn rows(&self, subscripts: &[Subscript]) -> Found<Vec<Subscript>> {
+        let mut out = vec![];
+        for s in subscripts {
+            match s {
+                Subscript::All(at) => out.push(Subscript::All(*at)),
+                Subscript::At(Expr {
+                    kind: ExprKind::Tuple(parts),
+                    ..
+                }) => {
+                    for e in parts {
+                        out.push(Subscript::At(self.literal(e)?));
+                    }
+                }
+                Subscript::At(e) => out.push(Subscript::At(self.literal(e)?)),
+                Subscript::Range(e) => {
+                    let ExprKind::Range { lo, hi } = &e.kind else {
+                        return Err(wrong("rows are named by an element, a range or `:`".into(), e.span));
+                    };
+                    let kind = ExprKind::Range {
+                        lo: Box::new(self.literal(lo)?),
+                        hi: Box::new(self.literal(hi)?),
+                    };
+                    out.push(Subscript::Range(Expr { kind, ..e.clone() }));
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// The value of an index as it would be written.
+    fn literal(&self, e: &Expr) -> Found<Expr> {
+        let kind = match self.evaluate(e).map_err(one)? {
+            Value::Text(t) => ExprKind::Text(t),
+            _ => {
+                let v = self.number(e).map_err(one)?;
+                let size = ExprKind::Number {
+                    value: v.abs(),
+                    integer: v.fract() == 0.0,
+                };
+                match v < 0.0 {
+                    true => ExprKind::Unary {
+                        op: UnaryOp::Neg,
+                        operand: Box::new(Expr {
+                            kind: size,
+                            ..e.clone()
+                        }),
+                    },
+                    false => size,
+                }
+            }
+        };
+        Ok(Expr { kind, ..e.clone() })
     }
 
     /// What is fixed, by variable.
@@ -251,7 +346,7 @@ impl fmt::Display for Variation {
             parts.push(format!("fixing {}", fixed.join(", ")));
         }
         if !self.without.is_empty() {
-            let names: Vec<&str> = self.without.iter().map(|n| n.text.as_str()).collect();
+            let names: Vec<String> = self.without.iter().map(|o| shown(&o.place)).collect();
             parts.push(format!("without {}", names.join(", ")));
         }
         if self.relaxed.is_some() {
@@ -259,6 +354,71 @@ impl fmt::Display for Variation {
         }
         out.write_str(&parts.join(" "))
     }
+}
+
+/// Is there one place for each name that the binders bind?
+fn fits(b: &Binders, rows: &[Subscript]) -> bool {
+    names(b).len() == rows.len()
+}
+
+/// The names that binders bind: one that is bound already only selects.
+fn names(b: &Binders) -> Vec<Ident> {
+    let mut out: Vec<Ident> = vec![];
+    for n in b.items.iter().flat_map(|i| &i.names) {
+        if out.iter().all(|o| o.text != n.text) {
+            out.push(n.clone());
+        }
+    }
+    out
+}
+
+/// Narrows a family to what is not in `rows`: `not (i == "a" and j in 2..3)` joins its condition.
+fn except(b: &mut Binders, rows: &[Subscript]) {
+    let expr = |kind, span| Expr {
+        id: ExprId(0),
+        span,
+        kind,
+    };
+    let mut inside: Vec<Expr> = vec![];
+    for (n, r) in names(b).iter().zip(rows) {
+        let (op, value) = match r {
+            Subscript::All(_) => continue,
+            Subscript::At(e) => (CompareOp::Eq, e),
+            Subscript::Range(e) => (CompareOp::In, e),
+        };
+        let kind = ExprKind::Compare {
+            first: Box::new(expr(ExprKind::Name(n.text.clone()), value.span)),
+            rest: vec![Link {
+                op,
+                op_span: value.span,
+                operand: value.clone(),
+            }],
+        };
+        inside.push(expr(kind, value.span));
+    }
+    let all = |terms: Vec<Expr>| {
+        terms.into_iter().reduce(|a, b| {
+            let span = a.span;
+            let link = Link {
+                op: BinaryOp::And,
+                op_span: span,
+                operand: b,
+            };
+            let kind = ExprKind::Chain {
+                first: Box::new(a),
+                rest: vec![link],
+            };
+            expr(kind, span)
+        })
+    };
+    let Some(inside) = all(inside) else { return };
+    let span = inside.span;
+    let kind = ExprKind::Unary {
+        op: UnaryOp::Not,
+        operand: Box::new(inside),
+    };
+    let terms = b.condition.take().map(|c| *c).into_iter().chain([expr(kind, span)]);
+    b.condition = all(terms.collect()).map(Box::new);
 }
 
 /// Makes `Int` variables reals, and `Bool` variables reals between 0 and 1; how many there were.
@@ -277,9 +437,9 @@ fn relax(body: &mut Body) -> usize {
         ty.name.text = "Real".into();
         if whole == "Bool" {
             let like = Expr {
-                id: crate::lang::syntax::ExprId(0),
+                id: ExprId(0),
                 span,
-                kind: crate::lang::syntax::ExprKind::Error,
+                kind: ExprKind::Error,
             };
             for (op, n) in [(CompareOp::Ge, 0), (CompareOp::Le, 1)] {
                 let value = size_expr(n, &like);

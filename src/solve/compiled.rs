@@ -11,7 +11,7 @@ use ravine_linalg::clarabel_adapter::ConicForm;
 use super::choose::{self, Choice};
 use super::classify::{Classifier, Kind, as_written, definite, open_quadratics};
 use super::conclude::{Dual, Ended};
-use super::draws::{Key, Purpose};
+use super::draws;
 use super::method::{Class, Granularity, Method, MethodCard, Seed};
 use super::methods::{self, clarabel, conditions};
 use super::model::Model;
@@ -299,8 +299,8 @@ impl Compiled {
         self.maximize
     }
 
-    /// A start drawn for the `k`-th of many: the start itself first; uniform between two bounds, else normal around the
-    /// start with deviation `spread · max(1, |start|)`, moved into the bounds.
+    /// A start drawn for the `k`-th of many: the start itself first, then as [`draws::start`] around it with deviation
+    /// `spread · max(scale, |start|)`.
     pub fn drawn_start(
         &mut self,
         params: &[(InputId, Arc<Tensor>)],
@@ -309,21 +309,15 @@ impl Compiled {
         (seed, k, spread): (u64, u64, f64),
     ) -> Result<Vec<f64>, Fault> {
         self.model.bind(params)?;
-        let (mut x, _) = self.start(given, previous);
+        let (x, _) = self.start(given, previous);
         if k == 0 {
             return Ok(x);
         }
         let (l, u) = self.model.bounds();
-        let key = Key::new(Seed(seed), Purpose::Start, k, 0);
-        for (i, v) in x.iter_mut().enumerate() {
-            *v = if l[i].is_finite() && u[i].is_finite() {
-                l[i] + (u[i] - l[i]) * key.uniform(i as u64)
-            } else {
-                *v + spread * v.abs().max(1.0) * key.normal(i as u64)
-            };
-            *v = v.max(l[i]).min(u[i]);
-        }
-        Ok(x)
+        let scale = self.model.units();
+        let unit = |(i, v): (usize, &f64)| spread * v.abs().max(scale.get(i).copied().unwrap_or(1.0));
+        let unit: Vec<f64> = x.iter().enumerate().map(unit).collect();
+        Ok(draws::start(Seed(seed), k, (&l, &u), &x, &unit))
     }
 
     /// Are the points of a run those of the user's own variables?

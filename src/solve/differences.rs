@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::classify::comparisons;
+use super::complex_step::ComplexStep;
 use super::model::Model;
 use super::oracle::Oracle;
 use super::smooth::Smooth;
@@ -42,6 +43,35 @@ pub struct Block {
     pub derivative: f64,
     /// The difference there.
     pub difference: f64,
+    /// The same by complex steps (of first derivatives), or why there are none.
+    pub complex: Result<Worst, String>,
+}
+
+/// Where a complex step is farthest from the derivative.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Worst {
+    /// The difference, relative to the derivative.
+    pub off: f64,
+    /// Flat coordinate.
+    pub at: usize,
+    /// The derivative there.
+    pub derivative: f64,
+    /// The complex step there.
+    pub step: f64,
+}
+
+impl Block {
+    /// How far off a derivative is for sure: complex steps, where there are any, are exact to rounding.
+    pub fn off(&self) -> f64 {
+        self.complex.as_ref().map_or(self.worst, |w| w.off)
+    }
+    /// The entry that is off most: coordinate, derivative, and what it should be.
+    pub fn entry(&self) -> (usize, f64, f64) {
+        match &self.complex {
+            Ok(w) => (w.at, w.derivative, w.step),
+            Err(_) => (self.at, self.derivative, self.difference),
+        }
+    }
 }
 
 /// A place where differences say nothing.
@@ -125,11 +155,13 @@ impl Subject {
             roots.push((Some(k), ir, root));
         }
         for (constraint, mut ir, root) in roots {
+            let plain = ir.clone();
             match Smooth::new(&mut ir, root, self.columns.clone()) {
                 Ok(mut s) => {
                     s.bind(params);
+                    let mut steps = ComplexStep::new(&plain, root, params);
                     // What is not defined here is an answer too.
-                    if let Err(f) = self.one(constraint, &mut s, x, &mut out) {
+                    if let Err(f) = self.one(constraint, &mut s, &mut steps, x, &mut out) {
                         out.without
                             .push((constraint, format!("not defined at this point: {}", f.what)));
                     }
@@ -143,7 +175,14 @@ impl Subject {
         out
     }
 
-    fn one(&self, constraint: Option<usize>, s: &mut Smooth, x: &[f64], out: &mut Comparison) -> Result<(), Fault> {
+    fn one(
+        &self,
+        constraint: Option<usize>,
+        s: &mut Smooth,
+        steps: &mut Result<ComplexStep<'_>, String>,
+        x: &[f64],
+        out: &mut Comparison,
+    ) -> Result<(), Fault> {
         let n = x.len();
         let fault = |s: &mut Smooth, f: super::Fault| {
             s.trace_fault(x).unwrap_or(Fault {
@@ -168,8 +207,31 @@ impl Subject {
                 at: *first,
                 derivative: 0.0,
                 difference: 0.0,
+                complex: Err(String::new()),
             };
             let (mut slopes, mut curves) = (empty(1), empty(2));
+            let along: Vec<usize> = (*first..first + len).step_by(stride).collect();
+            slopes.complex = match steps {
+                Err(why) => Err(why.clone()),
+                Ok(steps) => match steps.slopes(&self.columns, x, &along) {
+                    None => Err("too large".into()),
+                    Some(found) => {
+                        let mut worst = Worst::default();
+                        for (k, (at, step)) in along.iter().copied().zip(found).enumerate() {
+                            let (derivative, off) = (g[at], (g[at] - step).abs() / size);
+                            if k == 0 || off > worst.off {
+                                worst = Worst {
+                                    off,
+                                    at,
+                                    derivative,
+                                    step,
+                                };
+                            }
+                        }
+                        Ok(worst)
+                    }
+                },
+            };
             for j in (*first..first + len).step_by(stride) {
                 match slope(s, x, j, f0) {
                     Slope::Smooth(d) => slopes.add(j, g[j], d, size),

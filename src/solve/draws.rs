@@ -22,17 +22,23 @@ pub enum Purpose {
     Shuffle = 5,
 }
 
-/// A random start of a block of variables between its bounds: uniform where both are finite, else normal in the unit of
-/// the coordinate, on the side that is allowed.
-pub fn start(seed: Seed, block: u64, (lower, upper): (&[f64], &[f64]), unit: &[f64]) -> Vec<f64> {
-    let key = Key::new(seed, Purpose::Start, 0, block);
-    let one = |(k, ((l, u), unit)): (u64, ((&f64, &f64), &f64))| match (l.is_finite(), u.is_finite()) {
-        (true, true) => l + (u - l) * key.uniform(k),
-        (true, false) => l + unit * key.normal(k).abs(),
-        (false, true) => u - unit * key.normal(k).abs(),
-        (false, false) => unit * key.normal(k),
+/// The `k`-th random start, by flat coordinate: uniform between two finite bounds, else normal around `center` with the
+/// deviation `unit`, mirrored at the bound there is.
+pub fn start(seed: Seed, k: u64, (lower, upper): (&[f64], &[f64]), center: &[f64], unit: &[f64]) -> Vec<f64> {
+    let key = Key::new(seed, Purpose::Start, k, 0);
+    let one = |i: usize| {
+        let (l, u) = (lower[i], upper[i]);
+        if l.is_finite() && u.is_finite() {
+            return l + (u - l) * key.uniform(i as u64);
+        }
+        let v = center[i] + unit[i] * key.normal(i as u64);
+        match (v < l, v > u) {
+            (true, _) => l + (l - v),
+            (_, true) => u - (v - u),
+            _ => v,
+        }
     };
-    (0..).zip(lower.iter().zip(upper).zip(unit)).map(one).collect()
+    (0..center.len()).map(one).collect()
 }
 
 /// The draws of one place in one step.

@@ -3,6 +3,7 @@
 //!
 //! Invariant: the matrices are those that methods work on, with the user's variables as columns.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use ravine_linalg::{Csr, Dense, Matrix};
@@ -15,12 +16,14 @@ use super::smooth::Smooth;
 use crate::atoms::rules;
 use crate::base::Tensor;
 use crate::exec::Fault;
-use crate::ir::InputId;
+use crate::ir::{InputId, Sides};
 
 /// Variables up to which second derivatives without a pattern are put together from products.
 const PRODUCTS: usize = 800;
 /// Two rows are multiples of one another if their entries agree this far.
 const SAME: f64 = 1e-12;
+/// Bounds contradict a row that they miss by this, relative to its limit.
+const OFF: f64 = 1e-9;
 
 /// A matrix of a problem.
 pub struct Part {
@@ -36,15 +39,24 @@ pub struct Part {
     pub redundant: Vec<Redundant>,
 }
 
-/// Two rows that are multiples of one another, by constraint and instance.
+/// A row that something else makes superfluous, or contradicts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Redundant {
-    /// The row that could go, or the first of two that contradict each other.
+    /// The row that could go, or one of two that contradict each other, by constraint and instance.
     pub row: (usize, usize),
-    /// The other one.
-    pub by: (usize, usize),
+    /// What does that.
+    pub by: By,
     /// How they relate.
     pub how: Relation,
+}
+
+/// What makes a row superfluous.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// A multiple of it, by constraint and instance.
+    Row(usize, usize),
+    /// The bounds of its variables: no value that they allow comes near its limit.
+    Bounds,
 }
 
 /// How two parallel rows relate.
@@ -94,7 +106,11 @@ impl Compiled {
                 let mut of = vec![];
                 let mut equations = vec![];
                 let mut take = vec![];
-                for (group, constraint, _) in &self.origins {
+                let mut comparisons = 0;
+                // Memberships last: their rows are no comparisons.
+                let member = |o: &&(usize, usize, f64)| matches!(self.problem.constraints[o.1].sides, Sides::In(_));
+                let (last, first): (Vec<&(usize, usize, f64)>, Vec<_>) = self.origins.iter().partition(member);
+                for (group, constraint, _) in first.into_iter().chain(last) {
                     let (first, len) = bound.spans[*group];
                     let equation = first < zero_rows(&bound.form.cones);
                     for i in 0..len {
@@ -102,10 +118,26 @@ impl Compiled {
                         equations.push(equation);
                         take.push(first + i);
                     }
+                    if !matches!(self.problem.constraints[*constraint].sides, Sides::In(_)) {
+                        comparisons = take.len();
+                    }
                 }
-                let rhs: Vec<f64> = take.iter().map(|k| bound.form.b[*k]).collect();
                 let whole = select_rows(&bound.form.a, &take);
-                let redundant = redundant(&whole, &rhs, &of, &equations);
+                let mut within = vec![(f64::NEG_INFINITY, f64::INFINITY); whole.cols];
+                for (k, (l, u)) in l.iter().zip(&u).enumerate() {
+                    within[bound.fold.of(k)] = (*l, *u);
+                }
+                let rows = Comparisons {
+                    a: &select_rows(&bound.form.a, &take[..comparisons]),
+                    b: &take[..comparisons]
+                        .iter()
+                        .map(|k| bound.form.b[*k])
+                        .collect::<Vec<f64>>(),
+                    of: &of,
+                    equations: &equations,
+                    within: &within,
+                };
+                let redundant = rows.redundant();
                 let own = left_columns(&whole, n);
                 if own.rows > 0 && own.nnz() > 0 {
                     out.push(Part {
@@ -248,107 +280,128 @@ fn left_columns(a: &Csr, n: usize) -> Csr {
     Csr::from_triplets(a.rows, n, &t)
 }
 
-/// Rows `a x <= b` (equations where marked) that another row makes superfluous, or contradicts.
-fn redundant(a: &Csr, b: &[f64], of: &[(usize, usize)], equations: &[bool]) -> Vec<Redundant> {
-    // Each row over its first entry: parallel rows have equal ones, and lie beside one another when sorted.
-    let unit: Vec<(Vec<(usize, f64)>, f64)> = (0..a.rows)
-        .map(|i| {
-            let own: Vec<(usize, f64)> = a.entries(i).filter(|e| e.1 != 0.0).collect();
-            let lead = own.first().map_or(1.0, |e| e.1);
-            (own.iter().map(|(j, v)| (*j, v / lead)).collect(), lead)
-        })
-        .collect();
-    let before = |p: &[(usize, f64)], q: &[(usize, f64)]| {
-        p.len().cmp(&q.len()).then_with(|| {
-            p.iter()
-                .zip(q)
-                .map(|(x, y)| {
-                    let near = (x.1 - y.1).abs() <= SAME * x.1.abs().max(y.1.abs());
-                    x.0.cmp(&y.0).then_with(|| {
-                        if near {
-                            std::cmp::Ordering::Equal
-                        } else {
-                            x.1.total_cmp(&y.1)
-                        }
-                    })
-                })
-                .find(|o| o.is_ne())
-                .unwrap_or(std::cmp::Ordering::Equal)
-        })
-    };
-    // "Near" is no order, so rows are sorted exactly and compared nearly with their neighbours.
-    let mut order: Vec<usize> = (0..a.rows).filter(|i| !unit[*i].0.is_empty()).collect();
-    order.sort_by(|p, q| {
-        let (p, q) = (&unit[*p].0, &unit[*q].0);
-        p.len().cmp(&q.len()).then_with(|| {
-            p.iter()
-                .zip(q)
-                .map(|(x, y)| x.0.cmp(&y.0).then(x.1.total_cmp(&y.1)))
-                .find(|o| o.is_ne())
-                .unwrap_or(std::cmp::Ordering::Equal)
-        })
-    });
-    let mut out = vec![];
-    let mut first = 0;
-    while first < order.len() {
-        let mut end = first + 1;
-        while end < order.len() && before(&unit[order[end - 1]].0, &unit[order[end]].0).is_eq() {
-            end += 1;
-        }
-        let mut group = order[first..end].to_vec();
-        group.sort_unstable();
-        among(&group, &unit, b, of, equations, &mut out);
-        first = end;
-    }
-    out.sort_by_key(|r| (r.row, r.by));
-    out
+/// Rows `a x <= b` (equations where marked), by constraint and instance, and the bounds of `x`.
+struct Comparisons<'a> {
+    a: &'a Csr,
+    b: &'a [f64],
+    of: &'a [(usize, usize)],
+    equations: &'a [bool],
+    within: &'a [(f64, f64)],
 }
 
-/// Relations among rows that are multiples of one another: each limits the same expression.
-fn among(
-    group: &[usize],
-    unit: &[(Vec<(usize, f64)>, f64)],
-    b: &[f64],
-    of: &[(usize, usize)],
-    equations: &[bool],
-    out: &mut Vec<Redundant>,
-) {
-    if group.len() < 2 {
-        return;
-    }
-    // What each row says of the common expression e: e <= limit, e >= limit, or both.
-    let limit = |i: usize| b[i] / unit[i].1;
-    let above = |i: usize| equations[i] || unit[i].1 > 0.0;
-    let below = |i: usize| equations[i] || unit[i].1 < 0.0;
-    let near = |p: f64, q: f64| (p - q).abs() <= SAME * (1.0 + p.abs().max(q.abs()));
-    for (k, &i) in group.iter().enumerate() {
-        for &j in &group[..k] {
-            let (p, q) = (limit(i), limit(j));
-            let contradict =
-                (above(i) && below(j) && p < q && !near(p, q)) || (below(i) && above(j) && p > q && !near(p, q));
-            let mut push = |row: usize, by: usize, how| {
-                out.push(Redundant {
-                    row: of[row],
-                    by: of[by],
+/// A row over its first entry, and that entry: multiples of one another have equal ones.
+type Unit = (Vec<(usize, f64)>, f64);
+
+impl Comparisons<'_> {
+    /// Rows that another one, or the bounds, make superfluous or contradict; one line each.
+    fn redundant(&self) -> Vec<Redundant> {
+        let mut out = vec![];
+        let unit: Vec<Unit> = (0..self.a.rows)
+            .map(|i| {
+                let own: Vec<(usize, f64)> = self.a.entries(i).filter(|e| e.1 != 0.0).collect();
+                let lead = own.first().map_or(1.0, |e| e.1);
+                (own.iter().map(|(j, v)| (*j, v / lead)).collect(), lead)
+            })
+            .collect();
+        let mut order: Vec<usize> = vec![];
+        for i in 0..self.a.rows {
+            match self.bounded(i) {
+                Some(how) => out.push(Redundant {
+                    row: self.of[i],
+                    by: By::Bounds,
                     how,
-                });
-            };
-            if contradict {
-                push(i, j, Relation::Contradiction);
-            } else if near(p, q) && equations[i] == equations[j] && above(i) == above(j) {
-                push(i, j, Relation::Duplicate);
-            } else {
-                // i says no more than j does: each of its sides is implied by a side of j.
-                let implied = |i: usize, j: usize| {
-                    let (p, q) = (limit(i), limit(j));
-                    (!above(i) || (above(j) && (q <= p || near(p, q))))
-                        && (!below(i) || (below(j) && (q >= p || near(p, q))))
+                }),
+                None if unit[i].0.is_empty() => {}
+                None => order.push(i),
+            }
+        }
+        // "Near" is no order, so rows are sorted exactly and compared nearly with their neighbours.
+        let compared = |p: &[(usize, f64)], q: &[(usize, f64)], near: f64| {
+            let entry =
+                |(x, y): (&(usize, f64), &(usize, f64))| match (x.1 - y.1).abs() <= near * x.1.abs().max(y.1.abs()) {
+                    true => x.0.cmp(&y.0),
+                    false => x.0.cmp(&y.0).then(x.1.total_cmp(&y.1)),
                 };
-                if implied(i, j) {
-                    push(i, j, Relation::Dominated);
-                } else if implied(j, i) {
-                    push(j, i, Relation::Dominated);
-                }
+            let first = p.iter().zip(q).map(entry).find(|o| o.is_ne());
+            p.len().cmp(&q.len()).then(first.unwrap_or(Ordering::Equal))
+        };
+        order.sort_by(|p, q| compared(&unit[*p].0, &unit[*q].0, 0.0));
+        for group in order.chunk_by(|p, q| compared(&unit[*p].0, &unit[*q].0, SAME).is_eq()) {
+            let mut group = group.to_vec();
+            group.sort_unstable();
+            self.among(&group, &unit, &mut out);
+        }
+        out.sort_by_key(|r| r.row);
+        out
+    }
+
+    /// What the bounds alone say of a row.
+    fn bounded(&self, i: usize) -> Option<Relation> {
+        let (mut least, mut most) = (0.0, 0.0);
+        for (j, v) in self.a.entries(i).filter(|e| e.1 != 0.0) {
+            let (l, u) = self.within[j];
+            let (l, u) = if v > 0.0 { (l, u) } else { (u, l) };
+            least += v * l;
+            most += v * u;
+        }
+        let b = self.b[i];
+        let size = 1.0 + b.abs();
+        let (above, below) = (most <= b + SAME * size, least >= b - SAME * size);
+        if least > b + OFF * size || self.equations[i] && most < b - OFF * size {
+            return Some(Relation::Contradiction);
+        }
+        (above && (below || !self.equations[i])).then_some(Relation::Dominated)
+    }
+
+    /// Relations among rows that are multiples of one another: each limits the same expression, and the tightest limits are
+    /// what counts.
+    fn among(&self, group: &[usize], unit: &[Unit], out: &mut Vec<Redundant>) {
+        if group.len() < 2 {
+            return;
+        }
+        // What each row says of the common expression e: e <= limit, e >= limit, or both.
+        let limit = |i: usize| self.b[i] / unit[i].1;
+        let above = |i: usize| self.equations[i] || unit[i].1 > 0.0;
+        let below = |i: usize| self.equations[i] || unit[i].1 < 0.0;
+        let near = |p: f64, q: f64| (p - q).abs() <= SAME * (1.0 + p.abs().max(q.abs()));
+        // Equations first among equal limits: they say more.
+        let tightest = |side: &dyn Fn(usize) -> bool, sign: f64| {
+            let all = group.iter().copied().filter(|i| side(*i));
+            all.reduce(|p, q| {
+                let (a, b) = (sign * limit(p), sign * limit(q));
+                let better = match near(a, b) {
+                    true => self.equations[q] && !self.equations[p],
+                    false => b < a,
+                };
+                if better { q } else { p }
+            })
+        };
+        let (top, low) = (tightest(&above, 1.0), tightest(&below, -1.0));
+        let mut push = |row: usize, by: usize, how| {
+            out.push(Redundant {
+                row: self.of[row],
+                by: By::Row(self.of[by].0, self.of[by].1),
+                how,
+            });
+        };
+        if let (Some(t), Some(l)) = (top, low)
+            && limit(l) > limit(t)
+            && !near(limit(l), limit(t))
+        {
+            push(l.max(t), l.min(t), Relation::Contradiction);
+        }
+        for &i in group {
+            if top == Some(i) || low == Some(i) {
+                continue;
+            }
+            let by = if above(i) { top } else { low };
+            let Some(by) = by else { continue };
+            let same = near(limit(i), limit(by)) && self.equations[i] == self.equations[by];
+            // An equation beside others contradicts them, or says the same.
+            match (same, self.equations[i]) {
+                (true, _) => push(i, by, Relation::Duplicate),
+                (false, true) => push(i, by, Relation::Contradiction),
+                (false, false) => push(i, by, Relation::Dominated),
             }
         }
     }

@@ -8,6 +8,7 @@ mod board;
 pub mod choose;
 mod classify;
 pub mod compiled;
+pub mod complex_step;
 pub mod composite;
 mod conclude;
 pub mod conflict;

@@ -183,6 +183,47 @@ assert s.objective == t.objective within 1e-6",
     );
 }
 
+/// Rows left out against the same problem written without them; names in subscripts are the program's.
+#[test]
+fn rows_that_are_left_out() {
+    let p = |name: &str, c: &str, d: &str| {
+        format!(
+            "problem {name} {{\n var x: Vector[5] >= -9\n var y: Real[2, 3] >= 0\n minimize sum(i in 1..5) i*x[i] + sum(y)\n subject to\n c[i in 1..5 if i != 5]: x[i] >= i{c}\n d[i in 1..2, j in 1..3{d}]: y[i, j] >= i + j\n}}\n"
+        )
+    };
+    let both = |without: &str, c: &str, d: &str| {
+        let c = format!("\n sum(x) >= -40{c}");
+        let (whole, rest) = (p("whole", "\n sum(x) >= -40", ""), p("rest", &c, d));
+        format!("{whole}{rest}let q = 2\ns = solve whole without {without}\nt = solve rest\nassert s.x == t.x within 1e-6\nassert s.y == t.y within 1e-6\n")
+    };
+    holds(&both("d[2, 3]", "", " if not (i == 2 and j == 3)"));
+    holds(&both("d[2, :]", "", " if i != 2"));
+    holds(&both("d[:, 2..3], d[1, 1]", "", " if i == 2 and j == 1"));
+    holds(&both("d[q, q]", "", " if i != 2 or j != 2"));
+    let c = p("whole", "", "");
+    holds(&format!(
+        "{c}s = solve whole without c[2], c[3] fixing y = 9\nassert s.x == [1, -9, -9, 4, -9] within 1e-6\n"
+    ));
+    // The family itself stays, and all of its rows are the family.
+    holds(&format!(
+        "{c}for k in 1..4 {{ s = solve whole without c[k] }}\nassert s[2].x[2] == -9 within 1e-6\nassert s[2].x[3] == 3 within 1e-6\nt = solve whole without d[:, :]\nassert t.y == 0 within 1e-6"
+    ));
+    for (rows, code, says) in [
+        ("d[1]", Code::WrongIndexCount, "2 dimensions"),
+        ("d[3, 1]", Code::IndexOutOfRange, "1..2"),
+        ("d[\"a\", 1]", Code::WrongType, "a text"),
+        ("e[1]", Code::UnknownConstraint, "no constraint `e`"),
+        ("1", Code::ClauseOrder, "rows of them"),
+    ] {
+        fails(&format!("{c}solve whole without {rows}"), code, says);
+    }
+    fails(
+        "problem p {\n var x: Vector[3]\n minimize sum(x)\n subject to\n v: x >= [1, 2, 3]\n}\nsolve p without v[2]",
+        Code::BadVariation,
+        "by name",
+    );
+}
+
 #[test]
 fn variations_that_do_not_fit_say_so() {
     let p = "problem p {\n var x: Vector[2] >= 0\n var y: Real\n minimize sumsq(x - 1) + (y - x[1])^2\n subject to\n c: sum(x) <= 3\n}\n";
@@ -404,6 +445,38 @@ fn a_conflict_is_smallest() {
         }
     }
     assert!(found >= 6, "too few conflicts were drawn");
+}
+
+/// Complex steps answer for every analytic part, to rounding, and say what is in the way elsewhere.
+#[test]
+fn complex_steps_are_an_oracle_of_their_own() {
+    let shown = |objective: &str| {
+        ran(&format!(
+            "param A: Matrix[m, n] = [2, 1, 0; 1, 3, 1; 0, 1, 2]\nset pairs = {{(1, 2), (3, 1)}}\nproblem p {{\n var x: Vector[n] from [0.3, 0.8, 1.7]\n minimize {objective}\n}}\ninspect p derivatives"
+        ))
+        .shown
+    };
+    for analytic in [
+        "sum(i in 1..n) exp(x[i])*sin(x[i]^2)/x[i]",
+        "logsumexp(A*x) + norm(A*x - 1) + quad(x, A) + sumsq(x)",
+        "prod(i in 1..n) x[i] + geo_mean(x) + mean(i in 1..n) log(x[i])",
+        "sum(i in 1..n, j in 1..n if j != i) A[i, j]*sqrt(x[i]*x[j]) + trace(x*x') + dot(cumsum(x), A'*x)",
+        "sum((i, j) in pairs) tanh(x[i] - x[j])^3 + (if x[1] > 0.1 then x[1]^3 else x[2])",
+        "kl_div(x[1], x[2]) + softplus(x[3]) + sum(i in 1..n) max(A[i, 1], 1)*x[i]^1.5",
+    ] {
+        let text = shown(analytic);
+        assert!(
+            text.contains("agree") && text.contains("less than 1e-12"),
+            "{analytic}:\n{text}"
+        );
+    }
+    for (kinked, why) in [("sum(abs(x)) + x[1]^2", "`abs`: not analytic"), ("huber(x[1], 1)", "`huber`")] {
+        let text = shown(kinked);
+        assert!(text.contains("agree") && text.contains(why), "{kinked}:\n{text}");
+    }
+    // Differences alone would have taken this for a wrong derivative: they lose their digits, a complex step does not.
+    let text = shown("1e9*(x[1] + x[2]) + 1e-3*sin(1e3*x[3])");
+    assert!(text.contains("agree"), "{text}");
 }
 
 #[test]

@@ -119,6 +119,20 @@ fn mutated_programs_stay_what_they_are() {
     report_failures(failures.into_iter().take(3).collect());
 }
 
+/// Found by the fuzzer: a product that is broken behind its sign came out as `a *` the second time.
+#[test]
+fn a_line_broken_behind_a_tight_sign_stays() {
+    let long = "e".repeat(90);
+    for text in [
+        format!("minimize sum(i in 1..m) weight[i]*norm(p - {long}[i, :]) + 2*norm(p - q)\n"),
+        format!("print a*{long}/b\n"),
+    ] {
+        assert_eq!(fault(&text), None);
+    }
+    assert_eq!(laid("print a*\n  b"), Ok("print a*\n  b\n".into()));
+    assert_eq!(laid("print a *\n  b"), Ok("print a *\n  b\n".into()));
+}
+
 #[test]
 fn the_layout() {
     for (from, to) in [

@@ -553,6 +553,13 @@ fn mutated_files_never_panic_and_always_answer() {
             "t.mtx",
             "%%MatrixMarket matrix array integer general\n2 2\n1\n2\n3\n4\n",
         ),
+        ("t.json", "[[1, 2.5], [-3e2, 4]]"),
+        ("t.json", "{\"a\": {\"u\": 1, \"v\": 2}, \"b\": {\"u\": 3, \"v\": 4}}\n"),
+        (
+            "t.json",
+            "[{\"p\": \"a\", \"y\": 1, \"z\": true}, {\"p\": \"b\", \"y\": 2}]",
+        ),
+        ("t.svm", "+1 1:0.5 4:2 # c\n-1 2:1\n\n1 qid:3 1:7\n"),
     ];
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     let (mut good, mut bad) = (0, 0);
@@ -596,6 +603,7 @@ fn mutated_files_never_panic_and_always_answer() {
             }
             let _ = io::read_labels(&file, Some("p"));
             let _ = io::read_tuples(&file, &[plants.clone(), markets.clone()]);
+            let _ = io::read_columns_of(&file);
         }
     }
     assert!(good > 1000 && bad > 1000, "{good} read, {bad} refused");

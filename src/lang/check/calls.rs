@@ -758,7 +758,7 @@ impl Checker<'_> {
     }
 
     /// The constraint that `c` or `c["label"]` names.
-    fn of_constraint(&mut self, problem: &Rc<ProblemInfo>, e: &Expr) -> Ty {
+    pub(super) fn of_constraint(&mut self, problem: &ProblemInfo, e: &Expr) -> Ty {
         let (base, subscripts): (&Expr, &[Subscript]) = match &e.kind {
             ExprKind::Index { base, subscripts } => (base, subscripts),
             _ => (e, &[]),

@@ -500,9 +500,14 @@ impl Checker<'_> {
                 self.report(d);
             }
         }
-        for n in &v.without {
-            let Some(p) = problem else { continue };
-            if p.constraints.contains_key(&n.text) || p.broken {
+        for o in &v.without {
+            let (n, Some(p)) = (&o.name, problem) else { continue };
+            if p.broken {
+                continue;
+            }
+            if p.constraints.contains_key(&n.text) {
+                // Rows are named as in `s.dual(c["a"])`.
+                self.of_constraint(p, &o.place);
                 continue;
             }
             let d = Diagnostic::new(

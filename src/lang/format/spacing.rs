@@ -61,7 +61,8 @@ pub fn blank(tokens: &[Token<'_>], structure: &Structure, k: usize) -> bool {
 
 /// Are there blanks around the infix sign `k`?
 fn around(tokens: &[Token<'_>], k: usize) -> bool {
-    let apart = |k: usize| tokens.get(k).is_some_and(|t| t.gap > 0 || t.lines > 0);
+    // A line end beside the sign says nothing: a layout may have put it there.
+    let apart = |k: usize| tokens.get(k).is_some_and(|t| t.gap > 0);
     match tokens[k].text {
         ".." | "^" | ".^" => false,
         "*" | "/" | "%" | ".*" | "./" => apart(k) || apart(k + 1),

@@ -10,7 +10,8 @@ use super::scan::RawStmt;
 use super::stmt::{Parser, Place};
 use crate::lang::errors::syntax as errors;
 use crate::lang::syntax::{
-    Arg, Aspect, Expr, ExprKind, Fixed, Ident, ProblemRef, Repeat, Solve, Start, StepRun, StmtKind, TimeUnit, Variation,
+    Arg, Aspect, Expr, ExprKind, Fixed, Ident, Omitted, ProblemRef, Repeat, Solve, Start, StepRun, StmtKind, TimeUnit,
+    Variation,
 };
 
 impl<'a> Parser<'a> {
@@ -114,8 +115,12 @@ impl<'a> Parser<'a> {
                     }
                 }
                 Rule::without_clause => {
-                    let names = q.into_inner().filter(|n| n.as_rule() == Rule::name);
-                    s.variation.without.extend(names.map(|n| self.fold.ident(&n)));
+                    for o in q.into_inner().filter(|o| o.as_rule() == Rule::operand) {
+                        let place = self.fold.operand(o);
+                        let example = "`without budget, supply[\"a\"]`";
+                        let name = self.entry_of(&place, "`without` takes constraints and rows of them", example);
+                        s.variation.without.extend(name.map(|name| Omitted { name, place }));
+                    }
                 }
                 Rule::kw_relaxed => s.variation.relaxed = Some(at),
                 _ => {}
@@ -158,23 +163,25 @@ impl<'a> Parser<'a> {
         let mut inner = p.into_inner();
         let place = self.fold.operand(inner.next()?);
         let value = self.fold.expr(inner.find(|q| q.as_rule() == Rule::expr)?);
+        let example = "`fixing x = 1, ship[\"a\", :] = 0`";
+        let name = self.entry_of(&place, "`fixing` takes variables and entries of them", example)?;
+        Some(Fixed { name, place, value })
+    }
+
+    /// The name in `c` or `c[…]`; anything else is reported as `what`.
+    fn entry_of(&mut self, place: &Expr, what: &str, example: &str) -> Option<Ident> {
         let base = match &place.kind {
             ExprKind::Index { base, .. } => base,
-            _ => &place,
+            _ => place,
         };
         let Some(name) = base.as_name() else {
-            self.fold.report(errors::clause(
-                "`fixing` takes variables and entries of them",
-                place.span,
-                "`fixing x = 1, ship[\"a\", :] = 0`",
-            ));
+            self.fold.report(errors::clause(what, place.span, example));
             return None;
         };
-        let name = Ident {
+        Some(Ident {
             text: name.to_string(),
             span: base.span,
-        };
-        Some(Fixed { name, place, value })
+        })
     }
 
     /// `within 5 seconds`.

@@ -243,6 +243,9 @@ impl Uses {
             f.place.for_each_child(&mut |e| self.expr(e));
             self.expr(&f.value);
         }
+        for o in &c.variation.without {
+            o.place.for_each_child(&mut |e| self.expr(e));
+        }
         c.to.iter().for_each(|e| self.expr(e));
         c.within.iter().for_each(|(e, _)| self.expr(e));
         c.seed.iter().for_each(|e| self.expr(e));

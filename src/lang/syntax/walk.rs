@@ -290,6 +290,9 @@ impl super::Solve {
             f.place.for_each_child_mut(&mut |e| e.put(by));
             f.value.put(by);
         }
+        for o in &mut self.variation.without {
+            o.place.for_each_child_mut(&mut |e| e.put(by));
+        }
     }
 }
 
