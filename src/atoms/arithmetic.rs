@@ -324,7 +324,7 @@ atoms! {
         derivative: Derivative::Partials(pow_partials),
         graph: Graph::Cones(GraphCone::Exponential, pow_graph), prox: Prox::None("two arguments"),
         eval: Eval::Lane2(kernels::pow),
-        complex: Complex::Scalar(|z| complex::exp(complex::mul(z[1], complex::log(z[0])))),
+        complex: Complex::Scalar(|z| complex::pow(z[0], z[1])),
         simplify: &[
             literals!(POW),
             always("x^1", |ir, a| is(ir, a[1], 1.0).then_some(a[0])),

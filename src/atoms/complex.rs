@@ -78,3 +78,12 @@ pub fn log_sum_exp(z: &[C]) -> C {
     let top = z.iter().fold(f64::NEG_INFINITY, |m, z| m.max(z.0));
     add((top, 0.0), log(sum_of(z, |z| exp((z.0 - top, z.1)))))
 }
+/// A whole power by products, which is defined for negative bases too.
+pub fn pow(a: C, p: C) -> C {
+    const PRODUCTS: f64 = 64.0;
+    if p.1 != 0.0 || p.0.fract() != 0.0 || p.0.abs() > PRODUCTS {
+        return exp(mul(p, log(a)));
+    }
+    let product = (0..p.0.abs() as usize).fold((1.0, 0.0), |y, _| mul(y, a));
+    if p.0 < 0.0 { div((1.0, 0.0), product) } else { product }
+}

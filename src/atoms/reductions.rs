@@ -11,7 +11,7 @@ use crate::ir::atom::{
 };
 use crate::ir::{Curvature, DomainId, Ir, Mono, NodeId, Sign, Smooth};
 
-const REDUCES: Complex = Complex::None("a reduction");
+const REDUCES: Complex = Complex::None("not analytic");
 const UP: MonoRule = MonoRule::Always(&[Mono::Increasing]);
 const AWAY: MonoRule = MonoRule::Always(&[Mono::AwayFromZero]);
 const CONVEX: CurvatureRule = CurvatureRule::Always(Curvature::Convex);
