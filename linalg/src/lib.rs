@@ -4,6 +4,7 @@
 
 mod blas;
 pub mod clarabel_adapter;
+pub mod convolution;
 pub mod dense;
 mod doubled;
 pub mod factor;

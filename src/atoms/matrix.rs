@@ -15,31 +15,32 @@ use crate::ir::atom::{
 };
 use crate::ir::{Curvature, DomainId, Ir, Mono, NodeId, Pos, Sign, Smooth};
 
-const ARRAYS: Complex = Complex::None("whole arrays");
-const NO_PROX: Prox = Prox::None("whole arrays");
+pub(super) const ARRAYS: Complex = Complex::None("whole arrays");
+pub(super) const NO_PROX: Prox = Prox::None("whole arrays");
 const UNKNOWN_MONO: MonoRule = MonoRule::Always(&[Mono::Unknown]);
 const AFFINE: CurvatureRule = CurvatureRule::Always(Curvature::Affine);
 const UNKNOWN: CurvatureRule = CurvatureRule::Always(Curvature::Unknown);
-const LINEAR: Graph = Graph::None("affine");
+pub(super) const LINEAR: Graph = Graph::None("affine");
 const SMOOTH_ONLY: Graph = Graph::None("the smooth methods take it");
 
 /// Affine where at most one of two factors is decided.
-const BILINEAR: CurvatureRule = CurvatureRule::Of(|f| {
+pub(super) const BILINEAR: CurvatureRule = CurvatureRule::Of(|f| {
     if f.iter().any(|a| a.curvature == Curvature::Constant) {
         Curvature::Affine
     } else {
         Curvature::Unknown
     }
 });
-const BY_OTHER_SIGN: MonoRule = MonoRule::Of(|f, k| match f[1 - k].sign {
+pub(super) const BY_OTHER_SIGN: MonoRule = MonoRule::Of(|f, k| match f[1 - k].sign {
     Sign::Nonneg | Sign::Zero => Mono::Increasing,
     Sign::Nonpos => Mono::Decreasing,
     Sign::Unknown => Mono::Unknown,
 });
-const SUM_OF_DEGREES: DegreeRule = DegreeRule::Of(|d, _| d.iter().fold(0, |s: u8, d| s.saturating_add(*d)).min(3));
+pub(super) const SUM_OF_DEGREES: DegreeRule =
+    DegreeRule::Of(|d, _| d.iter().fold(0, |s: u8, d| s.saturating_add(*d)).min(3));
 
 /// Tangent of a bilinear function of two arguments.
-fn bilinear_jvp(
+pub(super) fn bilinear_jvp(
     ir: &mut Ir,
     a: &[NodeId],
     t: &[Option<NodeId>],

@@ -31,6 +31,7 @@ mod kernels;
 mod logic;
 mod losses;
 mod matrix;
+pub mod operators;
 pub mod prox;
 mod reductions;
 pub mod rules;
@@ -45,6 +46,7 @@ pub use kernels::PLAIN_SQUARES;
 pub use logic::*;
 pub use losses::*;
 pub use matrix::*;
+pub use operators::{CONV, OPAQUE, OPERATORS};
 pub use reductions::*;
 pub use spectral::*;
 pub use trigonometric::*;
@@ -93,6 +95,10 @@ pub static FAMILIES: &[Family] = &[
     Family {
         title: "Matrices",
         rows: MATRICES,
+    },
+    Family {
+        title: "Convolution and operators",
+        rows: OPERATORS,
     },
     Family {
         title: "Spectral functions",

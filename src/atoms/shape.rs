@@ -167,6 +167,16 @@ pub fn concat(shapes: &[&[usize]]) -> Rule {
     }
 }
 
+/// Convolution of two vectors that are not empty.
+pub fn conv(shapes: &[&[usize]]) -> Rule {
+    count(shapes, 2)?;
+    match (shapes[0], shapes[1]) {
+        ([m], [n]) if *m > 0 && *n > 0 => Ok(vec![m + n - 1]),
+        ([_], [_]) => Err("takes two vectors with entries, one has none".into()),
+        (a, b) => Err(format!("takes two vectors, found {} and {}", say(a), say(b))),
+    }
+}
+
 /// Kronecker product of two matrices.
 pub fn kron(shapes: &[&[usize]]) -> Rule {
     count(shapes, 2)?;

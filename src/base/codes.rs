@@ -79,6 +79,7 @@ codes! {
     R0310 WrongShapeOfData Error "data have another shape than the declared type";
     R0311 Rebuilt Advice "something was computed again because what it depends on changed";
     R0312 Replaced Advice "a declaration replaces one of another cell";
+    R0313 NotAdjoint Error "an operator's two functions do not belong together";
     R0401 StrictInequality Error "a strict inequality in a constraint";
     R0402 NotAConstraint Error "an expression after `subject to` is not a comparison or membership";
     R0403 NoObjective Error "a problem has no objective, or several";

@@ -7,6 +7,7 @@ pub mod conic;
 pub mod hessian;
 pub mod least_squares;
 pub mod matrices;
+pub mod products;
 pub mod program;
 pub mod rows;
 pub mod simple;

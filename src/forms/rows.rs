@@ -396,7 +396,9 @@ impl<'a> RowsBuilder<'a> {
             Node::Apply { atom, args } => {
                 let var: Vec<bool> = args.iter().map(|a| depends.has(self.ir, *a)).collect();
                 let shape = |l: &Self, k: usize| l.ir.shape(args[k]).to_vec();
-                if atom == atoms::MATMUL {
+                if atom == atoms::OPAQUE {
+                    no(super::products::NO_ENTRIES)
+                } else if atom == atoms::MATMUL {
                     let (l, r) = (shape(self, 0), shape(self, 1));
                     let (m, n, k) = (l[0], l[l.len() - 1], if r.len() == 2 { r[1] } else { 1 });
                     match (var[0], var[1]) {

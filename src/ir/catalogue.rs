@@ -31,6 +31,8 @@ pub enum SigDim {
     Rest(String),
     /// `m + n`.
     Sum(String, String),
+    /// `m + n - 1`.
+    Overlap(String, String),
     /// `m * n`.
     Product(String, String),
     /// A number.
@@ -163,6 +165,60 @@ const OWN: &[(&str, Form, &str, &str)] = &[
         Form::Array,
         "(X: Matrix[m, n]) -> Real",
         "Total variation: the sum of the lengths of the differences downwards and to the right.",
+    ),
+    (
+        "toeplitz",
+        Form::Array,
+        "(c: Vector[n]) -> Operator[n, n]",
+        "Constant along its diagonals: the first column, and the first row, which is the column again if not given.",
+    ),
+    (
+        "toeplitz",
+        Form::Array,
+        "(c: Vector[m], r: Vector[n]) -> Operator[m, n]",
+        "Constant along its diagonals: the first column, and the first row.",
+    ),
+    (
+        "circulant",
+        Form::Array,
+        "(c: Vector[n]) -> Operator[n, n]",
+        "Every column is the one before it, moved down by one place around.",
+    ),
+    (
+        "convolution",
+        Form::Array,
+        "(k: Vector[m], n: Int) -> Operator[m + n - 1, n]",
+        "The full convolution of a kernel with a vector of `n`.",
+    ),
+    (
+        "kronecker",
+        Form::Array,
+        "(A: Operator[m, n], B: Operator[p, q]) -> Operator[m * p, n * q]",
+        "The Kronecker product of matrices or operators, never formed.",
+    ),
+    (
+        "lowrank",
+        Form::Array,
+        "(F: Operator[n, k]) -> Operator[n, n]",
+        "`F*F'`, or `U*V'`, never formed.",
+    ),
+    (
+        "lowrank",
+        Form::Array,
+        "(U: Operator[m, k], V: Operator[n, k]) -> Operator[m, n]",
+        "`F*F'`, or `U*V'`, never formed.",
+    ),
+    (
+        "operator",
+        Form::Array,
+        "(A: Matrix[m, n]) -> Operator[m, n]",
+        "A matrix by its products, or functions of your own: `operator(rows: m, cols: n, apply: x -> …, adjoint: y -> …)`.",
+    ),
+    (
+        "matrix",
+        Form::Array,
+        "(A: Operator[m, n]) -> Matrix[m, n]",
+        "The entries of an operator, written out.",
     ),
     (
         "diag",
@@ -323,7 +379,7 @@ impl Reader<'_> {
             "Any" => (SigElem::Any, None),
             "Set" => (SigElem::Set, Some(0)),
             "Vector" => (SigElem::Real, Some(1)),
-            "Matrix" => (SigElem::Real, Some(2)),
+            "Matrix" | "Operator" => (SigElem::Real, Some(2)),
             "Symmetric" | "Diagonal" => (SigElem::Real, Some(1)),
             other => return Err(format!("`{other}` is not a type")),
         };
@@ -345,7 +401,12 @@ impl Reader<'_> {
             return Ok(SigDim::Fixed(n));
         }
         if self.take("+") {
-            return Ok(SigDim::Sum(first, self.word()?));
+            let second = self.word()?;
+            if self.take("-") {
+                self.expect("1")?;
+                return Ok(SigDim::Overlap(first, second));
+            }
+            return Ok(SigDim::Sum(first, second));
         }
         if self.take("*") {
             return Ok(SigDim::Product(first, self.word()?));

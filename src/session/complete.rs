@@ -352,7 +352,10 @@ fn argument_of(head: &str, at: &Whereabouts, r: &Reading) -> Option<Vec<Completi
     let argument = inside.rsplit(',').next().unwrap_or("").trim();
     if let Some(option) = argument.strip_suffix(':') {
         let option = card.options.iter().find(|o| o.name == option.trim());
-        if let Some(crate::solve::method::OptionKind::Choice(choices)) = option.map(|o| o.kind) {
+        if let Some(
+            crate::solve::method::OptionKind::Choice(choices) | crate::solve::method::OptionKind::Map(choices),
+        ) = option.map(|o| o.kind)
+        {
             return Some(choices.iter().map(|c| item(c, "value", "", "")).collect());
         }
         return None;

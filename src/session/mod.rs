@@ -519,7 +519,10 @@ pub fn catalogue() -> Catalogue {
         let worded: Vec<&str> = card
             .options
             .iter()
-            .filter(|o| matches!(o.kind, crate::solve::method::OptionKind::Choice(_)))
+            .filter(|o| {
+                use crate::solve::method::OptionKind;
+                matches!(o.kind, OptionKind::Choice(_) | OptionKind::Map(_))
+            })
             .map(|o| o.name)
             .collect();
         for name in std::iter::once(&card.name).chain(card.aliases) {

@@ -686,6 +686,10 @@ impl Session {
         };
         let params = self.param_inputs(&self.compiled[at].lowered.params);
         let c = &mut self.compiled[at].forms[form].1;
+        if let Some(why) = m.misfit(c.columns.len()) {
+            let d = Diagnostic::new(Code::BadOption, why).at(called, "asked for here");
+            return Err(vec![d]);
+        }
         match c.unfit(m.card().name, &params) {
             Some((what, way)) => Err(vec![
                 Diagnostic::new(Code::MethodCannotTake, what)

@@ -18,12 +18,14 @@ use crate::lang::syntax::{
     Variation, show as shown,
 };
 
-use crate::exec::Fault;
+use crate::exec::{Fault, Machine, Plan};
 use crate::report::ResultEntry;
 use crate::solve::compiled::{Answer, Compiled};
 use crate::solve::course::{Entry, Quota, Standing};
 use crate::solve::errors::Given;
+use crate::solve::method::OptionKind;
 use crate::solve::methods;
+use crate::solve::user_map::UserMap;
 use crate::solve::{Method, MethodCard, Seed, Status, draws};
 
 use super::history::History;
@@ -668,6 +670,7 @@ impl Session {
     /// The method of a `with` clause.
     pub(super) fn builtin(&self, m: &MethodCall) -> Found<Arc<dyn Method>> {
         let mut options = vec![];
+        let card = methods::find(&m.name.text);
         for a in &m.args {
             let Some(name) = &a.name else {
                 return Err(vec![
@@ -679,6 +682,14 @@ impl Session {
                     .help("such as `lbfgs(memory: 20)`"),
                 ]);
             };
+            let option = card.and_then(|c| c.options.iter().find(|o| o.name == name.text));
+            if let Some(OptionKind::Map(words)) = option.map(|o| o.kind)
+                && !a.value.as_name().is_some_and(|n| words.contains(&n))
+                && let Some(map) = self.user_map(&a.value)?
+            {
+                options.push((name.text.clone(), Given::Map(map, shown(&a.value)), a.value.span));
+                continue;
+            }
             let given = match self.evaluate(&a.value) {
                 Ok(Value::Array {
                     tensor,
@@ -692,6 +703,23 @@ impl Session {
             options.push((name.text.clone(), given, a.value.span));
         }
         methods::build(&m.name.text, m.name.span, &options)
+    }
+
+    /// A matrix, an operator or a diagonal as a program; none for what is neither.
+    fn user_map(&self, e: &Expr) -> Found<Option<UserMap>> {
+        if e.as_name().is_some_and(|n| !self.defs.contains_key(n)) {
+            return Ok(None);
+        }
+        let Some(m) = lower::lower_map(self, e).map_err(one)? else {
+            return Ok(None);
+        };
+        let mut machine = Machine::new(Arc::new(Plan::compile(&m.ir, &[m.output])));
+        for (name, input) in &m.params {
+            if let Some(p) = self.param_value(name) {
+                machine.set(*input, p.tensor.clone());
+            }
+        }
+        Ok(Some(UserMap::new(machine, m.input, m.size)))
     }
 
     /// A fault while solving, at the expression it came from.

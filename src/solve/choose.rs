@@ -113,6 +113,8 @@ pub struct Shape {
     pub hessian: bool,
     /// Is it defined everywhere?
     pub total: bool,
+    /// Is it known by products with operators only?
+    pub products: bool,
 }
 
 impl Shape {
@@ -127,6 +129,7 @@ impl Shape {
             convex: true,
             hessian: true,
             total: true,
+            products: false,
         }
     }
 }
@@ -162,6 +165,9 @@ pub fn composite(s: Shape) -> Option<&'static Choice> {
 
 /// The row for a composite problem whatever its size.
 pub fn by_shape(s: Shape) -> Option<&'static Choice> {
+    if s.products {
+        return s.penalties.then_some(&COMPOSITE_BY_PRODUCTS);
+    }
     row_of(s).map(|k| &COMPOSITE[k])
 }
 
@@ -181,11 +187,39 @@ const LARGE: Choice = Choice {
     why: "smooth and large, its second derivatives have no sparse pattern",
 };
 
+/// For smooth problems whose second derivatives are known by products.
+const SECOND_BY_PRODUCTS: Choice = Choice {
+    class: Class::Smooth,
+    card: &newton_tr::CARD,
+    why: "smooth, with second derivatives by products",
+};
+
+/// For composite problems with operators.
+const COMPOSITE_BY_PRODUCTS: Choice = Choice {
+    class: Class::Composite,
+    card: &apg::CARD,
+    why: "smooth with penalties that have a proximal point, its matrix known by products",
+};
+
 /// For large quadratics without constraints.
 pub const QUADRATIC: Choice = Choice {
     class: Class::ConvexQuadratic,
     card: &cg::CARD,
     why: "a large convex quadratic without constraints: conjugate gradients on its gradient",
+};
+
+/// For least squares and linear systems with operators.
+pub const BY_PRODUCTS: Choice = Choice {
+    class: Class::LeastSquares,
+    card: &lsmr::CARD,
+    why: "an operator is known by its products: LSMR",
+};
+
+/// For quadratics without constraints whose Hessian is not formed, operators among them.
+pub const QUADRATIC_BY_PRODUCTS: Choice = Choice {
+    class: Class::ConvexQuadratic,
+    card: &cg::CARD,
+    why: "a convex quadratic without constraints, known by its products: conjugate gradients on its gradient",
 };
 
 /// For large quadratics without constraints whose Hessian factors without much fill.
@@ -309,10 +343,12 @@ pub fn choose(class: Class) -> Option<&'static Choice> {
     CHOICES.iter().find(|c| c.class == class)
 }
 
-/// The row of a smooth class with `n` variables and so many Hessian entries (`None`: no pattern is known).
-pub fn smooth(class: Class, n: usize, hessian_entries: Option<usize>) -> &'static Choice {
+/// The row of a smooth class with `n` variables and so many Hessian entries (`None`: no pattern is known; `unstructured`: it
+/// has none).
+pub fn smooth(class: Class, n: usize, hessian_entries: Option<usize>, unstructured: bool) -> &'static Choice {
     let sparse = hessian_entries.is_some_and(|k| k <= HESSIAN_ENTRIES_PER_VARIABLE * n.max(1));
     match choose(class) {
+        Some(_) if unstructured && n <= DENSE_VARIABLES => &SECOND_BY_PRODUCTS,
         Some(row) if sparse || n <= DENSE_VARIABLES => row,
         _ => &LARGE,
     }

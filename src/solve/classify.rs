@@ -20,6 +20,7 @@ use crate::forms::composite::{NotBound, Split, split};
 use crate::forms::conic::{ConeRows, Conic, NotConic, Parts, Side, SquareTerm, parts};
 use crate::forms::least_squares::LeastSquares;
 use crate::forms::matrices::Fold;
+use crate::forms::products::{self, Products};
 use crate::forms::program::ConicProgram;
 use crate::forms::rows::{Columns, RowsBuilder};
 use crate::forms::simple::{Piece, Simple};
@@ -35,6 +36,8 @@ use crate::passes::inline::inline_maps;
 pub(super) enum Kind {
     /// Orthogonal factorization.
     LeastSquares(Box<LeastSquares>),
+    /// Least squares or a linear system known by products only.
+    Products(Box<Products>),
     /// A conic solver.
     Conic(Box<ConicProgram>),
     /// Values and derivatives.
@@ -153,6 +156,7 @@ impl Classifier<'_> {
         };
         // Only the conic form keeps a matrix symmetric.
         let symmetric = self.problem.vars.iter().any(|v| v.symmetric);
+        let operators = products::has_operator(&self.problem.ir, &[self.root]);
         let squares = free
             && !symmetric
             && !bounded
@@ -170,6 +174,11 @@ impl Classifier<'_> {
                     Kind::LeastSquares(Box::new(ls)),
                     why,
                 ));
+            }
+            if operators && let Ok(p) = Products::new(&mut self.problem.ir, self.columns, &taken.squares) {
+                self.takes_products()?;
+                let why = "a sum of squares of affine functions, without constraints, known by products";
+                return Ok(Classified::new(Class::LeastSquares, Kind::Products(Box::new(p)), why));
             }
         }
         if free && !bounded && !symmetric && matches!(wanted, Wanted::Anything | Wanted::LeastSquares) {
@@ -190,19 +199,33 @@ impl Classifier<'_> {
             && !symmetric
             && let Some(found) = self.system()
         {
+            if matches!(found.kind, Kind::Products(_)) {
+                self.takes_products()?;
+            }
             return Ok(found);
         }
         if wanted == Wanted::LeastSquares {
             return Err(self.refused("needs a sum of squares of affine functions without constraints or bounds"));
         }
         let plain_quadratic = free && !bounded && smooth && quadratic && convex;
-        let by_products = wanted == Wanted::Anything && self.columns.len() > BY_PRODUCTS;
+        let by_products = wanted == Wanted::Anything && (operators || self.columns.len() > BY_PRODUCTS);
+        // Of an operator nothing is known but its products; conjugate gradients notice a direction of negative curvature.
+        let unproved = operators
+            && free
+            && !bounded
+            && smooth
+            && quadratic
+            && f.is_some_and(|f| f.curvature == Curvature::Unknown);
+        let plain_quadratic = plain_quadratic || unproved && wanted == Wanted::Symmetric;
         if plain_quadratic && (wanted == Wanted::Symmetric || by_products) {
             match self.functions(convex, bounded) {
                 Ok(mut c) => {
                     c.class = Class::ConvexQuadratic;
                     if let Kind::Smooth(s) = &mut c.kind {
                         s.class = Class::ConvexQuadratic;
+                    }
+                    if unproved {
+                        return Ok(c.proved("the objective is quadratic; that it is convex is not proved"));
                     }
                     let how = if self.checked { " (checked on the data)" } else { "" };
                     return Ok(c.proved(&format!(
@@ -220,13 +243,13 @@ impl Classifier<'_> {
         if wanted == Wanted::Anything
             && free
             && convex
-            && let Some(found) = self.split_where(bounded, choose::composite)
+            && let Some(found) = self.split_where(bounded, if operators { choose::by_shape } else { choose::composite })
         {
             return Ok(found);
         }
         // Convex quadratics with bounds or linear terms go to the conic solver, which certifies what it finds.
         let to_certify = bounded || !rest_constant || !taken.quads.is_empty() || !taken.whole.is_empty();
-        let certified = convex && quadratic && to_certify;
+        let certified = convex && quadratic && to_certify && !operators;
         let free = free && !symmetric;
         let prefers_functions = free && smooth && !certified;
         if (prefers_functions && wanted != Wanted::Cones) || (wanted == Wanted::Functions && free) {
@@ -279,13 +302,15 @@ impl Classifier<'_> {
             }
             // Without constraints a smooth method may still find a point where its own conditions hold: functions put
             // together from pieces (`if`) are often smooth without a proof.
-            Err(e) if free && wanted != Wanted::Cones => match self.split_where(false, choose::by_shape) {
-                Some(found) => Ok(found),
-                None => match self.functions(convex, bounded) {
-                    Ok(c) => Ok(c.proved("smoothness is not proved: at a kink the method may stall")),
-                    Err(_) => Err(not_solvable(self.problem, &e, free, false)),
-                },
-            },
+            Err(e) if free && wanted != Wanted::Cones && (smooth || e.why != products::NO_ENTRIES) => {
+                match self.split_where(false, choose::by_shape) {
+                    Some(found) => Ok(found),
+                    None => match self.functions(convex, bounded) {
+                        Ok(c) => Ok(c.proved("smoothness is not proved: at a kink the method may stall")),
+                        Err(_) => Err(not_solvable(self.problem, &e, free, false)),
+                    },
+                }
+            }
             Err(e) => Err(not_solvable(self.problem, &e, free, wanted == Wanted::Cones)),
         }
     }
@@ -436,12 +461,34 @@ impl Classifier<'_> {
             return None;
         }
         let b = RowsBuilder::new(ir, self.columns.clone());
-        let form = LeastSquares::new(b, &terms).ok()?;
-        Some(Classified::new(
-            Class::LinearSystem,
-            Kind::LeastSquares(Box::new(form)),
-            "as many affine equations as variables, and nothing else",
-        ))
+        let kind = match LeastSquares::new(b, &terms) {
+            Ok(form) => Kind::LeastSquares(Box::new(form)),
+            Err(e) if e.why == products::NO_ENTRIES => Kind::Products(Box::new(
+                Products::new(&mut self.problem.ir, self.columns, &terms).ok()?,
+            )),
+            Err(_) => return None,
+        };
+        let why = "as many affine equations as variables, and nothing else";
+        Some(Classified::new(Class::LinearSystem, kind, why))
+    }
+
+    /// Refuses a method that factors, where only products are known.
+    fn takes_products(&self) -> Result<(), Box<Diagnostic>> {
+        match self.wanted {
+            Some(card) if card.name == super::methods::direct::CARD.name => {
+                let d = Diagnostic::new(
+                    Code::MethodCannotTake,
+                    format!(
+                        "`{}` factors a matrix, and an operator is known by its products only",
+                        card.name
+                    ),
+                );
+                Err(Box::new(d.at(problem_span(self.problem), "this problem").help(
+                    "`lsmr()` takes it; `matrix(A)` writes out the entries of an operator",
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A saddle point: value and gradient, turned in the variables that are maximized over.
@@ -583,11 +630,26 @@ fn shape_of(c: &Composite, simple: &Simple, n: usize, penalties: bool) -> Shape 
         convex: c.smooth.convex,
         hessian: c.smooth.unstructured.is_none(),
         total: !c.smooth.partial,
+        products: c.smooth.unstructured.as_deref() == Some(products::NO_ENTRIES),
     }
 }
 
 /// Why nothing can be done for a problem.
 fn not_solvable(problem: &Problem, e: &NotConic, free: bool, conic_wanted: bool) -> Box<Diagnostic> {
+    if e.why == products::NO_ENTRIES {
+        let d = Diagnostic::new(
+            Code::NoMethodForClass,
+            "this problem needs the entries of a matrix, and an operator is known by its products only",
+        );
+        return Box::new(
+            d.at(origin(problem, e.node), "a product with an operator")
+                .note(
+                    "operators go into least squares, linear systems, quadratics, and smooth objectives with bounds and \
+                     penalties that have a proximal point",
+                )
+                .help("write its entries out: `matrix(A)` in the place of `A`"),
+        );
+    }
     let (code, what) = if conic_wanted {
         (
             Code::NotConvex,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use ravine_linalg::Matrix;
 use ravine_linalg::clarabel_adapter::ConicForm;
+use ravine_linalg::operator::LinearMap;
 
 use super::choose::{self, Choice};
 use super::classify::{Classifier, Kind, as_written, definite, open_quadratics};
@@ -16,11 +17,13 @@ use super::method::{Class, Granularity, Method, MethodCard, Seed};
 use super::methods::{self, clarabel, conditions};
 use super::model::Model;
 use super::oracle::{Bounds, Counts, Form, FormOracle, Oracle};
+use super::products::ByProducts;
 use super::run::{Options, Run, Saved, Watch};
 use super::smooth::Smooth;
 use super::state::{Point, Slot};
 use super::stop::Status;
 use super::trace::Trace;
+use super::verify;
 use crate::atoms::rules;
 use crate::base::{Diagnostic, Tensor};
 use crate::exec::Fault;
@@ -29,7 +32,7 @@ use crate::forms::hessian::convex_quadratics;
 use crate::forms::matrices::Fold;
 use crate::forms::rows::Columns;
 use crate::ir::{InputId, NodeId, Problem, Sense};
-use crate::passes::analysis::curvature::{Assumptions, FactsTable, analyze_with};
+use crate::passes::analysis::curvature::{Assumptions, FactsTable, analyze_with, extend};
 
 /// What one run on the problem is asked for.
 pub struct Ask<'a> {
@@ -65,6 +68,7 @@ enum Lent {
         oracle: FormOracle,
         rounded: bool,
     },
+    Products(Box<ByProducts>),
     Conic {
         oracle: FormOracle,
         constant: f64,
@@ -230,6 +234,9 @@ impl Compiled {
             written.asserted_convex.extend(&given.asserted_convex);
             written.asserted_concave.extend(&given.asserted_concave);
             facts = analyze_with(&problem.ir, &outputs, &written);
+        } else {
+            // The objective may have been written anew.
+            extend(&problem.ir, &mut facts, root);
         }
         let checked = !(given.psd.is_empty() && given.nsd.is_empty() && given.convex.is_empty());
         let mut model = Model::new(&problem, columns.clone());
@@ -349,6 +356,8 @@ impl Compiled {
     pub fn row(&self) -> Option<&'static Choice> {
         match &self.kind {
             Kind::Composite(_, Some(row)) => Some(row),
+            Kind::Products(_) => Some(&choose::BY_PRODUCTS),
+            Kind::Smooth(s) if self.class == Class::ConvexQuadratic => Some(by_products(s)),
             _ => choose::choose(self.class),
         }
     }
@@ -366,6 +375,7 @@ impl Compiled {
     pub fn bytes(&self) -> usize {
         match &self.kind {
             Kind::LeastSquares(l) => l.rows.bytes(),
+            Kind::Products(p) => p.bytes(),
             Kind::Conic(c) => c.rows.bytes(),
             Kind::Smooth(s) => s.bytes(),
             Kind::Composite(c, _) => c.bytes(),
@@ -375,15 +385,21 @@ impl Compiled {
     /// Why a method that was asked for cannot take the data of this problem, and which can; known before it runs.
     pub fn unfit(&mut self, method: &str, params: &[(InputId, Arc<Tensor>)]) -> Option<(String, &'static str)> {
         let class = self.class;
-        let Kind::LeastSquares(ls) = &mut self.kind else {
-            return None;
-        };
         if !matches!(method, "cg" | "minres") {
             return None;
         }
-        ls.rows.bind(params);
         // What cannot be evaluated is a matter of the run.
-        methods::krylov::unfit(method, class, &ls.data().ok()?.a)
+        match &mut self.kind {
+            Kind::LeastSquares(ls) => {
+                ls.rows.bind(params);
+                methods::krylov::unfit(method, class, &ls.data().ok()?.a)
+            }
+            Kind::Products(p) => {
+                p.bind(params);
+                methods::krylov::unfit_operator(method, p.as_mut())
+            }
+            _ => None,
+        }
     }
 
     /// Begins a run for the given parameters, or takes a saved one up again.
@@ -462,6 +478,19 @@ impl Compiled {
                 };
                 (method, head, lent, from)
             }
+            Kind::Products(p) => {
+                p.bind(ask.params);
+                let b = p.right()?;
+                let (method, mut head) = begin(&ask, Some(&choose::BY_PRODUCTS), "");
+                head.warm = warmth(warm, &ask);
+                let lent = Lent::Products(Box::new(ByProducts {
+                    class,
+                    products: (**p).clone(),
+                    b,
+                    counts: Counts::default(),
+                }));
+                (method, head, lent, start)
+            }
             Kind::Composite(c, chosen) => {
                 let (method, mut head) = begin(&ask, chosen.or(row), "");
                 match c.bind(ask.params, l, u) {
@@ -512,9 +541,9 @@ impl Compiled {
                     return self.going(ask, saved, method, head, lent, start);
                 }
                 let row = if quadratic {
-                    &choose::QUADRATIC
+                    by_products(s)
                 } else {
-                    choose::smooth(s.class, start.len(), entries)
+                    choose::smooth(s.class, start.len(), entries, s.unstructured.is_some())
                 };
                 let (method, mut head) = begin(&ask, Some(row), "");
                 if !s.bounds.units.is_empty() {
@@ -598,15 +627,37 @@ impl Compiled {
         let (l, u) = self.model.bounds();
         match (&going.lent, &mut self.kind) {
             (Lent::LeastSquares { oracle, rounded }, Kind::Smooth(_)) => {
-                a.conclude_least_squares(done, &oracle.form, Class::LinearSystem, *rounded, tolerance);
+                if let Form::LeastSquares { a: matrix, b } = &oracle.form {
+                    let size = (matrix.rows(), matrix.cols());
+                    let worst = |x: &[f64]| verify::normal_residual(matrix, b, x);
+                    a.conclude_least_squares(done, size, worst, Class::LinearSystem, *rounded, tolerance);
+                }
                 self.conclude_quadratic(&mut a, &oracle.form, tolerance);
             }
             (Lent::LeastSquares { oracle, rounded }, _) => {
-                a.conclude_least_squares(done, &oracle.form, self.class, *rounded, tolerance);
-                if self.class == Class::LinearSystem {
-                    self.conclude_system(&mut a, &oracle.form, tolerance)?;
+                if let Form::LeastSquares { a: matrix, b } = &oracle.form {
+                    let size = (matrix.rows(), matrix.cols());
+                    let worst = |x: &[f64]| verify::normal_residual(matrix, b, x);
+                    a.conclude_least_squares(done, size, worst, self.class, *rounded, tolerance);
+                    if self.class == Class::LinearSystem && !a.x.is_empty() {
+                        let mut r = vec![0.0; b.len()];
+                        matrix.mul_vec(&a.x, &mut r);
+                        r.iter_mut().zip(b).for_each(|(r, b)| *r = b - *r);
+                        let normal = verify::normal_residual(matrix, b, &a.x);
+                        self.conclude_system(&mut a, &r, normal, tolerance)?;
+                    }
                 }
             }
+            (Lent::Products(lent), Kind::Products(p)) => {
+                let size = (p.rows(), p.cols());
+                let worst = |x: &[f64]| verify::normal_by_products(p.as_mut(), &lent.b, x).1;
+                a.conclude_least_squares(done, size, worst, self.class, false, tolerance);
+                if self.class == Class::LinearSystem && !a.x.is_empty() {
+                    let (r, normal) = verify::normal_by_products(p.as_mut(), &lent.b, &a.x);
+                    self.conclude_system(&mut a, &r, normal, tolerance)?;
+                }
+            }
+            (Lent::Products(_), _) => {}
             (
                 Lent::Conic {
                     oracle,
@@ -673,6 +724,7 @@ impl Compiled {
                 let share = s.terms().map_or(0.0, |t| 2.0 * made.terms as f64 / t as f64);
                 (made.values + made.gradients + made.products) as f64 + hessian * made.hessians as f64 + share
             }
+            (Lent::Products(_), _) => made.products as f64,
             (Lent::LeastSquares { oracle, .. } | Lent::Conic { oracle, .. }, _) => {
                 let (entries, rounds) = match &oracle.form {
                     Form::LeastSquares { a, .. } => (a.rows() * a.cols(), 1),
@@ -744,6 +796,7 @@ impl Lent {
     fn oracle<'s>(&'s mut self, kind: &'s mut Kind) -> &'s mut dyn Oracle {
         match (self, kind) {
             (Lent::LeastSquares { oracle, .. } | Lent::Conic { oracle, .. }, _) => oracle,
+            (Lent::Products(oracle), _) => oracle.as_mut(),
             (Lent::Functions, Kind::Smooth(s)) => s.as_mut(),
             (Lent::Functions, Kind::Composite(c, _)) => c.as_mut(),
             // A run asks functions of a smooth or composite problem only: `begin` makes no other.
@@ -768,6 +821,14 @@ fn small_unit(form: &ConicForm, at_start: f64) -> f64 {
     }
     // Down to the power of two.
     f64::from_bits(unit.to_bits() & (0x7ff << 52))
+}
+
+/// The row for a convex quadratic that is not factored.
+fn by_products(s: &Smooth) -> &'static Choice {
+    match s.unstructured {
+        Some(_) => &choose::QUADRATIC_BY_PRODUCTS,
+        None => &choose::QUADRATIC,
+    }
 }
 
 /// A convex quadratic as the linear system of its gradient, where its matrix is sparse and factors without much fill.

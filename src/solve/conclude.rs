@@ -82,12 +82,12 @@ impl Answer {
     pub(super) fn conclude_least_squares(
         &mut self,
         done: Ended,
-        form: &Form,
+        (rows, cols): (usize, usize),
+        worst: impl FnOnce(&[f64]) -> f64,
         class: Class,
         rounded: bool,
         tolerance: f64,
     ) {
-        let Form::LeastSquares { a, b } = form else { return };
         self.take(&done.finished);
         let whole = done.finished.whole;
         if whole {
@@ -106,13 +106,9 @@ impl Answer {
         };
         let x = done.finished.point.values;
         let rank_known = if whole { format!("; rank {rank}") } else { String::new() };
-        self.log.push(format!(
-            "{} rows, {} columns, {}{rank_known}",
-            a.rows(),
-            a.cols(),
-            self.reason
-        ));
-        let worst = verify::normal_residual(a, b, &x);
+        self.log
+            .push(format!("{rows} rows, {cols} columns, {}{rank_known}", self.reason));
+        let worst = worst(&x);
         self.residuals.push(("stationarity".into(), worst));
         let condition = number(direct::CONDITION);
         // Scaling rows by unequal weights rounded the entries: a relative change of half an ulp each.
@@ -127,8 +123,8 @@ impl Answer {
         if !system && self.status == Status::Optimal && (worst.is_nan() || worst > tolerance.max(1e-12)) {
             self.status = Status::PrecisionLimited;
         }
-        if rank < a.cols() {
-            self.deficient = Some((rank, a.cols()));
+        if rank < cols {
+            self.deficient = Some((rank, cols));
         } else if self.status == Status::Optimal {
             self.reason.clear();
         }
@@ -310,14 +306,14 @@ impl Compiled {
     }
 
     /// Linear systems: the violation of the user's equations; of a system without solution, the combination of equations
-    /// that proves it.
-    pub(super) fn conclude_system(&mut self, a: &mut Answer, form: &Form, tolerance: f64) -> Result<(), Fault> {
-        let Form::LeastSquares { a: matrix, b } = form else {
-            return Ok(());
-        };
-        if a.x.is_empty() {
-            return Ok(());
-        }
+    /// that proves it. `residual` is that of the point, `normal` how far it is from orthogonal to all columns.
+    pub(super) fn conclude_system(
+        &mut self,
+        a: &mut Answer,
+        residual: &[f64],
+        normal: f64,
+        tolerance: f64,
+    ) -> Result<(), Fault> {
         self.model.eval(&a.x)?;
         let rows = self.model.rows();
         let everywhere = vec![f64::INFINITY; a.x.len()];
@@ -325,18 +321,15 @@ impl Compiled {
         let r = verify::violation(&rows, &a.x, &nowhere, &everywhere);
         if a.status == Status::Infeasible {
             a.residuals.clear();
-            if verify::normal_residual(matrix, b, &a.x) > tolerance {
+            if normal > tolerance {
                 a.status = a.status.downgrade(Status::Stalled);
                 a.reason = "the combination of equations that should prove it did not pass the check".into();
                 return Ok(());
             }
             // The residual of a least-squares solution is orthogonal to all columns, but not to the right side.
-            let mut y = vec![0.0; b.len()];
-            matrix.mul_vec(&a.x, &mut y);
-            y.iter_mut().zip(b).for_each(|(y, b)| *y = b - *y);
             let mut first = 0;
             for (c, rows) in self.problem.constraints.iter().zip(&rows) {
-                let part = y[first..first + rows.slack.len()].to_vec();
+                let part = residual[first..first + rows.slack.len()].to_vec();
                 first += part.len();
                 if part.iter().any(|v| *v != 0.0) {
                     a.certificate.push((c.name.clone(), part));

@@ -7,6 +7,7 @@ use crate::base::{Code, Diagnostic, Diagnostics, Span};
 
 use super::method::{MethodCard, OptionKind, OptionSpec, OptionValue, Refusal, Settings};
 use super::methods;
+use super::user_map::UserMap;
 
 /// An option as the user gave it.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +18,8 @@ pub enum Given {
     Word(String),
     /// A truth value.
     Truth(bool),
+    /// A linear map, as it is written.
+    Map(UserMap, String),
 }
 
 impl Given {
@@ -25,6 +28,7 @@ impl Given {
             Given::Number(v) => format!("{v}"),
             Given::Word(w) => format!("`{w}`"),
             Given::Truth(b) => format!("{b}"),
+            Given::Map(_, text) => format!("`{text}`"),
         }
     }
 }
@@ -99,6 +103,10 @@ pub fn describe(kind: &OptionKind) -> String {
             let all: Vec<String> = words.iter().map(|w| format!("`{w}`")).collect();
             format!("one of {}", all.join(", "))
         }
+        OptionKind::Map(words) => format!(
+            "{}, or a matrix, an operator, or a vector for a diagonal",
+            describe(&OptionKind::Choice(words))
+        ),
         OptionKind::Flag(_) => "`true` or `false`".to_string(),
     }
 }
@@ -138,7 +146,10 @@ fn fit(kind: &OptionKind, given: &Given) -> Option<OptionValue> {
             let k = *v as u64;
             (whole && k >= *lo && k <= *hi).then_some(OptionValue::Count(k))
         }
-        (OptionKind::Choice(words), Given::Word(w)) => words.iter().find(|x| *x == w).map(|x| OptionValue::Choice(x)),
+        (OptionKind::Map(_), Given::Map(m, _)) => Some(OptionValue::Map(m.clone())),
+        (OptionKind::Choice(words) | OptionKind::Map(words), Given::Word(w)) => {
+            words.iter().find(|x| *x == w).map(|x| OptionValue::Choice(x))
+        }
         (OptionKind::Flag(_), Given::Truth(b)) => Some(OptionValue::Flag(*b)),
         _ => None,
     }

@@ -70,6 +70,9 @@ pub enum Relation {
     Contradiction,
 }
 
+/// Entries of an operator up to which they are found by products with the columns of the identity.
+const MOST_PRODUCTS: usize = 1 << 21;
+
 impl Compiled {
     /// The matrices of the problem for these parameters, second derivatives at `at` (without it, at the declared start).
     pub fn parts(&mut self, params: &[(InputId, Arc<Tensor>)], at: Option<&[f64]>) -> Result<Vec<Part>, Fault> {
@@ -98,6 +101,18 @@ impl Compiled {
                     rows,
                     redundant: vec![],
                 });
+            }
+            Kind::Products(p) => {
+                p.bind(params);
+                let system = self.class == super::Class::LinearSystem;
+                let formed = p.formed(MOST_PRODUCTS)?;
+                out.extend(formed.map(|a| Part {
+                    title: "the operator, its columns by products".into(),
+                    matrix: Matrix::Dense(a),
+                    meaning: if system { Meaning::Rows } else { Meaning::LeastSquares },
+                    rows: vec![],
+                    redundant: vec![],
+                }));
             }
             Kind::Conic(program) => {
                 let (l, u) = self.model.bounds();

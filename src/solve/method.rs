@@ -10,6 +10,7 @@ use super::bits;
 use super::oracle::{Counts, Oracle};
 use super::state::{Point, Slot, SlotKind, State};
 use super::stop::Reason;
+use super::user_map::UserMap;
 
 /// Class of a problem as proved by analysis, coarse enough to choose a method by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,6 +171,9 @@ pub enum OptionKind {
     Choice(&'static [&'static str]),
     /// `true` or `false`.
     Flag(bool),
+    /// One of several words, the first being the default, or a linear map of the user's: a vector for a diagonal, a matrix,
+    /// an operator.
+    Map(&'static [&'static str]),
 }
 
 /// One option of a method.
@@ -225,7 +229,7 @@ pub struct MethodCard {
 }
 
 /// A checked option value.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum OptionValue {
     /// A number.
     Real(f64),
@@ -235,6 +239,8 @@ pub enum OptionValue {
     Choice(&'static str),
     /// A truth value.
     Flag(bool),
+    /// A linear map.
+    Map(UserMap),
 }
 
 /// Checked settings: a value for each option of a card, in its order.
@@ -254,7 +260,9 @@ impl Settings {
                 let v = match o.kind {
                     OptionKind::Real { default, .. } => OptionValue::Real(default),
                     OptionKind::Count { default, .. } => OptionValue::Count(default),
-                    OptionKind::Choice(words) => OptionValue::Choice(words.first().copied().unwrap_or("")),
+                    OptionKind::Choice(words) | OptionKind::Map(words) => {
+                        OptionValue::Choice(words.first().copied().unwrap_or(""))
+                    }
                     OptionKind::Flag(default) => OptionValue::Flag(default),
                 };
                 (o.name, v)
@@ -262,21 +270,28 @@ impl Settings {
             .collect();
         Self { values }
     }
-    fn get(&self, name: &str) -> Option<OptionValue> {
-        self.values.iter().find(|(n, _)| *n == name).map(|(_, v)| *v)
+    fn get(&self, name: &str) -> Option<&OptionValue> {
+        self.values.iter().find(|(n, _)| *n == name).map(|(_, v)| v)
+    }
+    /// A map of the user's, if one was given.
+    pub fn map(&self, name: &str) -> Option<UserMap> {
+        match self.get(name) {
+            Some(OptionValue::Map(m)) => Some(m.clone()),
+            _ => None,
+        }
     }
     /// A number option; NaN if the card has none of that name.
     pub fn real(&self, name: &str) -> f64 {
         match self.get(name) {
-            Some(OptionValue::Real(v)) => v,
-            Some(OptionValue::Count(k)) => k as f64,
+            Some(OptionValue::Real(v)) => *v,
+            Some(OptionValue::Count(k)) => *k as f64,
             _ => f64::NAN,
         }
     }
     /// A count option; 0 if the card has none of that name.
     pub fn count(&self, name: &str) -> usize {
         match self.get(name) {
-            Some(OptionValue::Count(k)) => k as usize,
+            Some(OptionValue::Count(k)) => *k as usize,
             _ => 0,
         }
     }
@@ -506,6 +521,10 @@ pub trait Method: Send + Sync {
     /// Are the slots of a state that was read from a file of the sizes that a run has?
     fn fits(&self, state: &State) -> bool {
         state.slots.iter().all(Slot::is_sound)
+    }
+    /// Why its settings do not fit a problem with `n` coordinates; known before it runs.
+    fn misfit(&self, _n: usize) -> Option<String> {
+        None
     }
     /// The point that is handed out, where it is not the state's own.
     fn answer<'s>(&self, state: &'s State) -> &'s [f64] {

@@ -24,6 +24,7 @@ pub mod methods;
 pub mod model;
 pub mod oracle;
 pub mod polish;
+mod products;
 pub mod ranges;
 mod rescale;
 pub mod run;
@@ -31,6 +32,7 @@ pub mod smooth;
 pub mod state;
 pub mod stop;
 pub mod trace;
+pub mod user_map;
 pub mod vector;
 pub mod verify;
 

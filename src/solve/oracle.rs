@@ -283,6 +283,14 @@ pub trait Oracle {
     fn form(&self) -> Option<&Form> {
         None
     }
+    /// The right side of equations that are known by products only.
+    fn right_side(&self) -> Option<&[f64]> {
+        None
+    }
+    /// `A v`, or `A'v` where `transposed`, of such equations.
+    fn product(&mut self, _v: &[f64], _transposed: bool, _out: &mut [f64]) -> Result<(), Fault> {
+        Err(Fault::NotOffered("products with a matrix".into()))
+    }
     /// Evaluations so far.
     fn counts(&self) -> Counts;
 }

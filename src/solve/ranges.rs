@@ -61,7 +61,7 @@ impl Compiled {
                     range("right-hand sides", &f.b[..rows.min(f.b.len())]),
                 ]
             }
-            Kind::Smooth(_) | Kind::Composite(..) => vec![],
+            Kind::Products(_) | Kind::Smooth(_) | Kind::Composite(..) => vec![],
         };
         Ok(parts.into_iter().chain([bounds]).flatten().collect())
     }

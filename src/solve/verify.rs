@@ -3,6 +3,8 @@
 //! Invariant: a status can only be weakened here; no solver's word is taken for a number.
 
 use ravine_linalg::clarabel_adapter::{Cone, ConicForm};
+use ravine_linalg::operator::LinearMap;
+use ravine_linalg::reduce::norm2;
 use ravine_linalg::{Dense, Matrix, math, spectrum};
 
 use super::model::Rows;
@@ -70,6 +72,25 @@ pub fn normal_residual(a: &Matrix, b: &[f64], x: &[f64]) -> f64 {
         .fold(0.0f64, |w, (g, s)| w.max(g.abs() / (1e-300 + s)))
 }
 
+/// The residual `b - A x` of a map, and the length of `A'r` over that of the terms that cancel in it, `s (s |x| + |b|)` with
+/// `s` the largest of `|A x|/|x|`, `|A'b|/|b|` and `|A'r|/|r|`, each at most the norm of `A`.
+pub fn normal_by_products(map: &mut dyn LinearMap, b: &[f64], x: &[f64]) -> (Vec<f64>, f64) {
+    let mut r = vec![0.0; b.len()];
+    let (mut back, mut normal) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+    map.apply(x, &mut r);
+    let image = norm2(&r);
+    r.iter_mut().zip(b).for_each(|(r, b)| *r = b - *r);
+    map.adjoint(b, &mut back);
+    map.adjoint(&r, &mut normal);
+    let ratio = |a: f64, b: f64| if b > 0.0 { a / b } else { 0.0 };
+    let (size, right, off) = (norm2(x), norm2(b), norm2(&normal));
+    let s = ratio(image, size)
+        .max(ratio(norm2(&back), right))
+        .max(ratio(off, norm2(&r)));
+    let measure = off / (1e-300 + s * (s * size + right));
+    (r, measure)
+}
+
 /// Dual residual, dual objective and distance of the multipliers from the dual cone for `min ½x'Px + q'x + constant`.
 pub struct DualCheck {
     /// `‖Px + q + A'z‖∞ / (1 + ‖q‖∞)`.
@@ -129,7 +150,7 @@ fn paid(form: &ConicForm, x: &[f64], z: &[f64]) -> f64 {
                 let trace: f64 = (0..*n).map(|k| z[k * (k + 3) / 2]).sum();
                 trace.abs() * outside(&[*c], s, false)
             }
-            _ => ravine_linalg::reduce::norm2(z) * outside(&[*c], s, false),
+            _ => norm2(z) * outside(&[*c], s, false),
         };
     }
     sum
@@ -147,7 +168,7 @@ pub fn outside(cones: &[Cone], v: &[f64], dual: bool) -> f64 {
             Cone::Zero(_) => largest(part.iter().map(|v| v.abs())),
             Cone::Nonneg(_) => largest(part.iter().map(|v| -v)),
             Cone::SecondOrder(0) => 0.0,
-            Cone::SecondOrder(_) => ravine_linalg::reduce::norm2(&part[1..]) - part[0],
+            Cone::SecondOrder(_) => norm2(&part[1..]) - part[0],
             Cone::Semidefinite(n) => match spectrum::symmetric_eigenvalues(&matrix(part, *n)) {
                 Ok(e) => largest(e.first().map(|v| -v).into_iter()),
                 Err(_) => f64::INFINITY,

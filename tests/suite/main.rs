@@ -33,6 +33,7 @@ mod large;
 mod latex;
 mod looking;
 mod methods;
+mod operators;
 mod optimizers;
 mod pages;
 mod parse;

@@ -317,7 +317,7 @@ fn cards_are_complete() {
             match option.kind {
                 OptionKind::Real { lo, hi, default, .. } => assert!(lo <= default && default <= hi),
                 OptionKind::Count { lo, hi, default } => assert!(lo <= default && default <= hi),
-                OptionKind::Choice(words) => assert!(!words.is_empty()),
+                OptionKind::Choice(words) | OptionKind::Map(words) => assert!(!words.is_empty()),
                 OptionKind::Flag(_) => {}
             }
         }

@@ -5,6 +5,7 @@
 mod accuracy;
 mod bits;
 mod conic;
+mod convolution;
 mod exact;
 mod krylov;
 mod lanes;

@@ -18,16 +18,7 @@ use crate::lang::errors::types as errors;
 use crate::lang::syntax::{Arg, Expr, ExprKind, Ident, Subscript, show};
 
 /// Functions of the language that are not built.
-const NOT_BUILT: &[&str] = &[
-    "jacobian",
-    "randn",
-    "rand",
-    "operator",
-    "fft",
-    "toeplitz",
-    "piecewise",
-    "minibatch",
-];
+const NOT_BUILT: &[&str] = &["jacobian", "randn", "rand", "fft", "piecewise", "minibatch"];
 
 /// Functions that a step may call and nothing else yet.
 const STEP_ONLY: &[&str] = &["grad", "hessian", "hvp", "normal", "uniform"];
@@ -72,6 +63,9 @@ impl Checker<'_> {
                 .at(e.span, "not a value here")
                 .help("the declared type says what is wanted: `param A: Matrix[m, n] = read(\"A.csv\")`");
             return self.wrong(d);
+        }
+        if let Some(ty) = self.linear_call(e, name, args) {
+            return ty;
         }
         if let ("length", [Arg { name: None, value }]) = (name, args)
             && self.is_table(value)
@@ -231,10 +225,10 @@ impl Checker<'_> {
         }
         let mut ty = f.result.clone();
         ty.varies |= varies;
-        if let Kind::Array { dims, .. } = &mut ty.kind {
-            for d in dims {
-                *d = substituted(d, &bound);
-            }
+        match &mut ty.kind {
+            Kind::Array { dims, .. } => dims.iter_mut().for_each(|d| *d = substituted(d, &bound)),
+            Kind::Operator { rows, cols } => [rows, cols].into_iter().for_each(|d| *d = substituted(d, &bound)),
+            _ => {}
         }
         ty
     }
@@ -261,7 +255,12 @@ impl Checker<'_> {
                 .at(declared, format!("`{name}` is declared here")),
             )
         };
-        let (Kind::Array { elem, dims, .. }, Kind::Array { elem: e, dims: d, .. }) = (&formal.ty.kind, &ty.kind) else {
+        // A matrix is as good as an operator; an operator has no entries to be a matrix.
+        if ty.is_operator() && !formal.ty.is_operator() {
+            return Err(Box::new(wrong(ty.describe()).help(super::linear::ENTRIES)));
+        }
+        let (want, have) = (formal.ty.as_array(), ty.as_array());
+        let (Kind::Array { elem, dims, .. }, Kind::Array { elem: e, dims: d, .. }) = (&*want, &*have) else {
             return if formal.ty.kind == ty.kind || super::declare::schedule_fits(&formal.ty, ty) {
                 Ok(())
             } else {
@@ -329,6 +328,9 @@ impl Checker<'_> {
                 kind: Kind::Error,
                 varies,
             };
+        }
+        if types.iter().any(Ty::is_operator) {
+            return self.linear_builtin(e, name, &types);
         }
         let Some(function) = self.catalogue.functions.get(name) else {
             return Ty::error();
@@ -875,6 +877,9 @@ fn result(want: &SigType, bound: &Bound, varies: bool) -> Ty {
             SigDim::Name(n) => dims.push(get(n)),
             SigDim::Rest(r) => dims.extend(bound.rest.get(r).cloned().unwrap_or_default()),
             SigDim::Sum(a, b) => dims.push(combined(a, b, Poly::plus)),
+            SigDim::Overlap(a, b) => {
+                dims.push(combined(a, b, |a, b| a.plus(b)?.plus(&Poly::number(-1))));
+            }
             SigDim::Product(a, b) => dims.push(combined(a, b, Poly::times)),
             SigDim::Fixed(k) => dims.push(Dim::size(Poly::number(*k))),
         }

@@ -121,6 +121,7 @@ impl Checker<'_> {
             "Vector" => (Elem::Real, Some(1)),
             "Matrix" => (Elem::Real, Some(2)),
             "Symmetric" | "Diagonal" => (Elem::Real, Some(1)),
+            "Operator" => (Elem::Real, Some(2)),
             "Schedule" if t.dims.is_empty() => return Ty::of(Kind::Schedule),
             "Table" => {
                 let d = Diagnostic::new(Code::WrongType, "a table is a `param` that is read from a file")
@@ -129,10 +130,7 @@ impl Checker<'_> {
                 return self.wrong(d);
             }
             other => {
-                let d = if matches!(
-                    other,
-                    "Operator" | "Problem" | "Solution" | "Optimizer" | "Pipeline" | "Plot"
-                ) {
+                let d = if matches!(other, "Problem" | "Solution" | "Optimizer" | "Pipeline" | "Plot") {
                     Diagnostic::new(Code::NotBuiltYet, format!("the type `{other}` is not built yet"))
                         .at(t.name.span, "")
                 } else {
@@ -145,6 +143,7 @@ impl Checker<'_> {
                         "Matrix",
                         "Symmetric",
                         "Diagonal",
+                        "Operator",
                     ];
                     let near = match other {
                         "Float" | "Double" | "Number" | "real" | "float" => Some("Real"),
@@ -161,13 +160,7 @@ impl Checker<'_> {
                     }
                 };
                 // Its sizes are names all the same.
-                for e in &t.dims {
-                    let parts = match &e.kind {
-                        ExprKind::Tuple(parts) => parts.as_slice(),
-                        _ => std::slice::from_ref(e),
-                    };
-                    parts.iter().for_each(|p| drop(self.dimension(p, &mut sizes)));
-                }
+                self.bind_sizes(t, &mut sizes);
                 return self.wrong(d);
             }
         };
@@ -197,7 +190,48 @@ impl Checker<'_> {
         if dims.contains(&Dim::Unknown) {
             return Ty::error();
         }
+        if let ("Operator", [rows, cols]) = (t.name.text.as_str(), dims.as_slice()) {
+            return Ty::of(Kind::Operator {
+                rows: rows.clone(),
+                cols: cols.clone(),
+            });
+        }
         Ty::array(elem, dims, false)
+    }
+
+    /// A declared type of a variable, which has entries of its own: no operator.
+    pub(super) fn decided_type(&mut self, t: &TypeExpr) -> Ty {
+        let ty = self.declared_type(t, Sizes::Known);
+        if !ty.is_operator() {
+            return ty;
+        }
+        let d = errors::wrong_type("a variable of numbers", "an operator", t.span)
+            .help("an operator is made of data: `let A = toeplitz(c, r)`");
+        self.wrong(d)
+    }
+
+    /// A declared type of a parameter. Operators are derived from parameters, not parameters themselves yet.
+    fn param_type(&mut self, t: &TypeExpr, fresh: &mut Vec<String>) -> Ty {
+        let mut sizes = Sizes::Bind(fresh);
+        if t.name.text != "Operator" {
+            return self.declared_type(t, sizes);
+        }
+        self.bind_sizes(t, &mut sizes);
+        let d = Diagnostic::new(Code::NotBuiltYet, "an operator as a parameter is not built yet")
+            .at(t.span, "")
+            .help("derive it from parameters: `let A = toeplitz(c, r)`");
+        self.wrong(d)
+    }
+
+    /// Binds the sizes that a type names, whatever becomes of it.
+    fn bind_sizes(&mut self, t: &TypeExpr, sizes: &mut Sizes<'_>) {
+        for e in &t.dims {
+            let parts = match &e.kind {
+                ExprKind::Tuple(parts) => parts.as_slice(),
+                _ => std::slice::from_ref(e),
+            };
+            parts.iter().for_each(|p| drop(self.dimension(p, sizes)));
+        }
     }
 
     fn dimension(&mut self, e: &Expr, sizes: &mut Sizes<'_>) -> Dim {
@@ -285,7 +319,7 @@ impl Checker<'_> {
             return;
         }
         let mut fresh = vec![];
-        let declared = d.ty.as_ref().map(|t| self.declared_type(t, Sizes::Bind(&mut fresh)));
+        let declared = d.ty.as_ref().map(|t| self.param_type(t, &mut fresh));
         self.defining.push((d.name.text.clone(), d.name.span));
         let ty = match declared {
             Some(ty) => {
@@ -526,7 +560,12 @@ impl Checker<'_> {
         {
             let fits =
                 t.dims().len() == ty.dims().len() && t.dims().iter().zip(ty.dims()).all(|(a, b)| a.same(b) != Same::No);
-            if !fits || ty.elem().is_none() || t.elem() == Some(Elem::Int) && ty.elem() == Some(Elem::Real) {
+            let operators = t.is_operator() || ty.is_operator();
+            let wrong = match operators {
+                true => !t.is_operator() || !t.same_map(&ty),
+                false => !fits || ty.elem().is_none(),
+            };
+            if wrong || t.elem() == Some(Elem::Int) && ty.elem() == Some(Elem::Real) {
                 let m = errors::wrong_type(
                     &format!("{} for `{}`", t.words(), d.name.text),
                     &ty.words(),
@@ -546,7 +585,7 @@ impl Checker<'_> {
                 dim: dim.clone(),
                 labels: None,
             },
-            Kind::Array { .. } | Kind::Schedule => What::Let(ty.clone(), poly),
+            Kind::Array { .. } | Kind::Schedule | Kind::Operator { .. } => What::Let(ty.clone(), poly),
             _ => {
                 let m = errors::wrong_type("a value", &ty.words(), d.value.span);
                 self.report(m);
@@ -596,7 +635,9 @@ impl Checker<'_> {
             Some(t) => {
                 if !t.is_error() && !body.is_error() {
                     let fits = schedule_fits(&t, &body)
+                        || t.is_operator() && t.same_map(&body)
                         || body.elem().is_some()
+                            && !t.is_operator()
                             && t.kind != Kind::Schedule
                             && t.dims().len() == body.dims().len()
                             && t.dims().iter().zip(body.dims()).all(|(a, b)| a.same(b) != Same::No)

@@ -186,6 +186,7 @@ impl Checker<'_> {
                         d = d.help("a tuple is an index: `x[(p, m)]`, or `(p, m) in arcs` as a condition")
                     }
                     Kind::Table(_) => d = d.help("one of its columns is `t.name`, its number of rows `length(t)`"),
+                    Kind::Operator { .. } => d = d.help(super::linear::ENTRIES),
                     Kind::Family { name, .. } => d = d.help(format!("one of its sets is `{name}[…]`")),
                     _ => {}
                 }
@@ -209,7 +210,10 @@ impl Checker<'_> {
     }
 
     fn unary(&mut self, op: UnaryOp, operand: &Expr) -> Ty {
-        let mut ty = self.number(operand);
+        let mut ty = match op {
+            UnaryOp::Neg => self.term(operand),
+            UnaryOp::Not => self.number(operand),
+        };
         if let Kind::Array { elem, .. } = &mut ty.kind {
             *elem = match op {
                 UnaryOp::Not => Elem::Bool,
@@ -305,7 +309,13 @@ impl Checker<'_> {
     }
 
     fn transpose(&mut self, x: &Expr) -> Ty {
-        let ty = self.number(x);
+        let ty = self.term(x);
+        if let Kind::Operator { rows, cols } = ty.kind {
+            return Ty {
+                kind: Kind::Operator { rows: cols, cols: rows },
+                varies: ty.varies,
+            };
+        }
         let Kind::Array { elem, dims, covector } = &ty.kind else {
             return ty;
         };

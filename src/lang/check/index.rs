@@ -225,7 +225,10 @@ impl Checker<'_> {
             if ty.is_error() {
                 return Ty::error();
             }
-            let d = errors::wrong_type("an array before `[`", &ty.words(), base.span);
+            let mut d = errors::wrong_type("an array before `[`", &ty.words(), base.span);
+            if ty.is_operator() {
+                d = d.help(super::linear::ENTRIES);
+            }
             return self.wrong(d);
         };
         let operand = self.operand(base, &ty);

@@ -8,6 +8,7 @@ mod command;
 mod declare;
 mod expr;
 mod index;
+mod linear;
 mod looking;
 mod operators;
 mod optimizer;
@@ -20,6 +21,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 pub use command::RUN_NUMBERS;
+pub use linear::OPERATORS;
 pub use problem::saddle_sides;
 pub use scope::{Entry, Env, FnInfo, FormalInfo, Kept, MethodInfo, ProblemInfo, Sort, What};
 pub use types::{Dim, Elem, Kind, Poly, Same, Ty};

@@ -33,13 +33,13 @@ impl Checker<'_> {
         let mut left = if logic {
             self.condition_or_array(first)
         } else {
-            self.number(first)
+            self.term(first)
         };
         for (k, link) in rest.iter().enumerate() {
             let right = if logic {
                 self.condition_or_array(&link.operand)
             } else {
-                self.number(&link.operand)
+                self.term(&link.operand)
             };
             // What stands left of the operator, for messages: the prefix of the chain.
             let prefix;
@@ -80,6 +80,9 @@ impl Checker<'_> {
     }
 
     fn binary(&mut self, link: &Link<BinaryOp>, a: (&Expr, &Ty), b: (&Expr, &Ty), named: bool) -> Ty {
+        if a.1.is_operator() || b.1.is_operator() {
+            return self.linear_binary(link.op, link.op_span, a, b);
+        }
         let varies = a.1.varies || b.1.varies;
         let (Some(x), Some(y)) = (parts(a.1), parts(b.1)) else {
             return Ty {

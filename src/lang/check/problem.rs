@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::scope::ProblemInfo;
 use super::types::{Elem, Kind, Same, Ty};
-use super::{Checker, Place, What, declare::Sizes};
+use super::{Checker, Place, What};
 use crate::base::{Code, Diagnostic, Span};
 use crate::lang::errors::types as errors;
 use crate::lang::syntax::{
@@ -134,7 +134,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn var_decl(&mut self, v: &VarDecl) -> Ty {
-        let mut ty = self.declared_type(&v.ty, Sizes::Known);
+        let mut ty = self.decided_type(&v.ty);
         if ty.elem() == Some(Elem::Text) {
             let d = errors::wrong_type("a variable of numbers", "Text", v.ty.span);
             ty = self.wrong(d);

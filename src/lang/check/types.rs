@@ -365,6 +365,13 @@ pub enum Kind {
     Problem,
     /// A function.
     Function,
+    /// A linear map known by its action and its adjoint's.
+    Operator {
+        /// What it gives.
+        rows: Dim,
+        /// What it takes.
+        cols: Dim,
+    },
     /// A function of the step, with numbers as values.
     Schedule,
     /// A history of values of this kind, newest first.
@@ -487,6 +494,7 @@ impl Ty {
             Kind::Picture => "a picture".into(),
             Kind::Problem => "a problem".into(),
             Kind::Function => "a function".into(),
+            Kind::Operator { rows, cols } => format!("Operator[{}, {}]", rows.describe(), cols.describe()),
             Kind::Schedule => "a schedule".into(),
             Kind::History(t) => format!("a history of {}", t.describe()),
             Kind::Keyed(t) => format!("a table of {}", t.describe()),

@@ -29,6 +29,9 @@ impl Lower<'_> {
         if let Some(Entity::Fn(f)) = self.lookup(name) {
             return self.call_fn(&f, args, span);
         }
+        if let Some(v) = self.linear_call(name, args, span)? {
+            return Ok(v);
+        }
         if let Some(a) = args.iter().find(|a| a.name.is_some()) {
             return Err(err(Code::UnknownArgument, format!("`{name}` takes no named arguments"))
                 .at(a.value.span, "named here")
@@ -55,6 +58,9 @@ impl Lower<'_> {
             _ => {}
         }
         let vals = args.iter().map(|a| self.expr(&a.value)).collect::<Lowered<Vec<_>>>()?;
+        if vals.iter().any(|v| matches!(v, Val::Linear(_))) {
+            return self.linear_builtin(name, &vals, span);
+        }
         match (name, vals.as_slice()) {
             ("dot", [Val::Arr(a), Val::Arr(b)]) => {
                 return Ok(Val::Num(self.dot(a, b, span)?, Elem::Real));

@@ -51,6 +51,9 @@ impl Lower<'_> {
             ExprKind::Name(n) => self.name(n, e.span),
             ExprKind::Unary { op, operand } => {
                 let v = self.expr(operand)?;
+                if let (UnaryOp::Neg, Val::Linear(a)) = (op, &v) {
+                    return Ok(self.linear_negated(a));
+                }
                 match op {
                     UnaryOp::Neg => self.elementwise(atoms::NEG, vec![v], Elem::Real, e.span),
                     UnaryOp::Not => self.elementwise(atoms::NOT, vec![v], Elem::Bool, e.span),
@@ -174,6 +177,7 @@ impl Lower<'_> {
                 })),
                 Val::Arr(a) if a.dims.len() == 2 => Ok(Val::Arr(self.transposed(a))),
                 Val::Num(n, k) => Ok(Val::Num(n, k)),
+                Val::Linear(a) => Ok(self.linear_transposed(&a)),
                 _ => Err(err(Code::WrongType, "`'` transposes vectors and matrices")
                     .at(e.span, "here")
                     .into()),
@@ -305,7 +309,7 @@ impl Lower<'_> {
                 .help(format!("one of its sets is `{n}[…]`"))
                 .into()),
             Some(Local::Val(v)) => Ok(v),
-            Some(Local::Let(x)) => self.expr(&x),
+            Some(Local::Let(x)) => self.defined(n, &x, self.scope.clone()),
             Some(Local::Size(k)) => Ok(Val::Num(self.ir.constant(k as f64), Elem::Int)),
             Some(Local::Dims(s)) => Ok(Val::Set(s)),
             None => match self.lookup(n) {
@@ -326,10 +330,8 @@ impl Lower<'_> {
                         })
                     })
                 }
-                Some(Entity::Let(x)) => {
-                    // A definition of the session sees the session's names, not the local ones.
-                    self.with_scope(super::Scope::default(), |l| l.expr(&x))
-                }
+                // A definition of the session sees the session's names, not the local ones.
+                Some(Entity::Let(x)) => self.defined(n, &x, super::Scope::default()),
                 Some(Entity::Text(t)) => Ok(Val::Text(t)),
                 Some(Entity::Table(t)) => Ok(Val::Table(t)),
                 Some(Entity::Solution(s)) => Ok(Val::Solution(s)),
@@ -342,6 +344,22 @@ impl Lower<'_> {
                     .into()),
             },
         }
+    }
+
+    /// The value of a definition. Operators are made once, so that a product with a transpose is known as such.
+    fn defined(&mut self, name: &str, e: &Expr, scope: super::Scope) -> Lowered<Val> {
+        if self.past.is_none()
+            && let Some(a) = self.operators.get(name)
+        {
+            return Ok(Val::Linear(a.clone()));
+        }
+        let around = self.naming.replace(name.into());
+        let v = self.with_scope(scope, |l| l.expr(e));
+        self.naming = around;
+        if let (Ok(Val::Linear(a)), None) = (&v, &self.past) {
+            self.operators.insert(name.into(), a.clone());
+        }
+        v
     }
 
     /// A value that must be a number.
@@ -368,6 +386,9 @@ impl Lower<'_> {
                 .at(span, "a function of the step")
                 .help("call it with the number of the step: `lr(t)`")
                 .into()),
+            Val::Linear(_) => Err(err(Code::WrongType, "a number is expected, found an operator")
+                .at(span, "an operator")
+                .into()),
             Val::Solution(_) => Err(err(Code::WrongType, "a number is expected, found a solution")
                 .at(span, "a solution")
                 .help("name one of its fields, such as `.objective`")
@@ -376,6 +397,9 @@ impl Lower<'_> {
     }
 
     fn binary(&mut self, op: BinaryOp, a: Val, b: Val, span: Span) -> Lowered<Val> {
+        if matches!(a, Val::Linear(_)) || matches!(b, Val::Linear(_)) {
+            return self.linear_binary(op, a, b, span);
+        }
         let int = elem_of(&a) == Elem::Int && elem_of(&b) == Elem::Int;
         let arith = if int { Elem::Int } else { Elem::Real };
         match op {

@@ -10,6 +10,7 @@ mod cones;
 mod elements;
 mod expr;
 mod index;
+mod linear;
 mod narrow;
 mod optimizer;
 mod problem;
@@ -28,6 +29,7 @@ use crate::ir::facts::Sign;
 use crate::ir::{DomainId, IndexId, Input, InputId, InputKind, Ir, NodeId, Pos};
 use crate::lang::syntax::{Entry, Expr, FnDecl, FormalParam, Stmt};
 
+pub use linear::{Linear, LoweredMap, lower_map};
 pub use optimizer::{PartCall, PointBlock, lower_script};
 pub use problem::{Argument, LoweredProblem, Pin, RowLabels, lower_problem};
 pub use sets::{DeclaredSet, inside, listed, lower_parts, lower_set};
@@ -154,8 +156,10 @@ pub enum Val {
     Table(Arc<Table>),
     /// A solution.
     Solution(Rc<SolutionData>),
-    /// A function of the step.
+    /// A function of the step, or of a vector.
     Closure(Rc<Closure>),
+    /// A linear operator.
+    Linear(Rc<Linear>),
 }
 
 /// `t -> e` with the names it was written among.
@@ -272,6 +276,10 @@ pub struct Lower<'n> {
     shared: Option<(IndexSet, DomainId, IndexId)>,
     /// The solved problem whose names are looked up first.
     past: Option<Rc<Past>>,
+    /// The definition being lowered, by name.
+    naming: Option<String>,
+    /// Operators defined by name, lowered once.
+    operators: IndexMap<String, Rc<Linear>>,
 }
 
 /// An expression lowered for evaluation.
@@ -373,6 +381,8 @@ impl<'n> Lower<'n> {
             answered: std::collections::HashMap::new(),
             shared: None,
             past: None,
+            naming: None,
+            operators: IndexMap::new(),
         }
     }
 
@@ -403,6 +413,12 @@ impl<'n> Lower<'n> {
                 return Err(err(Code::WrongType, "a schedule is not a number")
                     .at(span, "a function of the step")
                     .help("call it with the number of a step")
+                    .into());
+            }
+            Val::Linear(a) => {
+                return Err(err(Code::WrongType, "an operator has no entries to show or store")
+                    .at(span, describe(&a.dims).replacen("Matrix", "Operator", 1))
+                    .help("`matrix(A)` writes out its entries")
                     .into());
             }
             Val::Table(t) => Evaluable::Table(t),
@@ -489,6 +505,7 @@ impl Val {
     pub(crate) fn dims(&self) -> &[IndexSet] {
         match self {
             Val::Arr(a) => &a.dims,
+            Val::Linear(a) => &a.dims,
             _ => &[],
         }
     }

@@ -461,7 +461,7 @@ impl Lower<'_> {
     }
 
     /// Parameters that nodes read: their values shape the program.
-    fn mark_structural(&mut self, nodes: &[NodeId]) {
+    pub(super) fn mark_structural(&mut self, nodes: &[NodeId]) {
         let read: Vec<String> = self
             .ir
             .reachable(nodes)

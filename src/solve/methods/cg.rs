@@ -4,10 +4,10 @@
 //!
 //! Source: see `linalg::krylov`.
 
-use ravine_linalg::krylov::{CgStep, ConjugateGradient, Direction, Preconditioner};
+use ravine_linalg::krylov::{CgStep, ConjugateGradient, Direction};
 use ravine_linalg::reduce::{dot, norm2, sumsq};
 
-use super::krylov::{self, EVIDENCE, Kept, PRECONDITIONER, RIGHT, take};
+use super::krylov::{self, EVIDENCE, Kept, PRECONDITIONER, RIGHT, Wanted, take};
 use crate::solve::method::{
     Class, Events, Fault, Granularity, Method, MethodCard, Needs, OptionKind, OptionSpec, Outcome, Refusal, Seed,
     Settings, SlotSpec, StepCx,
@@ -123,7 +123,7 @@ const LAST: usize = 10;
 
 /// Conjugate gradients.
 pub struct Cg {
-    preconditioner: &'static str,
+    preconditioner: Wanted,
     window: usize,
     least: f64,
 }
@@ -131,7 +131,7 @@ pub struct Cg {
 impl Cg {
     fn new(s: &Settings) -> Cg {
         Cg {
-            preconditioner: s.choice("preconditioner"),
+            preconditioner: Wanted::of(s),
             window: s.count("window"),
             least: s.real("least"),
         }
@@ -157,7 +157,7 @@ impl Cg {
         let energy = (dot(x, &kept.right) - dot(x, &cg.r)).max(0.0);
         let mut smallest = cg.rayleigh.min(energy / sumsq(x));
         let mut largest = kept.largest(problem);
-        if kept.pre == Preconditioner::Identity && found.is_some() {
+        if kept.is_plain() && found.is_some() {
             // The iteration's own spectrum is that of the matrix, and knows its ends better.
             smallest = smallest.min(low);
             largest = largest.max(high);
@@ -254,6 +254,14 @@ impl Method for Cg {
         &CARD
     }
 
+    fn misfit(&self, n: usize) -> Option<String> {
+        let why = self.preconditioner.misfit(n, self.window == 0)?;
+        Some(match why.contains("not symmetric") {
+            true => format!("{why}; with `window: 10`, conjugate gradients forgive that"),
+            false => why,
+        })
+    }
+
     fn start(&self, problem: &mut dyn Oracle, from: &Point, _seed: Seed) -> Result<State, Refusal> {
         krylov::check(problem, from)?;
         krylov::fresh_state(&CARD, problem, from)
@@ -263,7 +271,7 @@ impl Method for Cg {
         next.copy_from(now);
         let made = cx
             .cache
-            .get_or(|| Kept::new(problem, now.slots[LAST].array(), self.preconditioner, true));
+            .get_or(|| Kept::new(problem, now.slots[LAST].array(), &self.preconditioner, true));
         let kept: &Kept = match made {
             Ok(k) => k,
             Err(f) => return Outcome::Refuse(f.clone()),
@@ -271,7 +279,7 @@ impl Method for Cg {
         let tolerance = cx.tolerance;
         let mut fault: Option<Fault> = None;
         let state = unpack(next, self.window);
-        let mut pre = |r: &[f64], z: &mut [f64]| kept.pre.apply(r, z);
+        let mut pre = |r: &[f64], z: &mut [f64]| kept.precondition(r, z);
         let stepped = {
             let mut apply = |v: &[f64], out: &mut [f64]| kept.apply(problem, v, out, &mut fault);
             let begun = match state {
@@ -298,6 +306,10 @@ impl Method for Cg {
                 Ok((cg, found))
             })
         };
+        if let Some(reason) = kept.not_positive() {
+            next.copy_from(now);
+            return Outcome::Finish(reason);
+        }
         let (cg, found) = match (stepped, fault) {
             (_, Some(f)) => return Outcome::Refuse(f),
             (Err(f), None) => return Outcome::Refuse(Fault::Numerical(f.to_string())),

@@ -4,13 +4,18 @@
 //!
 //! Sources: see `linalg::krylov`; A. Greenbaum, SIAM J. Matrix Anal. Appl. 18 (1997), for the accuracy that rounding leaves.
 
+use std::cell::{Cell, RefCell};
+
 use ravine_linalg::krylov::{IncompleteCholesky, Preconditioner, jacobi, lanczos};
+use ravine_linalg::operator::LinearMap;
 use ravine_linalg::reduce::{dot, norm2, sumsq};
 use ravine_linalg::{Csr, Matrix};
 
-use crate::solve::method::{Class, Fault, MethodCard, OptionKind, OptionSpec, Refusal, SlotSpec};
+use crate::solve::method::{Class, Fault, MethodCard, OptionKind, OptionSpec, Refusal, Settings, SlotSpec};
 use crate::solve::oracle::{Form, Oracle};
 use crate::solve::state::{Point, Slot, SlotKind, State};
+use crate::solve::stop::{Reason, Status};
+use crate::solve::user_map::{Applicable, UserMap};
 use crate::solve::vector::norm_inf;
 
 /// Share of the tolerance that an iteration goes on to where it can: the digits below it cost few steps.
@@ -23,12 +28,33 @@ pub fn most_steps(n: usize) -> usize {
     20 * n + 1000
 }
 
+/// The preconditioner that was asked for.
+pub struct Wanted {
+    word: &'static str,
+    own: Option<UserMap>,
+}
+
+impl Wanted {
+    /// From the option.
+    pub fn of(s: &Settings) -> Wanted {
+        Wanted {
+            word: s.choice("preconditioner"),
+            own: s.map("preconditioner"),
+        }
+    }
+    /// Why a map of the user's does not fit; `fixed` where it has to be symmetric.
+    pub fn misfit(&self, n: usize, fixed: bool) -> Option<String> {
+        self.own.as_ref().and_then(|m| m.unfit(n, fixed))
+    }
+}
+
 /// The option that names a preconditioner.
 pub const PRECONDITIONER: OptionSpec = OptionSpec {
     name: "preconditioner",
-    kind: OptionKind::Choice(&["auto", "ic0", "jacobi", "none"]),
+    kind: OptionKind::Map(&["auto", "ic0", "jacobi", "none"]),
     doc: "incomplete Cholesky without fill, the diagonal, or nothing; `auto` takes `ic0` where a sparse matrix is known, \
-          the diagonal of a dense one, and nothing where only products are",
+          the diagonal of a dense one, and nothing where only products are; or an approximate inverse of your own, \
+          symmetric positive definite",
 };
 
 /// The slots that report what the answer is worth, first in the state of every method for linear equations.
@@ -54,6 +80,8 @@ pub const EVIDENCE: [SlotSpec; 3] = [
 enum Source {
     /// The matrix of the form.
     Form,
+    /// Products with the operator of a system.
+    System,
     /// The Hessian of a quadratic.
     Hessian(Csr),
     /// Hessian products.
@@ -69,6 +97,10 @@ pub struct Kept {
     pub constant: f64,
     /// The preconditioner.
     pub pre: Preconditioner,
+    /// The user's own, which goes before it.
+    user: Option<RefCell<Applicable>>,
+    /// `r'M r` where the user's gave no positive one.
+    bad: Cell<Option<f64>>,
     /// Its name, for the log.
     pub name: String,
     zeros: Vec<f64>,
@@ -76,11 +108,13 @@ pub struct Kept {
 
 impl Kept {
     /// Reads the equations and makes the preconditioner; `right` is what `fresh_state` left in the state.
-    pub fn new(problem: &mut dyn Oracle, right: &[f64], wanted: &str, definite: bool) -> Result<Kept, Fault> {
+    pub fn new(problem: &mut dyn Oracle, right: &[f64], wanted: &Wanted, definite: bool) -> Result<Kept, Fault> {
         let n = problem.dim();
         let zeros = vec![0.0; n];
         let (source, right, constant) = if let Some(Form::LeastSquares { b, .. }) = problem.form() {
             (Source::Form, b.clone(), 0.0)
+        } else if let Some(b) = problem.right_side() {
+            (Source::System, b.to_vec(), 0.0)
         } else {
             let source = if problem.offers().hessian {
                 let mut lower = Csr::zeros(0, 0);
@@ -97,14 +131,49 @@ impl Kept {
             right,
             constant,
             pre: Preconditioner::Identity,
+            user: None,
+            bad: Cell::new(None),
             name: "no preconditioner".into(),
             zeros,
         };
-        kept.precondition(problem, wanted, definite)?;
+        match &wanted.own {
+            Some(m) => {
+                kept.user = Some(RefCell::new(m.applicable()));
+                kept.name = "a preconditioner of your own".into();
+            }
+            None => kept.make(problem, wanted.word, definite)?,
+        }
         Ok(kept)
     }
 
-    fn precondition(&mut self, problem: &dyn Oracle, wanted: &str, definite: bool) -> Result<(), Fault> {
+    /// z = M r.
+    pub fn precondition(&self, r: &[f64], z: &mut [f64]) {
+        let Some(user) = &self.user else {
+            return self.pre.apply(r, z);
+        };
+        user.borrow_mut().apply(r, z);
+        let energy = dot(r, z);
+        if (energy <= 0.0 || energy.is_nan()) && r.iter().any(|v| *v != 0.0) {
+            self.bad.set(Some(energy));
+        }
+    }
+
+    /// Is there none?
+    pub fn is_plain(&self) -> bool {
+        self.user.is_none() && self.pre == Preconditioner::Identity
+    }
+
+    /// Why the run ends, if the user's preconditioner turned out not to be one.
+    pub fn not_positive(&self) -> Option<Reason> {
+        let v = self.bad.get()?;
+        let why = match v.is_nan() {
+            true => "the preconditioner gave what is not a number".to_string(),
+            false => format!("r'M r is {v:.3e} for a residual r: the preconditioner is not positive definite"),
+        };
+        Some(Reason::new(Status::Stalled, why))
+    }
+
+    fn make(&mut self, problem: &dyn Oracle, wanted: &str, definite: bool) -> Result<(), Fault> {
         let of_form = match problem.form() {
             Some(Form::LeastSquares { a, .. }) => Some(a),
             _ => None,
@@ -177,8 +246,12 @@ impl Kept {
                 Some(Form::LeastSquares { a, .. }) => a.mul_vec(v, out),
                 _ => out.fill(f64::NAN),
             },
-            Source::Products => {
-                if let Err(f) = problem.hvp(&self.zeros, v, out) {
+            Source::System | Source::Products => {
+                let done = match self.source {
+                    Source::System => problem.product(v, false, out),
+                    _ => problem.hvp(&self.zeros, v, out),
+                };
+                if let Err(f) = done {
                     *fault = Some(f);
                     out.fill(f64::NAN);
                 }
@@ -188,7 +261,7 @@ impl Kept {
 
     /// Is this residual within the tolerance: relative to the right side as a whole, and row by row as the checker asks?
     pub fn reached(&self, r: &[f64], residual_norm: f64, tolerance: f64) -> bool {
-        let rows = matches!(self.source, Source::Form);
+        let rows = self.is_system();
         residual_norm <= tolerance * norm2(&self.right)
             && r.iter().zip(&self.right).all(|(r, b)| {
                 let size = if rows { 1.0 + b.abs() } else { 1.0 };
@@ -203,13 +276,13 @@ impl Kept {
 
     /// Are the equations those of a system, not of a quadratic's gradient?
     pub fn is_system(&self) -> bool {
-        matches!(self.source, Source::Form)
+        matches!(self.source, Source::Form | Source::System)
     }
 
     /// The objective at `x` with residual `r`: of a quadratic its own, of a system the square of the residual.
     pub fn objective(&self, x: &[f64], r: &[f64]) -> f64 {
         match self.source {
-            Source::Form => sumsq(r),
+            Source::Form | Source::System => sumsq(r),
             _ => self.constant - 0.5 * (dot(&self.right, x) + dot(r, x)),
         }
     }
@@ -264,7 +337,7 @@ pub fn fresh_state(card: &MethodCard, problem: &mut dyn Oracle, from: &Point) ->
         })
         .collect();
     state.measures.stationarity = f64::INFINITY;
-    if problem.form().is_none() {
+    if problem.form().is_none() && problem.right_side().is_none() {
         let mut right = vec![0.0; from.values.len()];
         let constant = problem
             .value_gradient(&vec![0.0; from.values.len()], &mut right)
@@ -288,7 +361,7 @@ pub fn take(s: &mut State, slot: usize) -> Vec<f64> {
 
 /// Refuses a problem that offers neither a form nor products, before anything is evaluated.
 pub fn check(problem: &dyn Oracle, from: &Point) -> Result<(), Refusal> {
-    let form = matches!(problem.form(), Some(Form::LeastSquares { .. }));
+    let form = matches!(problem.form(), Some(Form::LeastSquares { .. })) || problem.right_side().is_some();
     if !form && !problem.offers().hvp {
         return Err(Refusal::Needs(vec!["a matrix or Hessian products"]));
     }
@@ -296,6 +369,35 @@ pub fn check(problem: &dyn Oracle, from: &Point) -> Result<(), Refusal> {
         return Err(Refusal::Start("the start has another length".into()));
     }
     Ok(())
+}
+
+/// Why the method of this name cannot take the operator of a system, and which can: products with it and with its transpose
+/// are compared for two vectors.
+pub fn unfit_operator(method: &str, map: &mut dyn LinearMap) -> Option<(String, &'static str)> {
+    if !matches!(method, "cg" | "minres") {
+        return None;
+    }
+    let n = map.cols();
+    let (mut there, mut back) = (vec![0.0; n], vec![0.0; n]);
+    for k in 0..2 {
+        let v: Vec<f64> = (0..n)
+            .map(|i| 1.0 + ((i * (i + 3 + k)) % 17) as f64 / 8.0 - (i % 3) as f64)
+            .collect();
+        map.apply(&v, &mut there);
+        map.adjoint(&v, &mut back);
+        let off: Vec<f64> = there.iter().zip(&back).map(|(a, b)| a - b).collect();
+        let (off, size) = (norm2(&off), norm2(&there));
+        if off > 1e-9 * size {
+            return Some((
+                format!(
+                    "`{method}` needs a symmetric operator; for this one, `A*v` and `A'*v` differ by {:.1e}, relative",
+                    off / size
+                ),
+                "`lsmr()` takes any operator",
+            ));
+        }
+    }
+    None
 }
 
 /// Why the method of this name cannot take the matrix of a system, and which can; read off the entries, before a run.

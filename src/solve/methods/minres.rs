@@ -7,7 +7,7 @@
 use ravine_linalg::krylov::{Minres, MinresStep};
 use ravine_linalg::reduce::{norm2, sumsq};
 
-use super::krylov::{self, EVIDENCE, Kept, RIGHT, take};
+use super::krylov::{self, EVIDENCE, Kept, RIGHT, Wanted, take};
 use crate::solve::method::{
     Class, Events, Fault, Granularity, Method, MethodCard, Needs, OptionKind, OptionSpec, Outcome, Refusal, Seed,
     Settings, SlotSpec, StepCx,
@@ -43,8 +43,9 @@ pub static CARD: MethodCard = MethodCard {
     granularity: Granularity::Step,
     options: &[OptionSpec {
         name: "preconditioner",
-        kind: OptionKind::Choice(&["auto", "jacobi", "none"]),
-        doc: "the size of the diagonal, or nothing; `auto` takes the diagonal where a matrix is known",
+        kind: OptionKind::Map(&["auto", "jacobi", "none"]),
+        doc: "the size of the diagonal, or nothing; `auto` takes the diagonal where a matrix is known; or an approximate \
+              inverse of your own, symmetric positive definite",
     }],
     state: &[
         EVIDENCE[0],
@@ -81,13 +82,13 @@ const LAST: usize = 9;
 
 /// MINRES.
 pub struct MinimalResiduals {
-    preconditioner: &'static str,
+    preconditioner: Wanted,
 }
 
 impl MinimalResiduals {
     fn new(s: &Settings) -> Self {
         MinimalResiduals {
-            preconditioner: s.choice("preconditioner"),
+            preconditioner: Wanted::of(s),
         }
     }
 }
@@ -144,6 +145,10 @@ impl Method for MinimalResiduals {
         &CARD
     }
 
+    fn misfit(&self, n: usize) -> Option<String> {
+        self.preconditioner.misfit(n, true)
+    }
+
     fn start(&self, problem: &mut dyn Oracle, from: &Point, _seed: Seed) -> Result<State, Refusal> {
         krylov::check(problem, from)?;
         krylov::fresh_state(&CARD, problem, from)
@@ -155,7 +160,7 @@ impl Method for MinimalResiduals {
         next.copy_from(now);
         let made = cx
             .cache
-            .get_or(|| Kept::new(problem, now.slots[LAST].array(), self.preconditioner, false));
+            .get_or(|| Kept::new(problem, now.slots[LAST].array(), &self.preconditioner, false));
         let kept: &Kept = match made {
             Ok(k) => k,
             Err(f) => return Outcome::Refuse(f.clone()),
@@ -166,7 +171,7 @@ impl Method for MinimalResiduals {
         let unit = if right > 0.0 { right } else { 1.0 };
         let mut fault: Option<Fault> = None;
         let state = unpack(next);
-        let mut pre = |r: &[f64], z: &mut [f64]| kept.pre.apply(r, z);
+        let mut pre = |r: &[f64], z: &mut [f64]| kept.precondition(r, z);
         let mut seen: Option<Vec<f64>> = None;
         let mut limited = false;
         let stepped = {
@@ -201,6 +206,10 @@ impl Method for MinimalResiduals {
                 Ok((m, renewed, found))
             })
         };
+        if let Some(reason) = kept.not_positive() {
+            next.copy_from(now);
+            return Outcome::Finish(reason);
+        }
         let (m, renewed, found) = match (stepped, fault.take()) {
             (_, Some(f)) => return Outcome::Refuse(f),
             (Err(f), None) => return Outcome::Refuse(Fault::Numerical(f.to_string())),

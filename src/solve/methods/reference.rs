@@ -50,7 +50,9 @@ pub fn entry(card: &MethodCard) -> String {
             let default = match o.kind {
                 OptionKind::Real { default, .. } => format!("{default}"),
                 OptionKind::Count { default, .. } => format!("{default}"),
-                OptionKind::Choice(words) => words.first().map_or(String::new(), |w| format!("`{w}`")),
+                OptionKind::Choice(words) | OptionKind::Map(words) => {
+                    words.first().map_or(String::new(), |w| format!("`{w}`"))
+                }
                 OptionKind::Flag(default) => format!("{default}"),
             };
             out += &format!("| `{}` | {} | {default} | {} |\n", o.name, describe(&o.kind), o.doc);

@@ -69,6 +69,9 @@ fn signature(text: &str) -> (Vec<Parameter>, Parameter) {
 }
 
 fn length(dim: &str, sizes: &[(&str, usize)]) -> usize {
+    if let Some(rest) = dim.strip_suffix(" - 1") {
+        return length(rest, sizes) - 1;
+    }
     if let Some((a, b)) = dim.split_once(" + ") {
         return length(a, sizes) + length(b, sizes);
     }
@@ -658,6 +661,17 @@ fn reference(name: &str, x: &[Array]) -> Option<Vec<f64>> {
         "stack" => x.iter().map(|a| a.data[0]).collect(),
         "concat" => x.iter().flat_map(|a| a.data.clone()).collect(),
         "kron" => flat(&m[0].kronecker(&m[1])),
+        "conv" => {
+            let (a, b) = (&x[0].data, &x[1].data);
+            let mut c = vec![0.0; a.len() + b.len() - 1];
+            for (i, u) in a.iter().enumerate() {
+                for (j, v) in b.iter().enumerate() {
+                    c[i + j] += u * v;
+                }
+            }
+            c
+        }
+        "opaque" => x[0].data.clone(),
         "sum_largest" | "sum_largest_slope" => {
             let k = x[1].data[0] as usize;
             let mut order: Vec<usize> = (0..x[0].data.len()).collect();
