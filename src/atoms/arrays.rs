@@ -45,6 +45,11 @@ pub fn sparse<'a>(a: &ArrayRef<'a>) -> Option<Cow<'a, Csr>> {
 fn times_vector(a: &ArrayRef<'_>, x: &[f64]) -> Vec<f64> {
     let (m, _) = size(a);
     let mut y = vec![0.0; m];
+    // What is not bound yet has no entries.
+    if matches!(a.data, ArrayData::Dense(d) if d.len() != m * x.len()) {
+        y.fill(f64::NAN);
+        return y;
+    }
     match (a.data, a.transposed) {
         (ArrayData::Sparse(s), false) => s.mul_vec(x, &mut y),
         (ArrayData::Sparse(s), true) => s.mul_vec_transposed(x, &mut y),

@@ -243,6 +243,7 @@ impl Classifier<'_> {
         if wanted == Wanted::Anything
             && free
             && convex
+            && !symmetric
             && let Some(found) = self.split_where(bounded, if operators { choose::by_shape } else { choose::composite })
         {
             return Ok(found);

@@ -168,6 +168,31 @@ fn squares(form: &ConicForm, active: &[usize], (x, held): (&[f64], &[f64]), off:
     Some(moves)
 }
 
+/// Multipliers that prove infeasibility, set right on the rows that carry them: moved as little as lets `A'z` vanish there.
+pub fn sharpened(form: &ConicForm, z: &[f64]) -> Option<Vec<f64>> {
+    if form.cones.iter().any(|c| !matches!(c, Cone::Zero(_) | Cone::Nonneg(_))) {
+        return None;
+    }
+    let most = z.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    let carry: Vec<usize> = (0..z.len()).filter(|i| z[*i].abs() > 1e-6 * most).collect();
+    if carry.is_empty() || carry.len().max(form.q.len()) > LARGEST {
+        return None;
+    }
+    let mut entries = vec![];
+    let mut rest = vec![0.0; form.q.len()];
+    for (k, i) in carry.iter().enumerate() {
+        for (j, v) in entries_of(&form.a, *i) {
+            entries.push((j, k, v));
+            rest[j] -= v * z[*i];
+        }
+    }
+    let rows = Matrix::Sparse(Csr::from_triplets(form.q.len(), carry.len(), &entries));
+    let by = least_squares(&rows, &rest).ok()?.x;
+    let mut out = vec![0.0; z.len()];
+    carry.iter().zip(by).for_each(|(i, d)| out[*i] = z[*i] + d);
+    verify::proves_infeasible(form, &out).then_some(out)
+}
+
 /// The largest residual of a pair: rows, stationarity, dual cone and gap, each relative.
 fn worth(form: &ConicForm, constant: f64, equations: &[bool], x: &[f64], z: &[f64]) -> f64 {
     let mut ax = vec![0.0; z.len()];

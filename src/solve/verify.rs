@@ -100,8 +100,9 @@ pub struct DualCheck {
     /// Distance of `z` from the dual cone, over `1 + ‖z‖∞`.
     pub outside: f64,
     /// How much the residuals may hide of the objective: `|Px + q + A'z|'|x|`, by which the dual objective is no bound where
-    /// `x` is far from zero, and with semidefinite cones what multipliers pay for rows that do not hold, as points and
-    /// multipliers may grow there without end while the gap closes.
+    /// `x` is far from zero, a tenth of it, since not all residuals are at their worst at once; with semidefinite cones all of
+    /// it, and what multipliers pay for rows that do not hold, as points and multipliers may grow there without end while the
+    /// gap closes.
     pub hidden: f64,
 }
 
@@ -120,6 +121,8 @@ pub fn dual(form: &ConicForm, constant: f64, x: &[f64], z: &[f64]) -> DualCheck 
     }
     if form.cones.iter().any(|c| matches!(c, Cone::Semidefinite(_))) {
         hidden += paid(form, x, z);
+    } else {
+        hidden *= 0.1;
     }
     let xpx = ravine_linalg::reduce::dot(x, &px);
     let bz = ravine_linalg::reduce::dot(&form.b, z);

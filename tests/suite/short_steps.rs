@@ -127,7 +127,7 @@ const PIPELINES: &[&str] = &[
     "nadam(lr: 1e-2)",
     "lion(lr: 1e-3)",
     "clip(max_norm: 1) |> adam(lr: 1e-2) |> shrink(1e-5)",
-    "adam(lr: cosine(1e-2, steps: 100))",
+    "adam(lr: cosine(1e-2, 100))",
 ];
 
 fn scripted(pipeline: &str) -> Scripted {

@@ -342,6 +342,10 @@ impl Search<'_> {
         match s.status {
             ConicStatus::Interrupted | ConicStatus::MaxTime => return 0,
             ConicStatus::PrimalInfeasible if verify::proves_infeasible(form, &s.z) => return 0,
+            ConicStatus::PrimalInfeasible if let Some(z) = polish::sharpened(form, &s.z) => {
+                s.z = z;
+                return 0;
+            }
             ConicStatus::DualInfeasible if verify::proves_unbounded(form, &s.x) => return 0,
             ConicStatus::Solved
             | ConicStatus::AlmostSolved

@@ -69,7 +69,7 @@ pub fn measure(bounds: Option<&Bounds>, unit: f64, x: &[f64], f: f64, g: &[f64],
         let own = if room < full {
             let near = room / (1.0 + x[i].abs() / s);
             let gain = full * room / (unit + f.abs());
-            (scale * near.max(gain)).min(full)
+            (scale * near.max(gain)).max(room).min(full)
         } else {
             full
         };
