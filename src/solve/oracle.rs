@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::composite::Parts;
 use super::method::{Class, Fault, Needs};
-pub use super::methods::scripted::straight::Formula;
+use crate::base::Tensor;
 use crate::base::value::IndexSet;
+use crate::ir::{InputId, Ir, NodeId};
 
 /// Evaluations made so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +82,22 @@ impl Counts {
             terms: self.terms + other.terms,
         }
     }
+}
+
+/// An objective and its gradient as programs.
+pub struct Formula<'a> {
+    /// Where they live.
+    pub ir: &'a Ir,
+    /// The objective.
+    pub objective: NodeId,
+    /// Parts of the gradient: node, first coordinate, number of coordinates. Zero elsewhere.
+    pub gradient: &'a [(NodeId, usize, usize)],
+    /// The variables: input, first coordinate, number of coordinates.
+    pub blocks: &'a [(InputId, usize, usize)],
+    /// Bound parameters.
+    pub bound: &'a [(InputId, Arc<Tensor>)],
+    /// Can the gradient be finite where the objective is not defined?
+    pub partial: bool,
 }
 
 /// Bounds by coordinate; `±∞` where there is none.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a step that fails leaves point and states as they were; `burst` exchanges arrays and copies none.
 
-pub mod straight;
+mod straight;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

@@ -3,31 +3,12 @@
 //! Invariant: takes the same steps as the script run operation by operation; where a step is anything but ordinary, nothing of
 //! it is kept, so that the script itself can take it and say what is wrong.
 
-use std::sync::Arc;
-
 use super::FAR;
-use crate::base::Tensor;
 use crate::exec::tape::{File, Source, Tape, Val, WIDE, Writer};
 use crate::ir::script::{Ask, Op, Reg, Script, StateKind};
-use crate::ir::{InputId, Ir, NodeId};
-use crate::solve::oracle::Counts;
+use crate::ir::{InputId, NodeId};
+use crate::solve::oracle::{Counts, Formula};
 use crate::solve::state::{Slot, State};
-
-/// An objective and its gradient as programs.
-pub struct Formula<'a> {
-    /// Where they live.
-    pub ir: &'a Ir,
-    /// The objective.
-    pub objective: NodeId,
-    /// Parts of the gradient: node, first coordinate, number of coordinates. Zero elsewhere.
-    pub gradient: &'a [(NodeId, usize, usize)],
-    /// The variables: input, first coordinate, number of coordinates.
-    pub blocks: &'a [(InputId, usize, usize)],
-    /// Bound parameters.
-    pub bound: &'a [(InputId, Arc<Tensor>)],
-    /// Can the gradient be finite where the objective is not defined?
-    pub partial: bool,
-}
 
 /// How a run of steps ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
