@@ -41,6 +41,8 @@ pub struct StateSpec {
     pub name: String,
     /// What it holds.
     pub kind: StateKind,
+    /// Its index sets; of a history or a table those of one entry.
+    pub dims: Vec<IndexSet>,
     /// Where its value stands at the start of a step; not used by histories. That of a table changes in place when the step
     /// has ended well.
     pub reg: Reg,
@@ -346,8 +348,8 @@ pub struct Script {
     pub samples: Option<Span>,
     /// Place where the known lower bound is used.
     pub fmin_at: Option<Span>,
-    /// The update of the point as the definition writes it.
-    pub moved_by: String,
+    /// For each variable the line of the definition that changes it; nothing where none does.
+    pub moves: Vec<Option<String>>,
     /// Variables of the problem: name, index sets, first coordinate.
     pub blocks: Vec<(String, Vec<IndexSet>, usize)>,
     /// Leaves a point that satisfies simple constraints?
@@ -372,6 +374,23 @@ impl Script {
         } else {
             format!("{name}[{}]", key.join(", "))
         }
+    }
+
+    /// The line that changes a coordinate; of none, the first that changes any.
+    pub fn moved_by(&self, k: Option<usize>) -> &str {
+        let block = k.and_then(|k| self.blocks.iter().rposition(|b| b.2 <= k));
+        let own = block.and_then(|b| self.moves.get(b)?.as_deref());
+        own.or_else(|| self.moves.iter().flatten().next().map(String::as_str))
+            .unwrap_or_default()
+    }
+
+    /// Variables that no line changes, of a definition that changes others.
+    pub fn frozen(&self) -> Vec<&str> {
+        if self.moves.iter().all(Option::is_none) {
+            return vec![];
+        }
+        let none = self.blocks.iter().zip(&self.moves).filter(|(_, m)| m.is_none());
+        none.map(|(b, _)| b.0.as_str()).collect()
     }
 
     /// A script for no coordinate at all: no problem is small enough for it.
@@ -415,7 +434,7 @@ impl Script {
             asks: vec![],
             samples: None,
             fmin_at: None,
-            moved_by: String::new(),
+            moves: vec![],
             blocks: vec![],
             projects: false,
         }

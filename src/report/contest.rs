@@ -332,15 +332,11 @@ impl Contest {
                 self.seeds.len()
             ));
         }
-        let every = |r: &Run| match r.column("step") {
-            [a, b, ..] => b - a,
-            _ => 1.0,
-        };
         let thinned = self.runs.iter().map(every).fold(1.0, f64::max);
-        if thinned > 1.5 && self.runs.iter().any(|r| r.column("step").len() > 1000) {
-            figure
-                .notes
-                .push(format!("Long records are thinned: every {thinned:.0}th step."));
+        if thinned >= 10.0 {
+            figure.notes.push(format!(
+                "Of long runs one step in {thinned:.0} is drawn, and steps 1, 2, 4, 8 and so on."
+            ));
         }
         Some(figure)
     }
@@ -425,6 +421,21 @@ impl Contest {
         }
         Some(figure)
     }
+}
+
+/// Every how many steps the objective of a long run is known, powers of two and its end apart.
+fn every(run: &Run) -> f64 {
+    let steps: Vec<f64> = run.points("steps").iter().map(|p| p.0).collect();
+    let strided: Vec<f64> = steps
+        .iter()
+        .copied()
+        .filter(|s| *s >= 1.0 && !(*s as u64).is_power_of_two())
+        .collect();
+    let inner = &strided[..strided.len().saturating_sub(1)];
+    if steps.len() < 50 {
+        return 1.0;
+    }
+    inner.windows(2).map(|w| w[1] - w[0]).reduce(f64::min).unwrap_or(1.0)
 }
 
 /// `optimal`, or how many of the runs ended as most did.

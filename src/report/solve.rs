@@ -180,7 +180,10 @@ pub fn summary(s: &SolveEntry, detail: Detail) -> View {
         );
     }
     if !answers(s.status) && !s.as_written {
-        fact("next", words(&[(s.status.advice(), Role::Plain)]));
+        // A step of a method of the language says where it failed, and that is seldom the model.
+        let of_step = matches!(s.status, Status::Diverged | Status::EvaluationError) && s.reason.starts_with("step ");
+        let advice = if of_step { AFTER_A_STEP } else { s.status.advice() };
+        fact("next", words(&[(advice, Role::Plain)]));
     }
     let mut parts = vec![head, View::Facts(facts)];
     parts.extend(s.boards.iter().flat_map(|b| board(b, full)));
@@ -190,6 +193,9 @@ pub fn summary(s: &SolveEntry, detail: Detail) -> View {
     View::Stack(parts)
 }
 
+/// What to try after a step of a method of the language failed.
+const AFTER_A_STEP: &str =
+    "look there with `r = start …` and `step r`; shorter steps, bounds or another start avoid it";
 /// Optima that are shown; the others are counted.
 const OPTIMA_SHOWN: usize = 10;
 /// Coordinates of a point that are shown.

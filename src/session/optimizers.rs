@@ -58,6 +58,8 @@ struct Asks {
     fmin: Option<Span>,
     over: Option<(IndexSet, Span)>,
     projects: bool,
+    /// Variables that no line changes.
+    frozen: Vec<String>,
     span: Span,
 }
 
@@ -258,7 +260,7 @@ impl Session {
             self.unconstrained(at, &r)?;
             let form = self.form_of(at, r.method.as_deref().map(Method::card))?;
             self.fits(at, form, &r)?;
-            if let Some(line) = self.remark(at, form, &r) {
+            for line in self.remarks(at, form, &r) {
                 sink(Event::Log(line));
             }
             let key = self.compiled[at].forms[form].0.clone();
@@ -487,6 +489,7 @@ impl Session {
             fmin: script.fmin_at,
             over: script.over.clone(),
             projects: script.projects,
+            frozen: script.frozen().into_iter().map(str::to_string).collect(),
             span: r.span,
         };
         let open_end = r.count.is_none() && r.until.is_none();
@@ -627,10 +630,19 @@ impl Session {
             );
         } else if c.terms().is_none() {
             let epochs = stage.budget.epochs.is_some();
-            if let Some(span) = a.samples.or(epochs.then_some(a.span)) {
-                found.push(missing("mini-batches", span).help(
-                    "a finite sum answers them: an objective with one `mean(i in S) …` or `sum(i in S) …` over samples",
-                ));
+            if let (None, true) = (a.samples, epochs) {
+                let d = Diagnostic::new(
+                    Code::OracleMissing,
+                    format!("`for … epochs` counts passes over a sum of samples, and {problem} has none"),
+                );
+                found.push(d.at(a.span, "used here").help("`for 100 steps` counts steps"));
+            }
+            if let Some(span) = a.samples {
+                found.push(
+                    missing("mini-batches", span)
+                        .note("the terms of a finite sum are about the same variables; where the index picks them, as in `w[i]`, they are parts, not samples")
+                        .help("a finite sum answers them: an objective with one `mean(i in S) …` or `sum(i in S) …` over samples"),
+                );
             }
         }
         if let Some(span) = a.fmin.filter(|_| c.known_lower_bound().is_none()) {
@@ -670,13 +682,25 @@ impl Session {
     }
 
     /// What a reader should know of a stage before it runs.
-    pub(super) fn remark(&self, at: usize, form: usize, stage: &Runnable) -> Option<String> {
-        let a = stage.asks.as_ref().filter(|a| a.fmin.is_some())?;
-        let known = self.compiled[at].forms[form].1.known_lower_bound()?;
-        Some(format!(
-            "{} takes {known} for `fmin`: the objective is proved to be nowhere less; where its least value is larger, say that",
-            a.name
-        ))
+    pub(super) fn remarks(&self, at: usize, form: usize, stage: &Runnable) -> Vec<String> {
+        let Some(a) = &stage.asks else { return vec![] };
+        let mut out = vec![];
+        let known = a.fmin.and_then(|_| self.compiled[at].forms[form].1.known_lower_bound());
+        if let Some(known) = known {
+            out.push(format!(
+                "{} takes {known} for `fmin`: the objective is proved to be nowhere less; where its least value is larger, say that",
+                a.name
+            ));
+        }
+        if !a.frozen.is_empty() {
+            let names: Vec<String> = a.frozen.iter().map(|n| format!("`{n}`")).collect();
+            out.push(format!(
+                "{} leaves {} where it starts: no line of its step changes it; `else` behind an `each` is for the other variables",
+                a.name,
+                crate::report::solve::and(&names.iter().map(String::as_str).collect::<Vec<_>>())
+            ));
+        }
+        out
     }
 
     /// Can the built-in method that was asked for take the data?

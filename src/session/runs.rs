@@ -232,11 +232,12 @@ impl Live {
             let card = run.method().card();
             let records = card.records.iter().zip(&run.state().records);
             arrays.extend(records.map(|(n, v)| (n.to_string(), Tensor::scalar(*v))));
-            for spec in card.state {
+            for (k, spec) in card.state.iter().enumerate() {
                 let Some(v) = slot(run, spec.name) else { continue };
-                let dims = shape
-                    .clone()
-                    .filter(|d| d.iter().map(IndexSet::len).product::<usize>() == v.len());
+                let holds = |d: &[IndexSet]| d.iter().map(IndexSet::len).product::<usize>() == v.len();
+                // What has a number for each coordinate is shown as the one variable there is.
+                let own = run.method().shape(k).filter(|d| d.len() != 1 && holds(d));
+                let dims = own.map(<[_]>::to_vec).or_else(|| shape.clone().filter(|d| holds(d)));
                 let t = match (v.as_slice(), dims) {
                     ([one], _) => Tensor::scalar(*one),
                     (_, Some(d)) => Tensor::dense(d, v.clone()).unwrap_or_else(|| Tensor::vector(v.clone())),

@@ -397,7 +397,9 @@ impl Session {
         };
         let params = self.param_inputs(&self.compiled[at].lowered.params);
         // A run that is held begins at its start, so that it is the same run every time.
-        let previous = if c.cold || c.held { None } else { self.previous(at) };
+        // A race is of methods: none is to win because another has been here.
+        let afresh = c.cold || c.held || stages.races();
+        let previous = if afresh { None } else { self.previous(at) };
         let (keys, course) = self.fitted(at, stages, sink)?;
         let start: BTreeMap<String, Vec<f64>> = start.into_iter().collect();
         let made_of = (c.held || c.stop.is_some()).then(|| self.made_of(c, &start, seed, tolerance));

@@ -204,6 +204,7 @@ impl Compiled {
         for v in &problem.vars {
             columns.push(&problem.ir, v.input);
         }
+        let written = problem.objective.as_ref().map(|o| o.node);
         crate::passes::canonical(&mut problem);
         let maximize = problem.objective.as_ref().is_some_and(|o| o.sense == Sense::Maximize);
         let mut root = match &problem.objective {
@@ -211,6 +212,7 @@ impl Compiled {
             Some(o) => o.node,
             None => problem.ir.constant(0.0),
         };
+        let written = written.map(|n| if maximize { rules::neg(&mut problem.ir, n) } else { n });
         let mut outputs = vec![root];
         for c in &problem.constraints {
             outputs.extend(c.sides.nodes(c.domain).into_iter().map(|n| n.1));
@@ -244,7 +246,7 @@ impl Compiled {
             let (l, u) = model.bounds();
             (params, l, u)
         });
-        let found = Classifier {
+        let mut found = Classifier {
             problem: &mut problem,
             root,
             facts: &facts,
@@ -255,6 +257,9 @@ impl Compiled {
             data,
         }
         .run()?;
+        if let (Kind::Smooth(s), Some(n)) = (&mut found.kind, written) {
+            s.also_written(n);
+        }
         Ok(Compiled {
             class: found.class,
             proof: found.proof,

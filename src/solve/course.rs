@@ -52,6 +52,18 @@ pub enum Course<S> {
     Within(Limits, Box<Course<S>>),
 }
 
+impl<S> Course<S> {
+    /// Is there a race in it?
+    pub fn races(&self) -> bool {
+        match self {
+            Course::Stage(_) => false,
+            Course::Race(_) => true,
+            Course::Then(all) => all.iter().any(Course::races),
+            Course::Many { body, .. } | Course::Repeat(_, body) | Course::Within(_, body) => body.races(),
+        }
+    }
+}
+
 /// Limits around a pipeline.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Limits {

@@ -11,6 +11,7 @@ use super::oracle::{Counts, Oracle};
 use super::state::{Point, Slot, SlotKind, State};
 use super::stop::Reason;
 use super::user_map::UserMap;
+use crate::base::value::IndexSet;
 
 /// Class of a problem as proved by analysis, coarse enough to choose a method by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -517,6 +518,10 @@ pub trait Method: Send + Sync {
     /// Are the measures left to [`Method::measure`]?
     fn unmeasured(&self) -> bool {
         false
+    }
+    /// Index sets of a slot, where they are known.
+    fn shape(&self, _slot: usize) -> Option<&[IndexSet]> {
+        None
     }
     /// Are the slots of a state that was read from a file of the sizes that a run has?
     fn fits(&self, state: &State) -> bool {

@@ -31,8 +31,8 @@ pub struct Options {
     pub seed: Seed,
     /// Most rows kept of the trace.
     pub trace_rows: usize,
-    /// Methods that do not measure their point are measured every so many steps, beside every stopping rule; 0 for at
-    /// the end only.
+    /// Methods that do not measure their point are measured every so many steps and at steps 1, 2, 4, 8, …, beside every
+    /// stopping rule; 0 for at the end only.
     pub measure_every: u64,
     /// Does the run end when the stationarity that is measured falls to the tolerance? Only for methods that do not
     /// judge themselves.
@@ -100,6 +100,8 @@ pub struct Saved {
     first_records: Vec<u64>,
     trace: Trace,
     ended: Option<Reason>,
+    #[serde(default)]
+    good: Option<Good>,
 }
 
 impl Saved {
@@ -107,6 +109,15 @@ impl Saved {
     pub fn has_ended(&self) -> bool {
         self.ended.is_some()
     }
+}
+
+/// A point with a finite objective.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Good {
+    step: u64,
+    #[serde(with = "bits::array")]
+    point: Vec<f64>,
+    measures: Measures,
 }
 
 /// What another thread may see and do while a run advances.
@@ -175,6 +186,8 @@ pub struct Run {
     first_records: Vec<f64>,
     trace: Trace,
     ended: Option<Reason>,
+    /// For methods that do not measure their point: where it was measured last.
+    good: Option<Good>,
     cache: Cache,
     watch: Arc<Watch>,
 }
@@ -208,6 +221,7 @@ impl Run {
             seconds: 0.0,
             trace,
             ended: None,
+            good: None,
             cache: Cache::default(),
             watch: Arc::default(),
         })
@@ -279,6 +293,7 @@ impl Run {
         let began = clock();
         let seconds_before = self.seconds;
         let terms = problem.terms();
+        let going = self.ended.is_none();
         let mut left = n;
         while left > 0 && self.ended.is_none() {
             if self.to_be_measured() {
@@ -330,7 +345,7 @@ impl Run {
             let unmeasured = method.unmeasured();
             let burst = match options.measure_every {
                 0 => left,
-                k => left.min(k - *step % k),
+                k => left.min(k - *step % k).min((*step + 1).next_power_of_two() - *step),
             };
             let outcome = method.burst(
                 problem,
@@ -367,11 +382,18 @@ impl Run {
                 }
                 Outcome::Refuse(Fault::Diverged(why)) => self.ended = Some(Reason::new(Status::Diverged, why)),
                 Outcome::Refuse(Fault::Stalled(why)) => self.ended = Some(Reason::new(Status::Stalled, why)),
+                Outcome::Refuse(fault) if self.method.unmeasured() => {
+                    let why = format!("step {}: {fault}", self.step + 1);
+                    self.ended = Some(Reason::new(Status::EvaluationError, why));
+                }
                 Outcome::Refuse(fault) => self.ended = Some(Reason::new(Status::EvaluationError, fault.to_string())),
             }
         }
         if self.ended.is_some() && !self.measured {
             self.measure(problem);
+        }
+        if going {
+            self.name_good();
         }
         self.seconds = seconds_before + (clock() - began);
         self.ended.as_ref()
@@ -380,7 +402,7 @@ impl Run {
     /// Must the point be measured before the next step?
     fn to_be_measured(&self) -> bool {
         let every = self.options.measure_every;
-        let asked = every > 0 && self.step.is_multiple_of(every);
+        let asked = every > 0 && (self.step.is_multiple_of(every) || self.step.is_power_of_two());
         !self.measured && (asked || !self.options.stops.is_empty())
     }
 
@@ -394,7 +416,43 @@ impl Run {
         if self.step == 0 {
             self.first = self.now.measures;
         }
+        if self.now.measures.objective.is_finite() {
+            let x = self.method.answer(&self.now);
+            match &mut self.good {
+                Some(g) => {
+                    g.point.copy_from_slice(x);
+                    (g.step, g.measures) = (self.step, self.now.measures);
+                }
+                none => {
+                    *none = Some(Good {
+                        step: self.step,
+                        point: x.to_vec(),
+                        measures: self.now.measures,
+                    });
+                }
+            }
+        }
         self.trace.amend(&self.now);
+    }
+
+    /// The point to hand out instead of one where the objective has no value.
+    fn good(&self) -> Option<&Good> {
+        let status = self.ended.as_ref().map(|r| r.status);
+        let lost = status == Some(Status::EvaluationError) && !self.now.measures.objective.is_finite();
+        self.good
+            .as_ref()
+            .filter(|_| lost && self.measured && self.method.unmeasured())
+    }
+
+    /// Says which point is handed out, where it is not the last.
+    fn name_good(&mut self) {
+        let at = self.good().map(|g| g.step);
+        if let (Some(k), Some(r)) = (at, &mut self.ended) {
+            r.why = format!(
+                "{}; the point is that of step {k}, the last with a value that was looked at",
+                r.why
+            );
+        }
     }
 
     /// Advances until `stop` holds (`true`) or the run ends (`false`).
@@ -452,13 +510,16 @@ impl Run {
             .ended
             .clone()
             .unwrap_or_else(|| Reason::new(Status::StepLimit, "stopped after the asked number of steps"));
+        let good = self.good();
+        let measures = good.map_or(self.now.measures, |g| g.measures);
+        let x = good.map_or_else(|| self.method.answer(&self.now), |g| &g.point);
         Finished {
             point: Point {
                 layout: self.layout.clone(),
-                values: self.method.answer(&self.now).to_vec(),
+                values: x.to_vec(),
             },
-            objective: self.now.measures.objective,
-            measures: self.now.measures,
+            objective: measures.objective,
+            measures,
             claim: reason.status,
             reproducible: !matches!(reason.status, Status::TimeLimit | Status::Interrupted),
             reason,
@@ -487,6 +548,7 @@ impl Run {
             first_records: self.first_records.iter().map(|v| v.to_bits()).collect(),
             trace: self.trace.clone(),
             ended: self.ended.clone(),
+            good: self.good.clone(),
         }
     }
 
@@ -539,6 +601,7 @@ impl Run {
             first_records: saved.first_records.into_iter().map(f64::from_bits).collect(),
             trace: saved.trace,
             ended: saved.ended,
+            good: saved.good,
             cache: Cache::default(),
             watch: Arc::default(),
         })

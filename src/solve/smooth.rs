@@ -50,8 +50,10 @@ pub struct Smooth {
     pub last_fault: Option<crate::exec::Fault>,
     ir: Arc<Ir>,
     objective: NodeId,
-    /// What mini-batches are drawn from.
-    sum: Option<FiniteSum>,
+    /// The objective as the program writes it, which rewriting may have taken apart.
+    written: Option<NodeId>,
+    /// What mini-batches are drawn from, and the node it is a part of.
+    sum: Option<(FiniteSum, NodeId)>,
     over: Option<IndexSet>,
     /// Compiled batches by size.
     batches: BTreeMap<usize, Batch>,
@@ -129,7 +131,8 @@ impl Smooth {
             counts: Counts::default(),
             entries: None,
             last_fault: None,
-            sum: FiniteSum::find(ir, objective, None),
+            sum: FiniteSum::find(ir, objective, None).map(|s| (s, objective)),
+            written: None,
             over: None,
             batches: BTreeMap::new(),
             bound: vec![],
@@ -165,15 +168,39 @@ impl Smooth {
         self.entries = None;
     }
 
-    /// Compiles batches of a size, unless they are.
-    fn batch_of(&mut self, size: usize) -> Result<(), Fault> {
+    /// Says what the objective is as the program writes it: `sum(i in S) c[i]*w^2` is a finite sum, although it is
+    /// evaluated as a number times `w^2`.
+    pub(super) fn also_written(&mut self, node: NodeId) {
+        self.written = Some(node);
+        self.find_sum();
+    }
+
+    fn find_sum(&mut self) {
+        let all = std::iter::once(self.objective).chain(self.written);
+        let mut found = all.filter_map(|n| Some((FiniteSum::find(&self.ir, n, self.over.as_ref())?, n)));
+        self.sum = found.next();
+        self.batches.clear();
+    }
+
+    /// Compiles batches of the size of these, unless they are; terms that the sum does not have are a fault.
+    fn batch_of(&mut self, terms: &[f64]) -> Result<(), Fault> {
+        let (size, all) = (terms.len(), self.sum.as_ref().map_or(0, |s| s.0.terms));
+        if let Some(k) = terms
+            .iter()
+            .find(|k| !(0.0..all as f64).contains(*k) || k.fract() != 0.0)
+        {
+            return Err(Fault::Numerical(format!(
+                "term {} is asked for, and the sum has terms 1 to {all}",
+                k + 1.0
+            )));
+        }
         if self.batches.contains_key(&size) {
             return Ok(());
         }
         let none = || Fault::NotOffered("mini-batches".into());
-        let sum = self.sum.as_ref().ok_or_else(none)?;
+        let (sum, root) = self.sum.as_ref().ok_or_else(none)?;
         let mut b = sum
-            .batch(&self.ir, self.objective, &self.columns, size)
+            .batch(&self.ir, *root, &self.columns, size)
             .map_err(|e| Fault::NotOffered(format!("mini-batches: `{}` has no derivative there", e.atom)))?;
         for (i, t) in &self.bound {
             b.machine.set(*i, t.clone());
@@ -484,15 +511,14 @@ impl Oracle for Smooth {
     fn sample_over(&mut self, set: Option<&IndexSet>) {
         if self.over.as_ref() != set {
             self.over = set.cloned();
-            self.sum = FiniteSum::find(&self.ir, self.objective, set);
-            self.batches.clear();
+            self.find_sum();
         }
     }
     fn terms(&self) -> Option<usize> {
-        self.sum.as_ref().map(|s| s.terms)
+        self.sum.as_ref().map(|s| s.0.terms)
     }
     fn value_gradient_on(&mut self, x: &[f64], terms: &[f64], g: &mut [f64]) -> Result<f64, Fault> {
-        self.batch_of(terms.len())?;
+        self.batch_of(terms)?;
         self.counts.batches += 1;
         self.counts.terms += terms.len() as u64;
         let Some(b) = self.batches.get_mut(&terms.len()) else {
@@ -519,16 +545,16 @@ impl Oracle for Smooth {
         }
     }
     fn hvp_on(&mut self, x: &[f64], v: &[f64], terms: &[f64], out: &mut [f64]) -> Result<(), Fault> {
-        self.batch_of(terms.len())?;
+        self.batch_of(terms)?;
         let none = || Fault::NotOffered("Hessian-vector products on mini-batches".into());
-        let (Some(sum), Some(b)) = (&self.sum, self.batches.get_mut(&terms.len())) else {
+        let (Some((sum, root)), Some(b)) = (&self.sum, self.batches.get_mut(&terms.len())) else {
             return Err(none());
         };
         let p = match &mut b.product {
             Some(p) => p,
             none_yet => {
                 let mut p = sum
-                    .product(&self.ir, self.objective, &self.columns, terms.len())
+                    .product(&self.ir, *root, &self.columns, terms.len())
                     .map_err(|_| none())?;
                 for (i, t) in &self.bound {
                     p.machine.set(*i, t.clone());

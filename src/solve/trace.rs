@@ -1,7 +1,8 @@
 //! The record of a run: counts, measures, a method's own columns and the point by committed step.
 //!
 //! Invariant: rows are copies, taken in step order; when full, every second row is dropped and the stride doubles, so
-//! that memory is bounded and the first and last rows stay; the clock has one column, which equality leaves out.
+//! that memory is bounded; the first and last rows and those of steps 1, 2, 4, 8, … stay; the clock has one column, which
+//! equality leaves out.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,8 @@ const PATH_POINTS: usize = 16;
 /// Where the clock's column stands: the only one that differs between equal runs.
 const SECONDS: usize = 4;
 
-/// Rows by step, of bounded number: when full, every second row is dropped and the stride doubles.
+/// Rows by step, of bounded number: when full, every second row is dropped and the stride doubles. Where that is asked for,
+/// those of powers of two stay whatever the stride, so that the first steps of a long run can be seen on a logarithmic axis.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Thinned {
     width: usize,
@@ -31,30 +33,43 @@ struct Thinned {
     steps: Vec<u64>,
     stride: u64,
     limit: usize,
+    powers: bool,
 }
 
 impl Thinned {
-    fn new(width: usize, limit: usize) -> Thinned {
+    fn new(width: usize, limit: usize, powers: bool) -> Thinned {
         Thinned {
             width,
             cells: vec![],
             steps: vec![],
             stride: 1,
             limit,
+            powers,
         }
+    }
+    /// Is a row of this step kept?
+    fn keeps(&self, step: u64) -> bool {
+        step.is_multiple_of(self.stride) || self.powers && step.is_power_of_two()
     }
     /// Keeps a row if its step is one of those kept; says whether it is there now.
     fn push(&mut self, step: u64, row: &[f64]) -> bool {
-        if !step.is_multiple_of(self.stride) {
+        if !self.keeps(step) {
             return false;
         }
         self.cells.extend_from_slice(row);
         self.steps.push(step);
-        if self.steps.len() > self.limit {
+        // Powers of two below the stride are no multiples of it, and do not count.
+        let beside = if self.powers { self.stride.trailing_zeros() } else { 0 };
+        if self.steps.len() > self.limit + beside as usize {
+            if self.powers && self.stride == 1 {
+                // Room for all powers there are, so that steps allocate nothing.
+                self.cells.reserve_exact(64 * self.width);
+                self.steps.reserve_exact(64);
+            }
             self.stride *= 2;
             let (w, mut kept) = (self.width, 0);
             for k in 0..self.steps.len() {
-                if self.steps[k].is_multiple_of(self.stride) {
+                if self.keeps(self.steps[k]) {
                     self.cells.copy_within(k * w..(k + 1) * w, kept * w);
                     self.steps[kept] = self.steps[k];
                     kept += 1;
@@ -124,10 +139,10 @@ impl Trace {
         let limit = limit.max(4);
         let points = PATH_NUMBERS / dim.max(1);
         Self {
-            rows: Thinned::new(columns.len(), limit),
+            rows: Thinned::new(columns.len(), limit, true),
             columns,
             last: vec![],
-            path: Thinned::new(dim, if points < PATH_POINTS { 0 } else { points.min(limit) }),
+            path: Thinned::new(dim, if points < PATH_POINTS { 0 } else { points.min(limit) }, false),
             end: vec![],
             step: 0,
         }

@@ -108,7 +108,9 @@ impl Checker<'_> {
             .names()
             .filter(|(_, d)| matches!(d.what, What::Fn(_)))
             .map(|(n, _)| n);
-        let near = did_you_mean(name, mine.chain(functions)).map(str::to_string);
+        let asked = super::optimizer::ORACLES.iter().chain(super::optimizer::DRAWS);
+        let asked = asked.copied().filter(|_| self.step.is_some());
+        let near = did_you_mean(name, asked.chain(mine).chain(functions)).map(str::to_string);
         let mut d = errors::unknown_function(name, callee.span, near.as_deref());
         if let Some(later) = self.later.get(name).filter(|s| s.start > callee.span.start) {
             d = errors::unknown_function(name, callee.span, None)
@@ -158,6 +160,13 @@ impl Checker<'_> {
                                 .at(n.span, "unknown");
                         if let Some(m) = near {
                             d = d.help_edit(format!("did you mean `{m}`?"), n.span, m);
+                        } else {
+                            let all: Vec<String> = formals.iter().map(|f| format!("`{}`", f.name)).collect();
+                            d = match all.as_slice() {
+                                [] => d.note("it takes none"),
+                                [one] => d.note(format!("its argument is {one}")),
+                                _ => d.note(format!("its arguments are {}", errors::list(&all))),
+                            };
                         }
                         self.report(d);
                         return None;

@@ -293,6 +293,8 @@ impl Checker<'_> {
         let run = problem.map(|p| {
             let mut info = (*p).clone();
             info.run = Some(self.columns(c.method.as_ref()));
+            // Of a method that was reported nobody knows what its runs can be asked.
+            info.broken |= c.method.as_ref().is_some_and(|p| self.mistaken(p));
             Rc::new(info)
         });
         if let Some(e) = &c.stop {

@@ -234,9 +234,21 @@ impl Checker<'_> {
         }
     }
 
+    /// May the name of a dimension be a new size? In an optimizer only sets of the session keep their meaning.
+    fn is_free(&self, name: &str) -> bool {
+        match self.scope.get(name) {
+            None => true,
+            Some(e) => {
+                self.step.is_some()
+                    && self.scope.local(name).is_none()
+                    && !matches!(e.what, What::Set { .. } | What::Family { .. })
+            }
+        }
+    }
+
     fn dimension(&mut self, e: &Expr, sizes: &mut Sizes<'_>) -> Dim {
         if let (Some(n), Sizes::Bind(fresh)) = (e.as_name(), &mut *sizes)
-            && self.scope.get(n).is_none()
+            && self.is_free(n)
         {
             let near = did_you_mean(
                 n,

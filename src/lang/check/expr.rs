@@ -3,7 +3,7 @@
 //! Invariant: every expression that is reached gets an entry in the table of types, mistakes included.
 
 use super::types::{Dim, Elem, Kind, Poly, Ty};
-use super::{Checker, Kept, What};
+use super::{Checker, Entry, Kept, What};
 use crate::base::{Code, Diagnostic};
 use crate::lang::errors::types as errors;
 use crate::lang::syntax::{BinaryOp, Binders, ConeName, Expr, ExprKind, Ident, UnaryOp, show};
@@ -111,7 +111,12 @@ impl Checker<'_> {
     fn lambda(&mut self, param: &Ident, body: &Expr) -> Ty {
         let mark = self.scope.mark();
         let place = std::mem::replace(&mut self.place, super::Place::Function);
-        self.declare(param, What::Formal(Ty::scalar(Elem::Int)));
+        let what = What::Formal(Ty::scalar(Elem::Int));
+        match self.scope.local(&param.text) {
+            Some(_) => self.declare(param, what),
+            // `t` of `t -> 1/t` is nobody else's, whatever the program calls `t`.
+            None => self.scope.add_local(&param.text, Entry { span: param.span, what }),
+        }
         let ty = self.number(body);
         self.place = place;
         self.scope.release(mark);

@@ -146,7 +146,11 @@ impl Checker<'_> {
     }
 
     fn bind_index(&mut self, n: &Ident, dim: Dim) {
-        if let Some(old) = self.scope.get(&n.text) {
+        let old = match self.step {
+            Some(_) => self.scope.local(&n.text),
+            None => self.scope.get(&n.text),
+        };
+        if let Some(old) = old {
             if !matches!(old.what, What::Error) {
                 let d = errors::index_shadows(&n.text, n.span, old.span, old.what.word());
                 self.report(d);

@@ -137,6 +137,7 @@ impl Checker<'_> {
     fn declare(&mut self, name: &Ident, what: What) {
         let known = match self.place {
             Place::Top => self.mine.get(&name.text).map(|s| (*s, "declared")),
+            _ if self.step.is_some() => self.scope.local(&name.text).map(|e| (e.span, e.what.word())),
             _ => self.scope.get(&name.text).map(|e| (e.span, e.what.word())),
         };
         if let Some((first, word)) = known {
@@ -199,6 +200,10 @@ impl Checker<'_> {
                 .help("declare it before it is used");
         } else if self.catalogue.functions.contains_key(name) {
             d = d.note(format!("`{name}` is a function: call it with `{name}(…)`"));
+        } else if near.is_none() && self.step.is_some() {
+            d = d.help(format!(
+                "`let {name} = …` names a value of a step, `state {name} = …` before the `step` keeps one; the problem's variables together are `x`"
+            ));
         } else if near.is_none() {
             d = d.help(format!(
                 "declare it: `param {name} = …`, `let {name} = …`, `var {name}: Real`"

@@ -366,6 +366,15 @@ impl Checker<'_> {
     }
 
     fn update(&mut self, name: &Ident, block: Option<&Ident>, entry: Option<&Expr>, value: &Expr) {
+        let known = self.step.as_ref().is_none_or(|s| s.targets.contains_key(&name.text));
+        if !known && self.scope.local(&name.text).is_none() {
+            // One message for it, whatever else reads it.
+            let entry = Entry {
+                span: name.span,
+                what: What::Error,
+            };
+            self.scope.add_local(&name.text, entry);
+        }
         self.well_placed(value);
         let ty = self.expr(value);
         let at = entry.map(|e| {
@@ -381,14 +390,18 @@ impl Checker<'_> {
                 format!("`{}` is no state that `<-` could change", name.text),
             )
             .at(name.span, "");
-            d = match (near, self.scope.get(&name.text)) {
+            let other = self.scope.local(&name.text).filter(|e| !matches!(e.what, What::Error));
+            d = match (near, other) {
                 (Some(n), None) => d.help_edit(format!("did you mean `{n}`?"), name.span, n),
                 (_, Some(e)) => {
                     let at = e.span;
                     d.at(at, "declared here")
                         .help("what changes from step to step is declared `state name = value` before the `step`")
                 }
-                _ => d.help(format!("declare it before the `step`: `state {} = …`", name.text)),
+                _ => d.help(format!(
+                    "declare it before the `step`: `state {} = …`; the problem's variables together are `x`",
+                    name.text
+                )),
             };
             self.report(d);
             return;
@@ -478,7 +491,7 @@ impl Checker<'_> {
         let oracle = ORACLES.contains(&name) || DRAWS.contains(&name);
         let own = oracle || matches!(name, "old" | "history" | "table");
         let like = matches!(name, "zeros" | "ones" | "length") && args.len() == 1;
-        if !own && !like || self.scope.get(name).is_some() {
+        if !own && !like || self.scope.local(name).is_some() {
             return None;
         }
         if matches!(name, "constraints" | "jacobian" | "grads" | "lower") {
@@ -1055,6 +1068,22 @@ impl Checker<'_> {
                 .help("such as `until stationarity <= 1e-8`, `until relative(objective) <= 1e-3 or change <= 1e-12`");
             self.report(d);
         }
+    }
+
+    /// Is something in a pipeline not known, or was it reported where it is declared?
+    pub(super) fn mistaken(&self, p: &Pipeline) -> bool {
+        let mut found = false;
+        p.for_each_stage(&mut |s| {
+            found |= s
+                .parts
+                .iter()
+                .any(|m| match self.scope.get(&m.name.text).map(|e| &e.what) {
+                    Some(What::Error) => true,
+                    Some(_) => false,
+                    None => m.group.is_none() && !self.catalogue.methods.contains_key(&m.name.text),
+                });
+        });
+        found
     }
 
     /// States and records of the methods of a pipeline: what a run of it can be asked. Without a pipeline, those of all

@@ -1,6 +1,7 @@
 //! Names: what is declared, where, and what it means.
 //!
-//! Invariant: no shadowing: a name means one thing at a time, so a type may speak of it without saying where.
+//! Invariant: no shadowing: a name means one thing at a time, so a type may speak of it without saying where. Names of an
+//! optimizer are the exception: it can be read into any program, whatever that calls its own things.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -217,6 +218,11 @@ impl Scope {
     /// What a name means here.
     pub fn get(&self, name: &str) -> Option<&Entry> {
         self.locals.get(name).or_else(|| self.globals.get(name))
+    }
+
+    /// What a name means that is no global one.
+    pub fn local(&self, name: &str) -> Option<&Entry> {
+        self.locals.get(name)
     }
 
     /// A mark to come back to.

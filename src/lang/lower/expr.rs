@@ -167,6 +167,21 @@ impl Lower<'_> {
                 {
                     return self.field_of_turns(&s, subscripts, &name.text, e.span, &show(of));
                 }
+                // A state of a block: `r.L.W`, and `L.W` where a run's own names are known.
+                if let ExprKind::Field { base: of, name: state } = &base.kind
+                    && let Some(Entity::Solution(s)) = of.as_name().and_then(|n| self.lookup(n))
+                    && let own = format!("{}.{}", state.text, name.text)
+                    && s.fields.contains_key(&own)
+                {
+                    return self.field(Val::Solution(s), &own, name.span);
+                }
+                if let Some(n) = base.as_name()
+                    && self.scope.get(n).is_none()
+                    && let own = format!("{n}.{}", name.text)
+                    && matches!(self.lookup(&own), Some(Entity::Param(_)))
+                {
+                    return self.name(&own, e.span);
+                }
                 let b = self.expr(base)?;
                 self.field(b, &name.text, name.span)
             }

@@ -9,11 +9,11 @@ mod lines;
 
 use std::rc::Rc;
 
-use super::{Arr, Local, Lower, Lowered, Names, Scope, Src, Val, describe, err};
+use super::{Arr, Entity, Local, Lower, Lowered, Names, Scope, Src, Val, describe, err};
 use crate::base::value::IndexSet;
 use crate::base::{Code, Diagnostic, Span};
 use crate::ir::script::Script;
-use crate::lang::syntax::{CompareOp, Expr, ExprKind, OptimizerDecl, Role, StepKind};
+use crate::lang::syntax::{CompareOp, Expr, ExprKind, OptimizerDecl, Role};
 use builder::Builder;
 
 /// One part of a stage with the values of its parameters.
@@ -101,17 +101,7 @@ fn script(names: &dyn Names, parts: &[PartCall<'_>], blocks: &[PointBlock]) -> L
         .map(|p| p.decl.name.text.as_str())
         .collect::<Vec<_>>()
         .join(" |> ");
-    let mut moved = None;
-    for s in &parts[main].decl.step {
-        s.for_each_stmt(&mut |s| {
-            if let StepKind::Update { name, value, .. } = &s.kind
-                && name.text == "x"
-            {
-                moved = Some((s.span, format!("x <- {}", crate::lang::syntax::show(value))));
-            }
-        });
-    }
-    b.finish(name, moved)
+    b.finish(name, parts[main].decl.name.span)
 }
 
 /// The parameter for step lengths.
@@ -181,7 +171,7 @@ fn bind(b: &mut Builder<'_>, p: &PartCall<'_>, length: Option<Local>) -> Lowered
         for (d, set) in f.ty.dims.iter().zip(value.dims()) {
             if let Some(n) = d.as_name()
                 && scope.get(n).is_none()
-                && l.lookup(n).is_none()
+                && !matches!(l.lookup(n), Some(Entity::Set(_)))
             {
                 let local = if set.is_plain() {
                     Local::Size(set.len())

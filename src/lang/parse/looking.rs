@@ -13,6 +13,22 @@ use crate::lang::syntax::{Compare, Plot, PlotRange, StmtKind, Sweep};
 impl<'a> Parser<'a> {
     /// `[c =] compare P with { … } …`.
     pub(super) fn compare(&mut self, r: &mut RawStmt) -> Option<StmtKind> {
+        let masked: &'a str = self.masked;
+        let head = r.blocks.first().map_or(r.end, |b| b.open);
+        let words = |from: usize| masked.get(from..head).unwrap_or("").split_whitespace();
+        let form = "`s = compare P with { fast: adam(0.1); slow: gd(1e-3) }` runs methods on a problem";
+        let wrong = if !words(r.start).any(|w| w == "with") {
+            Some(format!("{form}; solves are drawn together by `plot s.trace, t.trace`"))
+        } else if words(r.start).take_while(|w| *w != "with").any(|w| w == "seed") {
+            Some("seeds stand behind the braces: `compare P with { … } over seeds 1..5`".to_string())
+        } else {
+            None
+        };
+        if let Some(help) = wrong {
+            let at = self.at(head.saturating_sub(1).max(r.start), head);
+            self.fold.report(errors::unexpected("", "`with { … }`", at).help(help));
+            return None;
+        }
         let block = self.only_block(
             r,
             Rule::compare_head,

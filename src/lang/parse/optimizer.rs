@@ -109,7 +109,7 @@ impl<'a> Parser<'a> {
                 "this line",
                 "outside of the `step`",
                 span,
-                "before the `step` stand `state name = value` lines only",
+                "before the `step` stand `state name = value` lines, and `each X: Matrix[p, q] in x { … }` with such lines in it",
             );
             self.fold.report(d);
             return None;
@@ -148,6 +148,14 @@ impl<'a> Parser<'a> {
                 }
             }
             "each" => self.each_line(&mut r, outside)?,
+            "state" if text.find(':').is_some_and(|p| p < text.find('=').unwrap_or(text.len())) => {
+                let p = text.find(':').unwrap_or_default();
+                let at = self.at(r.start + p, r.start + p + 1);
+                let d = errors::unexpected(":", "`=` and the value at the start", at)
+                    .help("a state has the type of its first value: `state k = 0`, `state v = zeros(x)`");
+                self.fold.report(d);
+                return None;
+            }
             "state" => {
                 let (name, value) = self.named(&r, Rule::state_line)?;
                 if !outside {
@@ -173,6 +181,13 @@ impl<'a> Parser<'a> {
                 } else {
                     StepKind::Restart(e)
                 }
+            }
+            "fail" if text[4..].trim_start().starts_with("when") && !text.contains(':') => {
+                let at = self.at(r.end.saturating_sub(1), r.end);
+                let d = errors::unexpected("", "`:` and the reason", at)
+                    .help(format!("`{} : \"why\"`", text.trim_end()).replace(" :", ":"));
+                self.fold.report(d);
+                return None;
             }
             "fail" if text[4..].trim_start().starts_with("when") => {
                 let p = self.read(&r, Rule::fail_line)?;

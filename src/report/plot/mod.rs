@@ -463,6 +463,30 @@ struct End {
     at: (f64, f64),
     /// Does it end so far from the frame that its name stands beside it?
     inside: bool,
+    /// Where it leaves the picture for good: part of the horizontal axis, and whether upwards.
+    off: Option<(f64, bool)>,
+}
+
+/// Where a line leaves the picture above or below and does not come back.
+fn exit(f: &Figure, points: &[(f64, f64)]) -> Option<(f64, bool)> {
+    let parts: Vec<(f64, f64)> = points
+        .iter()
+        .map(|p| (canvas::part(&f.x, p.0), canvas::part(&f.y, p.1)))
+        .filter(|p| p.0.is_finite() && !p.1.is_nan())
+        .collect();
+    let beyond = |y: f64| !(-0.002..=1.002).contains(&y);
+    let last = parts.last().filter(|p| beyond(p.1))?;
+    let up = last.1 > 1.0;
+    let cut = parts.windows(2).rev().find(|w| !beyond(w[0].1) && beyond(w[1].1));
+    let x = match cut {
+        Some(w) if w[1].1.is_finite() => {
+            let edge = if up { 1.0 } else { 0.0 };
+            w[0].0 + (edge - w[0].1) / (w[1].1 - w[0].1) * (w[1].0 - w[0].0)
+        }
+        Some(w) => w[0].0,
+        None => parts.first().map_or(last.0, |p| if p.0 < 0.0 { last.0 } else { p.0 }),
+    };
+    Some((x.clamp(0.0, 1.0), up))
 }
 
 fn end_labels(f: &Figure) -> Vec<End> {
@@ -470,12 +494,18 @@ fn end_labels(f: &Figure) -> Vec<End> {
         |p: &&(f64, f64)| p.0.is_finite() && p.1.is_finite() && !(f.y.log && p.1 <= 0.0 || f.x.log && p.0 <= 0.0);
     let of = |m: &Mark| match m {
         Mark::Line { points, label, hue, .. } if !label.is_empty() => {
-            let at = *points.iter().rev().find(seen)?;
+            let off = exit(f, points);
+            let end = points.iter().rev().find(seen);
+            let at = *end.or_else(|| points.last().filter(|_| off.is_some()))?;
             Some(End {
-                name: fitted(label, 168.0),
+                name: match off {
+                    Some(_) => format!("{}, off scale", fitted(label, 150.0)),
+                    None => fitted(label, 168.0),
+                },
                 hue: *hue,
                 at,
-                inside: canvas::part(&f.x, at.0) < 0.8,
+                inside: off.is_some() || canvas::part(&f.x, at.0) < 0.8,
+                off,
             })
         }
         _ => None,
@@ -488,14 +518,34 @@ fn at_ends(d: &mut Drawing, f: &Frame, ends: Vec<End>) {
     let (inside, outside): (Vec<End>, Vec<End>) = ends.into_iter().partition(|e| e.inside);
     let mut taken: Vec<(f64, f64)> = vec![];
     for e in inside {
-        let (x, y) = f.held(f.place(e.at));
+        let (mut x, mut y) = f.held(f.place(e.at));
+        let wide = font::width(&e.name, SIZE);
+        let mut away = -APART;
+        if let Some((part, up)) = e.off {
+            x = f.left + part * (f.right - f.left);
+            (y, away) = if up { (f.top, APART) } else { (f.bottom, -APART) };
+            // An arrow where the line goes on.
+            let back = if up { y + 9.0 } else { y - 9.0 };
+            d.push(Shape::Area {
+                points: vec![(x - 4.5, back), (x + 4.5, back), (x, y)],
+                ink: ink(e.hue),
+                opacity: 1.0,
+            });
+            if x + 8.0 + wide > f.right - 2.0 {
+                x -= wide + 16.0;
+            }
+        }
         let x = x + 8.0;
         let mut y = (y + 4.0).clamp(f.top + 14.0, f.bottom - 7.0);
-        while taken.iter().any(|t| (t.0 - x).abs() < 90.0 && (t.1 - y).abs() < APART) && y > f.top + 2.0 * APART {
-            y -= APART;
+        let met = |y: f64| {
+            taken
+                .iter()
+                .any(|t| (t.0 - x).abs() < 90.0f64.max(wide) && (t.1 - y).abs() < APART)
+        };
+        while met(y) && y + away > f.top + APART && y + away < f.bottom - 7.0 {
+            y += away;
         }
         taken.push((x, y));
-        let wide = font::width(&e.name, SIZE);
         d.rect(x - 2.0, y - 11.0, x + wide + 2.0, y + 4.0, Some(PAPER), None);
         d.text(Text::new(x, y, &e.name, SIZE, ink(e.hue).towards(TEXT, 0.25)));
     }
@@ -514,7 +564,8 @@ fn at_ends(d: &mut Drawing, f: &Frame, ends: Vec<End>) {
         at[k] = at[k].max(at[k - 1] + APART);
     }
     if let Some(last) = at.last_mut() {
-        *last = last.min(f.bottom + 4.0);
+        // The tick below the corner has its place too.
+        *last = last.min(f.bottom - 4.0);
     }
     for k in (1..at.len()).rev() {
         at[k - 1] = at[k - 1].min(at[k] - APART);

@@ -26,9 +26,16 @@ fn powers(lo: f64, hi: f64, wanted: usize) -> Vec<(f64, String)> {
     let last = (math::log10(hi) + 1e-9).floor() as i32;
     let n = (last - first + 1).max(0);
     let every = (1..).find(|s| n / s <= wanted as i32).unwrap_or(1);
-    let mut out: Vec<(f64, String)> = (first..=last)
-        .filter(|e| e.rem_euclid(every) == 0)
-        .map(|e| (math::powi(10.0, e), power(e)))
+    let wanted: Vec<i32> = (first..=last).filter(|e| e.rem_euclid(every) == 0).collect();
+    // Beside powers of ten only short numbers stay numbers.
+    let plain = if wanted.iter().all(|e| (-2..=4).contains(e)) {
+        4
+    } else {
+        2
+    };
+    let mut out: Vec<(f64, String)> = wanted
+        .into_iter()
+        .map(|e| (math::powi(10.0, e), power(e, plain)))
         .collect();
     if n <= 2 {
         // Within two decades 2 and 5 are needed as well.
@@ -45,10 +52,10 @@ fn powers(lo: f64, hi: f64, wanted: usize) -> Vec<(f64, String)> {
     out
 }
 
-/// `0.01`, `1`, `100`; beyond, a power of ten.
-fn power(e: i32) -> String {
+/// `0.01`, `1`, `100`, up to the given power; beyond, a power of ten.
+fn power(e: i32, plain: i32) -> String {
     match e {
-        -2..=4 => short(math::powi(10.0, e)),
+        e if (-2..=plain).contains(&e) => short(math::powi(10.0, e)),
         e => {
             let digits = e.unsigned_abs().to_string();
             let raised = digits.chars().map(|c| match c {
@@ -127,6 +134,8 @@ mod tests {
         assert_eq!(texts(0.0, 3.0, false, true), ["0", "1", "2", "3"]);
         assert_eq!(texts(0.1, 0.34, false, false), ["0.10", "0.15", "0.20", "0.25", "0.30"]);
         assert_eq!(texts(1e-12, 10.0, true, false), ["10⁻¹²", "10⁻⁹", "10⁻⁶", "10⁻³", "1"]);
+        assert_eq!(texts(1e-4, 1e4, true, false), ["10⁻⁴", "0.01", "1", "100", "10⁴"]);
+        assert_eq!(texts(1.0, 1e4, true, false), ["1", "10", "100", "1000", "10000"]);
         assert_eq!(texts(1.0, 9.0, true, false), ["1", "2", "5"]);
     }
 

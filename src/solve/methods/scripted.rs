@@ -20,6 +20,7 @@ use super::super::state::{History, Point, Slot, SlotKind, State};
 use super::super::stop::{Reason, Status};
 use super::super::vector;
 use super::conditions;
+use crate::base::value::IndexSet;
 use crate::exec::{Machine, Plan};
 use crate::ir::InputId;
 use crate::ir::script::{Ask, Law, Op, Reg, Script, StateKind};
@@ -477,7 +478,7 @@ impl Scripted {
             let v = f.regs[g.reg][0];
             if !(v >= 0.0 && v.is_finite()) {
                 return Err(Fault::Numerical(format!(
-                    "{} is {v} in step {step}; a schedule gives a number of at least 0",
+                    "{} is {v}, and a schedule gives a number of at least 0",
                     g.what
                 )));
             }
@@ -499,11 +500,12 @@ impl Scripted {
                 self.script.name,
                 self.script.coordinate(i),
                 f.regs[from][i],
-                self.script.moved_by
+                self.script.moved_by(Some(i))
             ),
             None => format!(
                 "step {step} of `{}` moves the point by {change:.1e}: `{}`",
-                self.script.name, self.script.moved_by
+                self.script.name,
+                self.script.moved_by(None)
             ),
         }))
     }
@@ -626,10 +628,7 @@ fn shuffled(f: &mut Frame, (site, taken): (u64, Option<Reg>), terms: usize, out:
 fn turn(turns: &mut u64, cx: &Draw<'_>) -> Result<(), Fault> {
     *turns += 1;
     if *turns > TURNS {
-        return Err(Fault::Numerical(format!(
-            "a loop of step {} did not end within {TURNS} turns",
-            cx.step
-        )));
+        return Err(Fault::Numerical(format!("a loop did not end within {TURNS} turns")));
     }
     if turns.is_multiple_of(64) && cx.cx.is_some_and(StepCx::interrupted) {
         return Err(Fault::Interrupted);
@@ -833,6 +832,10 @@ impl Method for Scripted {
 
     fn unmeasured(&self) -> bool {
         true
+    }
+
+    fn shape(&self, slot: usize) -> Option<&[IndexSet]> {
+        self.script.states.get(slot).map(|s| s.dims.as_slice())
     }
 
     fn fits(&self, state: &State) -> bool {

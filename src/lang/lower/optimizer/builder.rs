@@ -45,6 +45,8 @@ pub struct Builder<'n> {
     pub piece: Option<usize>,
     /// Scopes of the parts: their parameters.
     scopes: Vec<(Scope, String, Vec<String>, Option<String>)>,
+    /// Where each part is called.
+    calls: Vec<Span>,
     pub part: usize,
     /// The optimizer among the parts.
     pub main: usize,
@@ -83,10 +85,14 @@ pub struct Builder<'n> {
     pub answer: Option<usize>,
     pub draws: u64,
     pub projects: bool,
+    /// The line that changes each block last, as it is written.
+    pub moves: Vec<Option<String>>,
     /// Transforms of the gradient.
     pub before: Vec<(usize, &'n OptimizerDecl)>,
     /// The block of an `each` and its name.
     pub each: Vec<(String, usize)>,
+    /// Blocks that the lines of this `each` run for.
+    pub alike: usize,
     /// Sizes that the block of an `each` binds.
     pub sizes: Vec<(String, usize)>,
     pub point: IndexSet,
@@ -111,6 +117,7 @@ impl<'n> Builder<'n> {
             ops: vec![vec![]],
             piece: None,
             scopes: vec![],
+            calls: vec![],
             part: 0,
             main: 0,
             vars: IndexMap::new(),
@@ -141,8 +148,10 @@ impl<'n> Builder<'n> {
             answer: None,
             draws: 0,
             projects: false,
+            moves: vec![None; blocks.len()],
             before: vec![],
             each: vec![],
+            alike: 0,
             sizes: vec![],
             point: point.clone(),
         };
@@ -169,6 +178,7 @@ impl<'n> Builder<'n> {
         debug_assert_eq!(k, self.scopes.len());
         let t = p.decl.t.as_ref().map(|t| t.text.clone());
         self.scopes.push((scope, p.decl.name.text.clone(), schedules, t));
+        self.calls.push(p.span);
         self.kept.push(IndexMap::new());
     }
 
@@ -328,6 +338,20 @@ impl<'n> Builder<'n> {
     /// Does a word of steps have its own meaning here, not that of a parameter or a state?
     pub fn is_own(&self, name: &str) -> bool {
         !self.vars.contains_key(name) && self.scopes[self.part].0.get(name).is_none()
+    }
+
+    /// The size that the optimizer's own arguments or a set of the session give a name.
+    pub fn size_given(&self, name: &str) -> Option<usize> {
+        match self.scopes[self.part].0.get(name) {
+            Some(Local::Size(n)) => Some(n),
+            Some(Local::Dims(set)) => Some(set.len()),
+            Some(Local::Val(Val::Num(n, _))) => self.l.ir.as_const(n).map(|v| v as usize),
+            Some(_) => None,
+            None => match self.l.lookup(name) {
+                Some(Entity::Set(set)) => Some(set.len()),
+                _ => None,
+            },
+        }
     }
 
     fn node_of(&mut self, v: &Val, span: Span) -> Lowered<Option<(NodeId, Vec<IndexSet>)>> {
@@ -500,7 +524,7 @@ impl<'n> Builder<'n> {
                     "value" | "trial" | "smooth" | "grad" | "operator" | "lmo" | "away" | "reach" | "hvp"
                     | "hessian" | "prox" | "project" => Some(self.ask(name, e, args)?),
                     "normal" | "rademacher" | "uniform" | "permutation" | "sample" => Some(self.draw(name, e, args)?),
-                    "old" => self.old(args),
+                    "old" => self.old(args)?,
                     "zeros" | "ones" if args.len() == 1 => self.filled(name, &args[0].value)?,
                     "length" => self.history_length(args)?,
                     _ if self.scopes[self.part].2.iter().any(|s| s == name) => {
@@ -620,6 +644,7 @@ impl<'n> Builder<'n> {
                     Code::BadOption,
                     format!("{what} is {c}, and a schedule gives a number of at least 0"),
                 )
+                .at(self.calls[self.part], "given here")
                 .at(span, "used here")
                 .into());
             }
@@ -642,7 +667,7 @@ impl<'n> Builder<'n> {
     }
 
     /// The state of a name: the block's own within an `each`.
-    fn state_named(&self, name: &str) -> Option<usize> {
+    pub fn state_named(&self, name: &str) -> Option<usize> {
         let named = |key: &str| self.states.iter().find(|s| s.part == self.part && s.key == key);
         let own = self.each.iter().rev().find_map(|(_, k)| named(&format!("{name}@{k}")));
         own.or_else(|| named(name)).map(|s| s.at)

@@ -11,9 +11,7 @@ use crate::ir::script::{Commit, Op, Reg, Script, StateKind};
 
 impl Builder<'_> {
     /// The script.
-    pub fn finish(mut self, name: String, moved: Option<(Span, String)>) -> Lowered<Script> {
-        let nowhere = Span::new(crate::base::SourceId(0), 0, 0);
-        let (span, moved) = moved.unwrap_or((nowhere, String::new()));
+    pub fn finish(mut self, name: String, span: Span) -> Lowered<Script> {
         // Where the answer is another point than `x`, it is the state of that name.
         for part in 0.. {
             if part >= self.parts() {
@@ -29,6 +27,7 @@ impl Builder<'_> {
                 self.specs.push(crate::ir::script::StateSpec {
                     name: "answer".into(),
                     kind: StateKind::Array(self.regs[reg].len),
+                    dims: dims.clone(),
                     reg,
                 });
                 self.answer = Some(self.specs.len() - 1);
@@ -122,7 +121,7 @@ impl Builder<'_> {
             asks: self.asks,
             samples: self.samples,
             fmin_at: self.fmin_at,
-            moved_by: moved,
+            moves: self.moves,
             blocks: self
                 .blocks
                 .iter()

@@ -2,7 +2,7 @@
 //!
 //! Invariant: names changed in a branch or a loop live in a register of their own, written at the end of each way through.
 
-use super::super::{Lowered, Val, describe, err};
+use super::super::{Entity, Lowered, Val, describe, err};
 use super::builder::{Builder, State, Var};
 use crate::atoms;
 use crate::base::value::{Elem, IndexSet};
@@ -49,7 +49,10 @@ impl<'n> Builder<'n> {
             regs.push(self.reg_of(&v, a.value.span)?);
         }
         let batch = match args.get(plain) {
-            Some(a) => Some(self.terms_at(&a.value)?),
+            Some(a) => {
+                self.samples.get_or_insert(e.span);
+                Some(self.terms_at(&a.value)?)
+            }
             None => None,
         };
         if !self.asks.iter().any(|(a, _)| *a == what) {
@@ -241,6 +244,7 @@ impl<'n> Builder<'n> {
         self.specs.push(StateSpec {
             name: format!("taken {}", self.taken.len() + 1),
             kind: StateKind::Number,
+            dims: vec![],
             reg: kept,
         });
         self.taken.push((kept, now));
@@ -310,16 +314,29 @@ impl<'n> Builder<'n> {
         }
     }
 
-    /// The value at the start of the step.
-    pub fn old(&self, args: &[Arg]) -> Option<Val> {
-        let name = args.first()?.value.as_name()?;
+    /// The value at the start of the step: of the point, of a block of an `each`, of a state.
+    pub fn old(&mut self, args: &[Arg]) -> Lowered<Option<Val>> {
+        let Some((name, span)) = args.first().and_then(|a| Some((a.value.as_name()?, a.value.span))) else {
+            return Ok(None);
+        };
         if name == "x" {
-            return Some(self.x_start.clone());
+            return Ok(Some(self.x_start.clone()));
         }
-        self.states
-            .iter()
-            .find(|s| s.part == self.part && s.key == name)
-            .and_then(|s| s.start.clone())
+        if let Some(k) = self.each.iter().rev().find(|(n, _)| n == name).map(|e| e.1) {
+            let start = Var {
+                val: self.x_start.clone(),
+                piece: None,
+            };
+            let now = self.vars.get(name).map(|v| v.val.dims().to_vec());
+            // A block that is not one of the type's is a vector of its entries.
+            return match now == Some(self.blocks[k].dims.clone()) {
+                true => self.block_of(start.val, k, span).map(Some),
+                false => self.flat(k, &start, span).map(Some),
+            };
+        }
+        let at = self.state_named(name);
+        let state = at.and_then(|at| self.states.iter().find(|s| s.at == at));
+        Ok(state.and_then(|s| s.start.clone()))
     }
 
     /// Number of values in a history.
@@ -426,7 +443,12 @@ impl<'n> Builder<'n> {
                 let state = self.specs.len();
                 self.push(Op::Tabulate { state, from });
             }
-            self.specs.push(StateSpec { name: shown, kind, reg });
+            self.specs.push(StateSpec {
+                name: shown,
+                kind,
+                dims: dims.clone(),
+                reg,
+            });
             self.states.push(State {
                 part: self.part,
                 key: own,
@@ -447,7 +469,12 @@ impl<'n> Builder<'n> {
         } else {
             StateKind::Array(dims.iter().map(IndexSet::len).product())
         };
-        self.specs.push(StateSpec { name: shown, kind, reg });
+        self.specs.push(StateSpec {
+            name: shown,
+            kind,
+            dims: dims.clone(),
+            reg,
+        });
         self.states.push(State {
             part: self.part,
             key: own.clone(),
@@ -631,7 +658,13 @@ impl<'n> Builder<'n> {
             StepKind::Record { name, value } => {
                 let v = self.expr(value)?;
                 let r = self.reg_of(&v, value.span)?;
-                self.record(&name.text, r);
+                // Of several blocks each has its own.
+                match self.each.last() {
+                    Some((_, k)) if self.alike > 1 => {
+                        self.record(&format!("{}.{}", name.text, self.blocks[*k].name), r)
+                    }
+                    _ => self.record(&name.text, r),
+                }
             }
             StepKind::Stop(e) => {
                 let v = self.expr(e)?;
@@ -683,7 +716,26 @@ impl<'n> Builder<'n> {
         }
     }
 
+    /// Keeps the line that changes the point, or a block of it.
+    fn moves(&mut self, name: &Ident, block: Option<&Ident>, value: &Expr) {
+        let of = block.unwrap_or(name);
+        let known = self.each.iter().rev().find(|(n, _)| *n == of.text).map(|(_, k)| *k);
+        let one = known.or_else(|| block.and_then(|b| self.blocks.iter().position(|p| p.name == b.text)));
+        let shown = match block {
+            Some(b) => format!("{}.{}", name.text, b.text),
+            None => name.text.clone(),
+        };
+        let text = format!("{shown} <- {}", crate::lang::syntax::show(value));
+        match one {
+            _ if self.part != self.main => {}
+            Some(k) if block.is_none() || name.text == "x" => self.moves[k] = Some(text),
+            None if name.text == "x" => self.moves.fill(Some(text)),
+            _ => {}
+        }
+    }
+
     fn update(&mut self, name: &Ident, block: Option<&Ident>, value: &Expr, span: Span) -> Lowered<()> {
+        self.moves(name, block, value);
         let v = self.expr(value)?;
         if let Some(state) = self.history(&name.text) {
             let width = match self.specs[state].kind {
@@ -801,7 +853,23 @@ impl<'n> Builder<'n> {
                     "Symmetric" | "Diagonal" => 2,
                     _ => t.dims.len(),
                 };
-                self.blocks[k].dims.len() == rank
+                let lens: Vec<usize> = self.blocks[k].dims.iter().map(IndexSet::len).collect();
+                if lens.len() != rank {
+                    return false;
+                }
+                if t.dims.len() < rank {
+                    return lens.iter().all(|n| *n == lens[0]);
+                }
+                // A size is the same wherever it stands.
+                let mut bound: Vec<(&str, usize)> = vec![];
+                t.dims.iter().zip(lens).all(|(d, n)| match d.as_name() {
+                    Some(name) => {
+                        let known = bound.iter().find(|b| b.0 == name).map(|b| b.1);
+                        bound.push((name, n));
+                        known.or(self.size_given(name)).is_none_or(|m| m == n)
+                    }
+                    None => d.as_integer().is_none_or(|m| m == n as i64),
+                })
             }
             None => true,
         }
@@ -812,7 +880,10 @@ impl<'n> Builder<'n> {
         if let (Some(t), true) = (ty, own) {
             let lens: Vec<usize> = self.blocks[k].dims.iter().map(IndexSet::len).collect();
             for (d, n) in t.dims.iter().zip(lens) {
-                if let Some(s) = d.as_name() {
+                // A set stays one.
+                if let Some(s) = d.as_name()
+                    && !matches!(self.l.lookup(s), Some(Entity::Set(_)))
+                {
                     self.sizes.push((s.to_string(), n));
                 }
             }
@@ -859,8 +930,10 @@ impl<'n> Builder<'n> {
         span: Span,
     ) -> Lowered<()> {
         let mut parts = vec![];
-        for k in 0..self.blocks.len() {
-            let own = self.block_fits(ty, k);
+        let fit: Vec<bool> = (0..self.blocks.len()).map(|k| self.block_fits(ty, k)).collect();
+        for k in 0..fit.len() {
+            let own = fit[k];
+            self.alike = fit.iter().filter(|f| **f == own).count();
             self.enter_block(name, ty, k, own)?;
             let start = self.vars.get(&name.text).map(|v| v.val.clone());
             let inside: Vec<(String, String)> = self

@@ -1,0 +1,377 @@
+//! Optimizers of a user's own: what first programs of newcomers ran into.
+//!
+//! Invariant: expectations are closed forms or what the text of the program says, never what an earlier run printed.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use ravine::base::Code;
+use ravine::base::figure::Mark;
+use ravine::base::value::Value;
+use ravine::base::view::View;
+use ravine::report::{ResultEntry, SolveEntry};
+use ravine::session::Event;
+use ravine::solve::Status;
+use ravine_linalg::math;
+
+use super::harness::{Ran, last_solve, root, run, session};
+
+/// Runs a program; what it shows and the arrays that it prints.
+fn ran(text: &str) -> (Ran, Vec<Vec<f64>>) {
+    let mut s = session(&root());
+    let r = run(&mut s, "own.opt", text);
+    let values = s.report.results.iter().filter_map(|r| match r {
+        ResultEntry::Value {
+            value: Value::Array { tensor, .. },
+            ..
+        } => Some(tensor.to_dense()),
+        _ => None,
+    });
+    (r, values.collect())
+}
+
+fn printed(text: &str) -> Vec<Vec<f64>> {
+    let (r, values) = ran(text);
+    assert!(r.codes.is_empty(), "{}", r.shown);
+    values
+}
+
+fn solved(text: &str) -> SolveEntry {
+    let mut s = session(&root());
+    let r = run(&mut s, "own.opt", text);
+    last_solve(&s)
+        .unwrap_or_else(|| panic!("no solve: {}", r.shown))
+        .clone()
+}
+
+const BLOCKS: &str = "problem blocks {
+  var W: Matrix[2, 3] from 1
+  var V: Matrix[2, 2] from 2
+  var c: Vector[2] from 3
+  minimize sumsq(W)/2 + sumsq(V)/2 + sumsq(c)/2
+}
+";
+
+#[test]
+fn a_long_run_and_a_short_one_are_drawn_on_one_another() {
+    let text = "problem q {\n  var x: Vector[2] from [1, 1]\n  minimize x[1]^2 + 1e-3*x[2]^2\n}\n\
+                s = compare q with {\n  fast: gd(lr: 0.3) for 20000 steps\n  short: gd(lr: 0.3) for 20 steps\n}\nplot s";
+    let mut figure = None;
+    session(&root()).run("own.opt", text, &mut |e| {
+        if let Event::Shown(View::Figure(f)) = e {
+            figure = Some(*f);
+        }
+    });
+    let figure = figure.unwrap();
+    assert!(figure.x.log);
+    let line = |name: &str| -> Vec<(f64, f64)> {
+        let mut marks = figure.marks.iter();
+        let found = marks.find_map(|m| match m {
+            Mark::Line { points, label, .. } if label == name => Some(points.clone()),
+            _ => None,
+        });
+        found.unwrap()
+    };
+    let (fast, short) = (line("fast"), line("short"));
+    for k in [1.0, 2.0, 4.0, 8.0, 16.0] {
+        let at = |l: &[(f64, f64)]| l.iter().find(|p| p.0 == k).unwrap_or_else(|| panic!("no step {k}")).1;
+        let (rate, slow) = (1.0 - 0.3 * 2.0, 1.0 - 0.3 * 2e-3);
+        let exact = math::powi(rate, 2 * k as i32) + 1e-3 * math::powi(slow, 2 * k as i32);
+        assert!((at(&short) - exact).abs() < 1e-12 * exact.max(1.0), "{k}");
+        assert_eq!(at(&fast).to_bits(), at(&short).to_bits(), "{k}");
+    }
+    assert!(
+        figure.notes.iter().any(|n| n.contains("one step in 200 ")),
+        "{:?}",
+        figure.notes
+    );
+}
+
+#[test]
+fn a_term_that_the_sum_does_not_have_is_no_number() {
+    for (ask, term) in [("grad(x, 5)", 5), ("grad(x, 0)", 0), ("hvp(x, x, 5)", 5)] {
+        let e = solved(&format!(
+            "problem f {{\n  var w: Real from 1\n  minimize mean(i in 1..4) i*sin(w + i)\n}}\n\
+             optimizer o() {{\n  step t {{\n    x <- x - {ask}\n  }}\n}}\nsolve f with o() for 3 steps"
+        ));
+        assert_eq!(e.status, Status::EvaluationError);
+        let want = format!("step 1: term {term} is asked for, and the sum has terms 1 to 4");
+        assert!(e.reason.starts_with(&want), "{}", e.reason);
+    }
+    // Times the number of terms: an estimate of the whole, as the page says.
+    let v = printed(
+        "problem f {\n  var w: Real\n  minimize sum(i in 1..3) (w - i)^2\n}\noptimizer o() {\n  step t {\n    \
+         record g = sum(grad(x, 2))\n    record v = value(x, 2)\n    x <- x - 0*grad(x)\n  }\n}\n\
+         r = start f with o() for 1 steps\nstep r\nprint r.g, r.v",
+    );
+    assert_eq!(v, [[3.0 * -4.0], [3.0 * 4.0]]);
+}
+
+#[test]
+fn a_size_named_twice_is_one_size() {
+    let v = printed(&format!(
+        "{BLOCKS}optimizer o(p: Int = 3) {{\n  each X: Matrix[r, r] in x {{\n    state n = 1\n  }} else {{\n    state n = 2\n  }}\n  \
+         step t {{\n    each X: Matrix[r, r] in x {{\n      X <- 0*X\n    }} else {{\n      n <- n + 1\n    }}\n    \
+         each X: Matrix[a, p] in x {{\n      X <- 5*X\n    }}\n  }}\n}}\n\
+         r = start blocks with o() for 1 steps\nstep r\nprint r.V, r.W, r.c, r.n.V, r.n.W"
+    ));
+    assert_eq!(v, [vec![0.0; 4], vec![5.0; 6], vec![3.0; 2], vec![1.0], vec![3.0]]);
+}
+
+#[test]
+fn states_and_records_of_blocks_are_read_by_their_names() {
+    let text = format!(
+        "{BLOCKS}optimizer o(lr: Real) {{\n  each X: Matrix[p, q] in x {{\n    state L = eye(p)\n  }} else {{\n    state s = zeros(X)\n  }}\n  \
+         step t {{\n    let g = grad(x)\n    each X: Matrix[p, q] in x {{\n      L <- L + g.X*g.X'\n      X <- X - lr*g.X\n      \
+         record moved = norm(X - old(X))\n      record grown = norm(L - old(L))\n    }} else {{\n      s <- s + g.X.^2\n      X <- X - lr*g.X\n      \
+         record left = norm(old(X))\n    }}\n  }}\n}}\n\
+         r = start blocks with o(0.5) for 10 steps\nstep r\n\
+         print r.L.W, r.s.c, r.moved.W, r.moved.V, r.grown.V, r.left\n\
+         step r break when norm(L.V) > 12 or step >= 9\nprint r.step\n"
+    );
+    let v = printed(&text);
+    let one = |k: usize| v[k][0];
+    assert_eq!(v[0], [4.0, 3.0, 3.0, 4.0]);
+    assert_eq!(v[1], [9.0, 9.0]);
+    assert!((one(2) - 0.5 * 6f64.sqrt()).abs() < 1e-15 && (one(3) - 0.5 * 16f64.sqrt()).abs() < 1e-15);
+    // g g' of a matrix of four twos is four eights.
+    assert!((one(4) - 16.0).abs() < 1e-12, "{}", one(4));
+    assert!((one(5) - 18f64.sqrt()).abs() < 1e-15);
+    // L = I + 8(1 + 1/4 + …) 11': norm over 12 from the first step on.
+    assert_eq!(one(6), 2.0);
+}
+
+#[test]
+fn one_term_of_what_is_no_sum_is_refused_beforehand() {
+    for ask in ["grad(x, 1)", "value(x, 1)*x"] {
+        let (r, _) = ran(&format!(
+            "problem q {{\n  var w: Vector[2] from 1\n  minimize exp(w[1] + w[2]) + sumsq(w)\n}}\n\
+             optimizer o() {{\n  step t {{\n    x <- x - {ask}\n  }}\n}}\nsolve q with o() for 1 steps"
+        ));
+        assert_eq!(r.codes, [Code::OracleMissing], "{}", r.shown);
+    }
+}
+
+#[test]
+fn sums_are_found_as_they_are_written() {
+    for (sum, term) in [
+        ("c[i]*w^2", "2*c[2]*0.5"),
+        ("c[i]*w", "c[2]"),
+        ("c[i]*exp(w)", "c[2]*exp(0.5)"),
+        ("(w - c[i])^2", "2*(0.5 - c[2])"),
+    ] {
+        let v = printed(&format!(
+            "param c: Vector[3] = [1, 10, 100]\nproblem f {{\n  var w: Real from 0.5\n  minimize sum(i in 1..3) {sum}\n}}\n\
+             optimizer o(lr: Real) {{\n  step t {{\n    let b = sample(3, replace: false)\n    record g = sum(grad(x, 2))\n    \
+             record all = norm(grad(x, b) - grad(x))\n    x <- x - lr*grad(x, b)\n  }}\n}}\n\
+             r = start f with o(1e-4) for 4 steps\nstep r\nprint r.g, 3*({term}), r.all"
+        ));
+        assert!((v[0][0] - v[1][0]).abs() <= 1e-12 * v[1][0].abs(), "{sum}: {v:?}");
+        assert!(v[2][0] <= 1e-12 * v[1][0].abs(), "{sum}: {v:?}");
+    }
+    let (r, _) = ran(
+        "problem f {\n  var w: Vector[3] from 1\n  minimize sum(i in 1..3) (w[i] - i)^2\n}\n\
+         optimizer o() {\n  step t {\n    x <- x - grad(x, sample(1))\n  }\n}\nsolve f with o() for 1 steps",
+    );
+    assert_eq!(r.codes, [Code::OracleMissing]);
+    assert!(r.shown.contains("they are parts, not samples"), "{}", r.shown);
+}
+
+#[test]
+fn a_race_begins_at_the_start() {
+    let text =
+        "problem valley {\n  var a: Real from -1.2\n  var b: Real from 1\n  minimize (1 - a)^2 + 100*(b - a^2)^2\n}\n";
+    let race = "solve valley with race {\n  newton_tr()\n  slow: gd(lr: 1e-5)\n}\n";
+    let (alone, after) = (
+        solved(&format!("{text}{race}")),
+        solved(&format!("{text}solve valley with lbfgs()\n{race}")),
+    );
+    assert_eq!(alone.iterations, after.iterations);
+    assert!(alone.iterations.unwrap() > 1);
+}
+
+#[test]
+fn names_of_an_optimizer_are_its_own() {
+    let v = printed(
+        "param lr: Real = 3\nparam t: Real = 3\nparam v: Real = 5\nparam p: Int = 7\nparam i: Int = 2\nparam X: Vector[2] = [1, 2]\n\
+         problem g {\n  var W: Matrix[2, 3] from 1\n  minimize sumsq(W)/2\n}\nproblem q {\n  var u: Real from 1\n  minimize u^2\n}\n\
+         optimizer o(lr: Schedule, d: Vector[n] = X) {\n  each X: Matrix[p, q] in x {\n    state v = zeros(p, q)\n  } else {\n    state v = zeros(X)\n  }\n  \
+         step t {\n    let g = grad(x)\n    let s = sum(i in 1..2) i\n    each X: Matrix[p, q] in x {\n      v <- v + g.X\n      X <- X - lr(t)*g.X\n    } else {\n      X <- X - lr(t)*g.X\n    }\n  }\n}\n\
+         r = start g with o(t -> 0.5/t) for 2 steps\nstep r for 2 steps\nprint r.W, r.v.W, t\nr = start q with o(0.25) for 1 steps\nstep r\nprint r.u",
+    );
+    assert_eq!(v[0], vec![0.375; 6]);
+    assert_eq!(v[1], vec![1.5; 6]);
+    assert_eq!((v[2][0], v[3][0]), (3.0, 0.5));
+}
+
+#[test]
+fn the_line_that_diverges_is_quoted() {
+    let e = solved(&format!(
+        "{BLOCKS}optimizer o() {{\n  step t {{\n    each X: Matrix[p, q] in x {{\n      X <- X + 1\n    }} else {{\n      X <- X/(t - 1) - X/(t - 1)\n    }}\n  }}\n}}\n\
+         solve blocks with o() for 5 steps"
+    ));
+    assert_eq!(e.status, Status::Diverged);
+    assert!(
+        e.reason.contains("`c[1]`") && e.reason.ends_with("`X <- X/(t - 1) - X/(t - 1)`"),
+        "{}",
+        e.reason
+    );
+}
+
+#[test]
+fn variables_that_stay_where_they_are_are_named() {
+    let said = |text: &str| {
+        let mut lines = vec![];
+        session(&root()).run("own.opt", text, &mut |e| {
+            if let Event::Log(l) = e {
+                lines.push(l);
+            }
+        });
+        lines
+    };
+    let each = "optimizer o() {\n  step t {\n    each X: Matrix[p, q] in x {\n      X <- X/2\n    }\n";
+    let lines = said(&format!("{BLOCKS}{each}  }}\n}}\nsolve blocks with o() for 2 steps"));
+    assert!(
+        lines.iter().any(|l| l.contains("leaves `c` where it starts")),
+        "{lines:?}"
+    );
+    let other = "    each X: Vector[n] in x {\n      X <- X/2\n    }\n";
+    let lines = said(&format!(
+        "{BLOCKS}{each}{other}  }}\n}}\nsolve blocks with o() for 2 steps"
+    ));
+    assert!(lines.iter().all(|l| !l.contains("where it starts")), "{lines:?}");
+}
+
+#[test]
+fn the_last_point_with_a_value_is_handed_out() {
+    let text = |steps: u32| {
+        format!(
+            "problem q {{\n  var x: Real from 1\n  minimize x - log(x)/1000\n}}\n\
+             optimizer o(lr: Real) {{\n  step t {{\n    x <- x - lr*grad(x)\n  }}\n}}\nsolve q with o(0.3) for {steps} steps"
+        )
+    };
+    // x: 1, 0.7003, 0.4007, 0.1015, and then below 0.
+    let mut x = 1.0f64;
+    (0..3).for_each(|_| x -= 0.3 * (1.0 - 1.0 / (1000.0 * x)));
+    let e = solved(&text(20));
+    assert_eq!(e.status, Status::EvaluationError);
+    assert!(
+        (e.objective.unwrap() - (x - math::log(x) / 1000.0)).abs() < 1e-14,
+        "{:?}",
+        e.objective
+    );
+    assert!(
+        e.reason.starts_with("step 5: ") && e.reason.contains("that of step 3"),
+        "{}",
+        e.reason
+    );
+    // Of a long run it is the last one that was looked at.
+    let e = solved(&text(2000));
+    assert!(
+        e.objective.unwrap().is_finite() && e.reason.contains("that of step 2"),
+        "{}",
+        e.reason
+    );
+}
+
+/// What is said of a program that is refused: one message, with these words in it.
+fn one_message(text: &str, words: &[&str]) {
+    let (r, _) = ran(text);
+    assert_eq!(r.codes.len(), 1, "{}", r.shown);
+    for w in words {
+        assert!(r.shown.contains(w), "{w}: {}", r.shown);
+    }
+}
+
+const BOWL: &str = "problem bowl {\n  var w: Vector[2] from 1\n  minimize sumsq(w)/2\n}\n";
+
+#[test]
+fn one_mistake_is_one_message() {
+    // Names that are not declared, and everything that is asked of the run afterwards.
+    let o = |step: &str| {
+        format!(
+            "{BOWL}optimizer o(lr: Real) {{\n  step t {{\n{step}\n  }}\n}}\nr = start bowl with o(0.1) for 5 steps\nstep r\nprint r.g, r.v, r.k\n"
+        )
+    };
+    one_message(
+        &o("    v <- 0.9*v - grad(x)\n    x <- x + lr*v"),
+        &["`v` is no state", "state v = …"],
+    );
+    one_message(&o("    x <- x - lr*grd(x)"), &["did you mean `grad`?"]);
+    one_message(
+        &o("    w <- w - lr*grad(w)\n    x <- x"),
+        &["the problem's variables together are `x`"],
+    );
+    one_message(
+        &format!(
+            "{BOWL}optimizer o() {{
+  step t {{
+    fail when norm(x) > 1
+    x <- 0*x
+  }}
+}}"
+        ),
+        &["`fail when norm(x) > 1: \"why\"`"],
+    );
+    one_message(
+        &format!("{BOWL}optimizer o() {{\n  state k: Int = 0\n  step t {{\n    x <- 0*x\n  }}\n}}"),
+        &["`state k = 0`"],
+    );
+    one_message(
+        &format!("{BOWL}optimizer o() {{\n  let k = 0\n  step t {{\n    x <- 0*x\n  }}\n}}"),
+        &["each X: Matrix[p, q] in x"],
+    );
+    one_message(
+        &format!("{BOWL}solve bowl with adam(rate: 0.1) for 5 steps"),
+        &["its arguments are `lr`"],
+    );
+    one_message(
+        &format!("{BOWL}solve bowl with gd(lr: 0.1) for 5 epochs"),
+        &["counts passes over a sum"],
+    );
+    one_message(
+        &format!("{BOWL}compare bowl {{\n  gd(lr: 0.1)\n}}"),
+        &["`s = compare P with {"],
+    );
+    one_message(
+        &format!("{BOWL}compare bowl seed 3 with {{\n  gd(lr: 0.1)\n}}"),
+        &["over seeds"],
+    );
+    // The call is pointed at, and not only the library's line.
+    let (r, _) = ran(&format!("{BOWL}solve bowl with adam(lr: -0.1) for 5 steps"));
+    assert_eq!(r.codes, [Code::BadOption]);
+    assert!(r.shown.contains("solve bowl with adam(lr: -0.1)"), "{}", r.shown);
+}
+
+#[test]
+fn advice_after_a_step_is_about_the_step() {
+    for line in [
+        "x <- x - grad(x)/(t - 1)",
+        "while sumsq(x) >= 0 {\n      x <- x/2\n    }",
+    ] {
+        let (r, _) = ran(&format!(
+            "{BOWL}optimizer o() {{\n  step t {{\n    {line}\n  }}\n}}\nsolve bowl with o() for 5 steps"
+        ));
+        assert!(r.shown.contains("look there with `r = start …`"), "{}", r.shown);
+        assert!(!r.shown.contains("check the sign"), "{}", r.shown);
+    }
+}
+
+#[test]
+fn lines_that_leave_the_picture_say_so() {
+    // Newton's step is exact: far below the cut of a logarithmic axis, at its first step.
+    let text = format!(
+        "{BOWL}s = compare bowl with {{\n  a: gd(lr: 0.1) for 200 steps\n  b: newton_tr()\n  up: gd(lr: 3) for 200 steps\n}}\nplot s"
+    );
+    let mut figure = None;
+    session(&root()).run("own.opt", &text, &mut |e| {
+        if let Event::Shown(View::Figure(f)) = e {
+            figure = Some(*f);
+        }
+    });
+    let svg = ravine::report::plot::svg(&figure.unwrap());
+    assert!(
+        svg.contains(">b, off scale<") && svg.contains(">up, off scale<"),
+        "{svg}"
+    );
+    assert!(svg.contains(">a<"), "{svg}");
+}
