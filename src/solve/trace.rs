@@ -188,7 +188,10 @@ impl Trace {
     }
     /// Steps after `step` up to the next that is kept, itself included.
     pub fn skips(&self, step: u64) -> u64 {
-        let next = |t: &Thinned| t.stride - step % t.stride;
+        let next = |t: &Thinned| match (t.stride - step % t.stride, t.powers) {
+            (next, true) => next.min((step + 1).next_power_of_two() - step),
+            (next, false) => next,
+        };
         let rows = next(&self.rows);
         if self.path.limit > 0 {
             rows.min(next(&self.path))
