@@ -599,6 +599,18 @@ fn wide(a: &Matrix, b: &[f64]) -> Result<Solved, NumericalFault> {
     )
 }
 
+/// The condition number by a factorization: exact for few columns, else a bound from below; nothing where the rank is below
+/// the number of columns (or rows) to working precision.
+pub fn condition(a: &Matrix) -> Result<Option<Estimate>, NumericalFault> {
+    a.check_finite()?;
+    let tall = if a.rows() >= a.cols() { a.clone() } else { a.transpose() };
+    let factor = TallFactor::new(&tall)?;
+    match factor.full() {
+        true => factor.condition(&tall).map(Some),
+        false => Ok(None),
+    }
+}
+
 /// Rank below the number of columns (or rows): a complete orthogonal factorization in two least-squares steps.
 ///
 /// With P' (A D)' rows r first independent, A D = A_1 [I N] P' up to what was judged zero; y solves the full-rank problem

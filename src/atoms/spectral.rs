@@ -66,16 +66,7 @@ fn lambda_max_graph(
     _: &[ArgFacts],
     _: Option<DomainId>,
 ) -> NodeId {
-    let t = b.variable(region, Sign::Unknown);
-    let n = b.ir().shape(a[0])[0];
-    let (domain, e) = entries(b, a[0]);
-    let minus = neg(b.ir(), e);
-    let blocks = vec![
-        block(0, 0, Fill::Identity(t)),
-        block(0, 0, Fill::Entries(domain, minus)),
-    ];
-    b.semidefinite(region, vec![n], blocks);
-    t
+    apart(b, region, a[0], true)
 }
 
 /// `A - t·I` is semidefinite.
@@ -86,12 +77,20 @@ fn lambda_min_graph(
     _: &[ArgFacts],
     _: Option<DomainId>,
 ) -> NodeId {
+    apart(b, region, a[0], false)
+}
+
+/// A number `t` with `t·I - A` semidefinite, or `A - t·I` where it is not `above`.
+fn apart(b: &mut dyn GraphBuilder, region: DomainId, a: NodeId, above: bool) -> NodeId {
     let t = b.variable(region, Sign::Unknown);
-    let n = b.ir().shape(a[0])[0];
-    let (domain, e) = entries(b, a[0]);
-    let minus = neg(b.ir(), t);
+    let n = b.ir().shape(a)[0];
+    let (domain, e) = entries(b, a);
+    let (identity, e) = match above {
+        true => (t, neg(b.ir(), e)),
+        false => (neg(b.ir(), t), e),
+    };
     let blocks = vec![
-        block(0, 0, Fill::Identity(minus)),
+        block(0, 0, Fill::Identity(identity)),
         block(0, 0, Fill::Entries(domain, e)),
     ];
     b.semidefinite(region, vec![n], blocks);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ravine_linalg::{Csr, Matrix};
 
-use super::conic::{NotConic, Parts, SquareTerm, parts};
+use super::conic::{NotConic, Parts, SquareTerm, linear_pieces, parts, summed};
 use super::rows::{Columns, List, Memo, Places, RowSet, RowsBuilder, RowsProgram};
 use super::simple::{Block, Entry, Piece, Simple};
 use crate::atoms::{self, rules};
@@ -147,15 +147,6 @@ fn linear_entry(ir: &mut Ir, depends: &mut Depends, n: NodeId) -> Option<LinearE
     }
 }
 
-/// The sum of a region scalar over all instances of its region.
-fn summed(ir: &mut Ir, region: DomainId, v: NodeId) -> NodeId {
-    let mut n = v;
-    for d in ir.chain(region).into_iter().rev() {
-        n = ir.fold(atoms::SUM, d, n);
-    }
-    n
-}
-
 /// Takes an objective (to be minimized) apart; the error is what is neither smooth nor simple.
 pub fn split(ir: &mut Ir, root: NodeId, facts: &FactsTable) -> Result<Split, NotConic> {
     let mut facts = facts.clone();
@@ -173,44 +164,9 @@ pub fn split(ir: &mut Ir, root: NodeId, facts: &FactsTable) -> Result<Split, Not
             smooth.push(summed(ir, region, v));
             continue;
         }
-        match ir.node(n).clone() {
-            Node::Apply { atom, args } if atom == atoms::ADD => {
-                args.iter().rev().for_each(|a| stack.push((region, w, *a)));
-            }
-            Node::Apply { atom, args } if atom == atoms::SUB => {
-                let minus = rules::neg(ir, w);
-                stack.push((region, minus, args[1]));
-                stack.push((region, w, args[0]));
-            }
-            Node::Apply { atom, args } if atom == atoms::NEG => {
-                let minus = rules::neg(ir, w);
-                stack.push((region, minus, args[0]));
-            }
-            Node::Apply { atom, args } if atom == atoms::MUL && !depends.has(ir, args[0]) => {
-                let w = rules::mul(ir, w, args[0]);
-                stack.push((region, w, args[1]));
-            }
-            Node::Apply { atom, args } if atom == atoms::MUL && !depends.has(ir, args[1]) => {
-                let w = rules::mul(ir, w, args[1]);
-                stack.push((region, w, args[0]));
-            }
-            Node::Apply { atom, args } if atom == atoms::DIV && !depends.has(ir, args[1]) => {
-                let w = rules::div(ir, w, args[1]);
-                stack.push((region, w, args[0]));
-            }
-            Node::Fold { atom, domain, body }
-                if (atom == atoms::SUM || atom == atoms::MEAN) && ir.domain(domain).parent == Some(region) =>
-            {
-                let w = if atom == atoms::MEAN {
-                    let one = ir.constant(1.0);
-                    let count = ir.fold(atoms::SUM, domain, one);
-                    rules::div(ir, w, count)
-                } else {
-                    w
-                };
-                stack.push((domain, w, body));
-            }
-            _ => match penalty(ir, &mut depends, region, w, n) {
+        match linear_pieces(ir, &mut depends, (region, w, n)) {
+            Some(pieces) => stack.extend(pieces),
+            None => match penalty(ir, &mut depends, region, w, n) {
                 Some((p, word)) => {
                     penalties.push(p);
                     if !words.contains(&word) {

@@ -176,30 +176,6 @@ pub fn parts(ir: &mut Ir, root: NodeId, whole: &BTreeSet<NodeId>) -> Parts {
                 let v = rules::mul(ir, w, n);
                 out.rest.push(summed(ir, region, v));
             }
-            Node::Apply { atom, args } if atom == atoms::ADD => {
-                args.iter().rev().for_each(|a| stack.push((region, w, *a)));
-            }
-            Node::Apply { atom, args } if atom == atoms::SUB => {
-                let minus = rules::neg(ir, w);
-                stack.push((region, minus, args[1]));
-                stack.push((region, w, args[0]));
-            }
-            Node::Apply { atom, args } if atom == atoms::NEG => {
-                let minus = rules::neg(ir, w);
-                stack.push((region, minus, args[0]));
-            }
-            Node::Apply { atom, args } if atom == atoms::MUL && !depends.has(ir, args[0]) => {
-                let w = rules::mul(ir, w, args[0]);
-                stack.push((region, w, args[1]));
-            }
-            Node::Apply { atom, args } if atom == atoms::MUL && !depends.has(ir, args[1]) => {
-                let w = rules::mul(ir, w, args[1]);
-                stack.push((region, w, args[0]));
-            }
-            Node::Apply { atom, args } if atom == atoms::DIV && !depends.has(ir, args[1]) => {
-                let w = rules::div(ir, w, args[1]);
-                stack.push((region, w, args[0]));
-            }
             Node::Apply { atom, args } if atom == atoms::SQUARE && degree(ir, args[0]) <= 1 => {
                 out.squares.push(SquareTerm {
                     domain: region,
@@ -217,42 +193,63 @@ pub fn parts(ir: &mut Ir, root: NodeId, whole: &BTreeSet<NodeId>) -> Parts {
                 });
             }
             Node::Fold { atom, domain, body }
-                if (atom == atoms::SUM || atom == atoms::MEAN || atom == atoms::SUMSQ)
-                    && ir.domain(domain).parent == Some(region) =>
+                if atom == atoms::SUMSQ && ir.domain(domain).parent == Some(region) && degree(ir, body) <= 1 =>
             {
-                if atom == atoms::SUMSQ {
-                    if degree(ir, body) <= 1 {
-                        out.squares.push(SquareTerm {
-                            domain,
-                            weight: w,
-                            body,
-                        });
-                    } else {
-                        let v = rules::mul(ir, w, n);
-                        out.rest.push(summed(ir, region, v));
-                    }
-                } else {
-                    let w = if atom == atoms::MEAN {
-                        let one = ir.constant(1.0);
-                        let count = ir.fold(atoms::SUM, domain, one);
-                        rules::div(ir, w, count)
-                    } else {
-                        w
-                    };
-                    stack.push((domain, w, body));
+                out.squares.push(SquareTerm {
+                    domain,
+                    weight: w,
+                    body,
+                });
+            }
+            _ => match linear_pieces(ir, &mut depends, (region, w, n)) {
+                Some(pieces) => stack.extend(pieces),
+                None => {
+                    let v = rules::mul(ir, w, n);
+                    out.rest.push(summed(ir, region, v));
                 }
-            }
-            _ => {
-                let v = rules::mul(ir, w, n);
-                out.rest.push(summed(ir, region, v));
-            }
+            },
         }
     }
     out
 }
 
+/// What a weighted scalar of a region is the sum of: through sums, differences, and factors without variables; nothing where it
+/// is of one piece. Pieces are region, weight and scalar again, the last one first.
+pub(super) fn linear_pieces(
+    ir: &mut Ir,
+    depends: &mut Depends,
+    (region, w, n): (DomainId, NodeId, NodeId),
+) -> Option<Vec<(DomainId, NodeId, NodeId)>> {
+    Some(match ir.node(n).clone() {
+        Node::Apply { atom, args } if atom == atoms::ADD => args.iter().rev().map(|a| (region, w, *a)).collect(),
+        Node::Apply { atom, args } if atom == atoms::SUB => {
+            let minus = rules::neg(ir, w);
+            vec![(region, minus, args[1]), (region, w, args[0])]
+        }
+        Node::Apply { atom, args } if atom == atoms::NEG => vec![(region, rules::neg(ir, w), args[0])],
+        Node::Apply { atom, args } if atom == atoms::MUL && !depends.has(ir, args[0]) => {
+            vec![(region, rules::mul(ir, w, args[0]), args[1])]
+        }
+        Node::Apply { atom, args } if atom == atoms::MUL && !depends.has(ir, args[1]) => {
+            vec![(region, rules::mul(ir, w, args[1]), args[0])]
+        }
+        Node::Apply { atom, args } if atom == atoms::DIV && !depends.has(ir, args[1]) => {
+            vec![(region, rules::div(ir, w, args[1]), args[0])]
+        }
+        Node::Fold { atom, domain, body } if atom == atoms::SUM && ir.domain(domain).parent == Some(region) => {
+            vec![(domain, w, body)]
+        }
+        Node::Fold { atom, domain, body } if atom == atoms::MEAN && ir.domain(domain).parent == Some(region) => {
+            let one = ir.constant(1.0);
+            let count = ir.fold(atoms::SUM, domain, one);
+            vec![(domain, rules::div(ir, w, count), body)]
+        }
+        _ => return None,
+    })
+}
+
 /// The sum of a region scalar over all instances of its region.
-fn summed(ir: &mut Ir, region: DomainId, v: NodeId) -> NodeId {
+pub(super) fn summed(ir: &mut Ir, region: DomainId, v: NodeId) -> NodeId {
     let mut n = v;
     for d in ir.chain(region).into_iter().rev() {
         n = ir.fold(atoms::SUM, d, n);

@@ -460,6 +460,13 @@ fn advice(d: &Diagnosis, meaning: Meaning) -> String {
     if let Some((rank, full)) = d.rank
         && rank < full
     {
+        if let [name, ..] = d.columns.zero.as_slice()
+            && meaning != Meaning::Symmetric
+        {
+            return format!(
+                "{rank} of {full} directions are determined: {name} has no effect at all; drop it and look again"
+            );
+        }
         let what = match meaning {
             Meaning::Rows => "rows or columns depend on one another; drop those that do",
             Meaning::Symmetric => "there are directions without curvature: add what decides, such as `+ 1e-3*sumsq(x)`",

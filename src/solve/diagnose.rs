@@ -13,7 +13,7 @@ use ravine_linalg::krylov::{
 };
 use ravine_linalg::reduce::norm2;
 use ravine_linalg::scaling::equilibrate;
-use ravine_linalg::solve::{EstimateKind, least_squares};
+use ravine_linalg::solve::EstimateKind;
 use ravine_linalg::spectrum::{singular_values, svd, symmetric_eigen, symmetric_eigenvalues};
 use ravine_linalg::{Csr, Dense, Matrix, NumericalFault};
 
@@ -32,7 +32,10 @@ const REDUCTION: f64 = 1e-8;
 /// Steps after which a measurement gives up.
 const MEASURED_STEPS: usize = 20_000;
 
-/// Steps behind a bound on the spectrum of a large sparse matrix.
+/// Multiplications beyond which a dense matrix is not factored.
+const FACTORED: f64 = 2e10;
+
+/// Steps behind a bound on the spectrum of a large matrix.
 const BOUND_STEPS: usize = 200;
 
 /// What the matrix stands for, which decides what scaling may do to it.
@@ -199,13 +202,12 @@ pub fn diagnose(s: &Subject<'_>) -> Result<Diagnosis, NumericalFault> {
         out.decades = decades(&sizes);
         weak(s, &scaled, &mut out)?;
     }
-    match a {
-        Matrix::Sparse(c) if !whole && (symmetric || super::choose::fills(c)) => {
-            let (top, low) = spectrum_bounds(c, symmetric);
+    match bounds(a, whole, symmetric) {
+        Some((top, low)) => {
             out.within = Some((top, low));
             out.condition = at_least(top, low);
         }
-        _ => out.condition = condition(a, whole, symmetric)?,
+        None => out.condition = condition(a, whole, symmetric)?,
     }
     out.remedies = remedies(s, out.condition, &columns, whole)?;
     Ok(out)
@@ -370,6 +372,9 @@ fn decades(sizes: &[f64]) -> Vec<usize> {
 /// Rank and the weakest combination of columns brought to the same size.
 fn weak(s: &Subject<'_>, scaled: &Matrix, out: &mut Diagnosis) -> Result<(), NumericalFault> {
     let d = scaled.to_dense();
+    // Columns that are 0 are named as such, and hide no combination of the others.
+    let some = |j: &usize| (0..d.rows).any(|i| d.at(i, *j) != 0.0);
+    let kept: Vec<usize> = (0..d.cols).filter(some).collect();
     let (sizes, last) = if s.meaning == Meaning::Symmetric {
         let both = symmetric_scaled(&s.matrix.to_dense());
         let (e, v) = symmetric_eigen(&both)?;
@@ -379,9 +384,18 @@ fn weak(s: &Subject<'_>, scaled: &Matrix, out: &mut Diagnosis) -> Result<(), Num
         let last: Vec<f64> = (0..v.rows).map(|i| v.at(i, at)).collect();
         (order.iter().map(|k| e[*k].abs()).collect::<Vec<f64>>(), last)
     } else {
-        let f = svd(&d)?;
-        let k = f.s.len().saturating_sub(1);
-        let last: Vec<f64> = (0..f.v.rows).map(|i| f.v.at(i, k)).collect();
+        let mut own = Dense::zeros(d.rows, kept.len());
+        for i in 0..d.rows {
+            for (k, j) in kept.iter().enumerate() {
+                own.set(i, k, d.at(i, *j));
+            }
+        }
+        let f = svd(&own)?;
+        let at = f.s.len().saturating_sub(1);
+        let mut last = vec![0.0; d.cols];
+        for (k, j) in kept.iter().enumerate() {
+            last[*j] = f.v.at(k, at);
+        }
         (f.s, last)
     };
     let top = sizes.first().copied().unwrap_or(0.0);
@@ -390,7 +404,7 @@ fn weak(s: &Subject<'_>, scaled: &Matrix, out: &mut Diagnosis) -> Result<(), Num
     out.rank = Some((sizes.iter().filter(|s| **s > tolerance).count(), full));
     let low = sizes.last().copied().unwrap_or(0.0);
     // A wide matrix has combinations that vanish whatever it is.
-    if d.rows >= d.cols && low < 1e-3 * top {
+    if d.rows >= kept.len() && low < 1e-3 * top {
         let largest = last.iter().fold(0.0f64, |m, v| m.max(v.abs()));
         let mut order: Vec<usize> = (0..last.len()).filter(|k| last[*k].abs() > 0.05 * largest).collect();
         order.sort_by(|a, b| last[*b].abs().total_cmp(&last[*a].abs()).then(a.cmp(b)));
@@ -439,13 +453,33 @@ fn condition(a: &Matrix, whole: bool, symmetric: bool) -> Result<Number, Numeric
             exact: low > floor,
         });
     }
-    let tall = if a.rows() >= a.cols() { a.clone() } else { a.transpose() };
-    let ones = vec![1.0; tall.rows()];
-    let c = least_squares(&tall, &ones)?.condition;
-    Ok(Number {
-        value: c.value,
-        exact: c.kind == EstimateKind::Exact,
+    Ok(match ravine_linalg::solve::condition(a)? {
+        Some(c) => Number {
+            value: c.value,
+            exact: c.kind == EstimateKind::Exact,
+        },
+        // Singular to working precision: how far beyond that only a spectrum would say.
+        None => Number {
+            value: 1.0 / f64::EPSILON,
+            exact: false,
+        },
     })
+}
+
+/// Bounds on the spectrum of a matrix that is too large for all of it and for a factorization; nothing of another one.
+fn bounds(a: &Matrix, whole: bool, symmetric: bool) -> Option<(f64, f64)> {
+    match a {
+        _ if whole => None,
+        Matrix::Sparse(c) => (symmetric || super::choose::fills(c)).then(|| spectrum_bounds(c, symmetric)),
+        Matrix::Dense(d) => {
+            let (m, n) = (d.rows as f64, d.cols as f64);
+            let map: &Dense = d;
+            (m * n * m.min(n) > FACTORED).then(|| match d.rows >= d.cols {
+                true => singular_bounds(&mut &*map, BOUND_STEPS),
+                false => singular_bounds(&mut &map.transpose(), BOUND_STEPS),
+            })
+        }
+    }
 }
 
 /// A value below the largest singular value (eigenvalue, in size) and one above the smallest, without a factorization that
@@ -563,13 +597,9 @@ fn remedies(s: &Subject<'_>, as_is: Number, columns: &[f64], whole: bool) -> Res
         Ok(())
     };
     add("as it stands", as_is, a, &plain)?;
-    // Sparse matrices too large for a whole spectrum: bounds again.
-    let looked = |m: &Matrix| match m {
-        Matrix::Sparse(c) if !whole && (s.meaning == Meaning::Symmetric || super::choose::fills(c)) => {
-            let (top, low) = spectrum_bounds(c, s.meaning == Meaning::Symmetric);
-            Ok(at_least(top, low))
-        }
-        _ => condition(m, whole, false),
+    let looked = |m: &Matrix| match bounds(m, whole, s.meaning == Meaning::Symmetric) {
+        Some((top, low)) => Ok(at_least(top, low)),
+        None => condition(m, whole, false),
     };
     match s.meaning {
         Meaning::Symmetric if whole => {

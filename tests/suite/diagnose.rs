@@ -145,3 +145,52 @@ fn planted_pairs_are_found_among_many() {
     assert!((exact.factor + 3.0).abs() < 1e-12 && exact.angle < 1e-12);
     assert!(pair("c77", "c500").is_some_and(|p| p.angle > 1e-6 && p.angle < 1e-3));
 }
+
+#[test]
+fn a_column_of_zeros_hides_no_combination() {
+    let (m, n) = (20, 4);
+    let mut data = vec![0.0; m * n];
+    for i in 0..m {
+        let t = i as f64;
+        data[i * n] = (0.7 * t).sin() + 2.0;
+        data[i * n + 1] = (1.3 * t).cos();
+        // Column 2 stays 0; column 3 is column 0 but for a little.
+        data[i * n + 3] = 5.0 * data[i * n] + 1e-4 * (3.1 * t).sin();
+    }
+    let a = Matrix::Dense(Dense { rows: m, cols: n, data });
+    let d = diagnose(&subject(&a, Meaning::LeastSquares)).unwrap();
+    assert_eq!(d.columns.zero, ["c2"]);
+    assert_eq!(d.rank, Some((3, 4)));
+    let (terms, length) = d.weak.expect("a weak combination");
+    let names: Vec<&str> = terms.iter().map(|t| t.0.as_str()).collect();
+    assert_eq!(names.len(), 2, "{terms:?}");
+    assert!(
+        names.contains(&"c0") && names.contains(&"c3") && length > 1e-7 && length < 1e-4,
+        "{terms:?} {length}"
+    );
+}
+
+#[test]
+fn a_large_dense_matrix_is_not_factored() {
+    let n = 2800;
+    let mut data = vec![0.0; n * n];
+    for i in 0..n {
+        data[i * n + (i + 5) % n] = 1.0 + 1e3 * i as f64 / (n - 1) as f64;
+    }
+    let a = Matrix::Dense(Dense { rows: n, cols: n, data });
+    let d = diagnose(&Subject {
+        measure: false,
+        ..subject(&a, Meaning::LeastSquares)
+    })
+    .unwrap();
+    let (top, low) = d.within.expect("bounds");
+    assert!(
+        !d.condition.exact && top <= 1001.0 * (1.0 + 1e-9) && low >= 1.0 - 1e-9,
+        "{top} {low}"
+    );
+    assert!(
+        d.condition.value <= 1001.0 * 1.001 && d.condition.value > 300.0,
+        "{:?}",
+        d.condition
+    );
+}
