@@ -508,7 +508,13 @@ impl Composite {
                 }
             }
         }
-        for s in &self.sets {
+        // What bounds single entries comes first: a limit of a sum is a simplex where they are at least 0.
+        for s in self
+            .sets
+            .iter()
+            .filter(|s| s.is_bound())
+            .chain(self.sets.iter().filter(|s| !s.is_bound()))
+        {
             s.apply(self, &mut out)?;
         }
         for b in &out.blocks {

@@ -162,8 +162,18 @@ impl Parts {
     }
 }
 
-/// Takes a root scalar apart: squares, quadratic forms, and what is neither; scalars in `whole` are left in one piece.
+/// Takes a root scalar apart: squares of affine scalars, quadratic forms, and what is neither; scalars in `whole` are left in
+/// one piece.
 pub fn parts(ir: &mut Ir, root: NodeId, whole: &BTreeSet<NodeId>) -> Parts {
+    taken_apart(ir, root, whole, false)
+}
+
+/// The same with squares of any scalars.
+pub fn squares_and_rest(ir: &mut Ir, root: NodeId) -> Parts {
+    taken_apart(ir, root, &BTreeSet::new(), true)
+}
+
+fn taken_apart(ir: &mut Ir, root: NodeId, whole: &BTreeSet<NodeId>, any: bool) -> Parts {
     let mut out = Parts::default();
     let mut depends = Depends::on_vars(ir);
     let one = ir.constant(1.0);
@@ -176,7 +186,7 @@ pub fn parts(ir: &mut Ir, root: NodeId, whole: &BTreeSet<NodeId>) -> Parts {
                 let v = rules::mul(ir, w, n);
                 out.rest.push(summed(ir, region, v));
             }
-            Node::Apply { atom, args } if atom == atoms::SQUARE && degree(ir, args[0]) <= 1 => {
+            Node::Apply { atom, args } if atom == atoms::SQUARE && (any || degree(ir, args[0]) <= 1) => {
                 out.squares.push(SquareTerm {
                     domain: region,
                     weight: w,
@@ -193,7 +203,9 @@ pub fn parts(ir: &mut Ir, root: NodeId, whole: &BTreeSet<NodeId>) -> Parts {
                 });
             }
             Node::Fold { atom, domain, body }
-                if atom == atoms::SUMSQ && ir.domain(domain).parent == Some(region) && degree(ir, body) <= 1 =>
+                if atom == atoms::SUMSQ
+                    && ir.domain(domain).parent == Some(region)
+                    && (any || degree(ir, body) <= 1) =>
             {
                 out.squares.push(SquareTerm {
                     domain,

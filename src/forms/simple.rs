@@ -109,8 +109,15 @@ impl Simple {
         self.finish(x, 0.0);
     }
 
-    /// Bounds, then blocks.
+    /// Bounds, then blocks; a simplex has its bounds in it, and begins from where the point was.
     fn finish(&self, x: &mut [f64], t: f64) {
+        for b in &self.blocks {
+            if let Piece::Simplex(s) = b.piece {
+                let mut part: Vec<f64> = b.at.iter().map(|i| x[*i]).collect();
+                prox::simplex(&mut part, s);
+                b.at.iter().zip(&part).for_each(|(i, v)| x[*i] = *v);
+            }
+        }
         for ((v, l), u) in x.iter_mut().zip(&self.lower).zip(&self.upper) {
             *v = v.max(*l).min(*u);
         }
@@ -130,7 +137,7 @@ impl Simple {
                 }
                 Piece::Ball(r) => prox::ball(&mut part, r),
                 Piece::Ball1(r) => prox::ball1(&mut part, r),
-                Piece::Simplex(s) => prox::simplex(&mut part, s),
+                Piece::Simplex(_) => continue,
                 Piece::Capped(s) => prox::capped_simplex(&mut part, s),
             }
             for (i, v) in b.at.iter().zip(&part) {

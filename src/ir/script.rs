@@ -75,6 +75,35 @@ pub enum Ask {
     Prox,
     /// The nearest point that satisfies the constraints.
     Project,
+    /// A vector of the point.
+    Vector(Of),
+    /// Its Jacobian as a dense matrix.
+    Jacobian(Of),
+    /// The Jacobian times a point.
+    Along(Of),
+    /// The transposed Jacobian times a vector of rows.
+    Against(Of),
+    /// The gradients of all terms of the objective's sum, one row each.
+    Gradients,
+}
+
+/// What is a vector of the point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// The constraints: at most 0 where an inequality holds, 0 where an equation does.
+    Constraints,
+    /// What the objective is the sum of squares of.
+    Residuals,
+}
+
+impl Of {
+    /// As programs name it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Of::Constraints => "constraints",
+            Of::Residuals => "residuals",
+        }
+    }
 }
 
 impl Ask {
@@ -93,8 +122,24 @@ impl Ask {
             Ask::Smooth => "smooth",
             Ask::Prox => "prox",
             Ask::Project => "project",
+            Ask::Vector(of) => of.word(),
+            Ask::Jacobian(_) => "jacobian",
+            Ask::Along(_) => "jvp",
+            Ask::Against(_) => "vjp",
+            Ask::Gradients => "grads",
         }
     }
+}
+
+/// How long the vectors are, where a problem has them; a sentence says why it has not.
+#[derive(Clone, Debug)]
+pub struct Sizes {
+    /// Names of the constraints, and rows of each.
+    pub constraints: Result<Vec<(String, usize)>, String>,
+    /// Number of residuals.
+    pub residuals: Result<usize, String>,
+    /// Number of terms that have a gradient of their own.
+    pub terms: Option<usize>,
 }
 
 /// Distributions that are drawn from.
@@ -295,6 +340,19 @@ pub struct Commit {
     pub from: Reg,
 }
 
+/// States that keep the last gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Where it was.
+    pub point: Reg,
+    /// What it was.
+    pub gradient: Reg,
+    /// The objective there.
+    pub value: Reg,
+    /// 0 for nothing, 1 for the gradient, 2 for both.
+    pub what: Reg,
+}
+
 /// A compiled optimizer with its transforms, for a point of a certain size.
 #[derive(Clone, Debug)]
 pub struct Script {
@@ -318,6 +376,12 @@ pub struct Script {
     pub fmin: Option<Reg>,
     /// Register of the number of terms of the problem's sum, if the step asks for it.
     pub terms: Option<Reg>,
+    /// Register that says which rows of the constraints are equations, if the step asks for it.
+    pub equations: Option<Reg>,
+    /// The state that says after which step all states began anew, if the step asks for that.
+    pub since: Option<Reg>,
+    /// Where the last gradient is kept, if a step may ask for it where another has asked.
+    pub known: Option<Known>,
     /// The set whose sum is sampled, where the program says which.
     pub over: Option<(IndexSet, Span)>,
     /// Register of the size of the move, written at the end of the step.
@@ -419,6 +483,9 @@ impl Script {
             t: 1,
             fmin: None,
             terms: None,
+            equations: None,
+            since: None,
+            known: None,
             over: None,
             change: 2,
             states: vec![],

@@ -90,7 +90,7 @@ impl Session {
                 vec![
                     (
                         "class".to_string(),
-                        View::text(format!("{}: {}", c.class.word(), c.proof.join("; "))),
+                        View::text(format!("{}: {}", c.class_word(), c.proof.join("; "))),
                     ),
                     ("method".to_string(), View::text(format!("{method}: {why}"))),
                 ]

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use crate::base::value::IndexSet;
 use crate::base::view::View;
 use crate::base::{Code, Diagnostic, Span};
-use crate::ir::script::{Ask, Script};
+use crate::ir::script::{Ask, Of, Script, Sizes};
 use crate::lang::check;
-use crate::lang::lower::{PartCall, PointBlock, lower_script};
+use crate::lang::lower::{PartCall, PointBlock, Space, lower_script};
 use crate::lang::parse::parse;
 use crate::lang::syntax::{
     BinaryOp, CompareOp, CountUnit, Entrant, Expr, ExprKind, Ident, MethodCall, OptimizerDecl, Pipeline, Program, Role,
@@ -88,7 +88,12 @@ impl Session {
             let StmtKind::Solve(c) = &s.kind else { continue };
             let Some(p) = &c.method else { continue };
             self.resolve(p, &[], 0)?.try_map(&mut |r| {
-                out.push(Scripted::new(self.script(&r, blocks)?));
+                let sizes = &|| Sizes {
+                    constraints: Err("only its variables are known".into()),
+                    residuals: Err("only its variables are known".into()),
+                    terms: None,
+                };
+                out.push(Scripted::new(self.script(&r, Space { blocks, sizes })?));
                 Ok::<_, Vec<Diagnostic>>(())
             })?;
         }
@@ -244,7 +249,12 @@ impl Session {
             });
             offset += len;
         }
-        self.resolve(p, &[], 0)?.try_map(&mut |r| self.runnable(r, &blocks))
+        let lowered = &self.compiled[at].lowered;
+        let space = Space {
+            blocks: &blocks,
+            sizes: &|| solve::vectors::sizes(&lowered.problem, &self.param_inputs(&lowered.params)),
+        };
+        self.resolve(p, &[], 0)?.try_map(&mut |r| self.runnable(r, space))
     }
 
     /// The course over the compiled forms of the problem, by their keys; what a stage asks for and the problem cannot
@@ -457,7 +467,7 @@ impl Session {
         Ok(r)
     }
 
-    fn runnable(&self, r: Resolved, blocks: &[PointBlock]) -> Found<Runnable> {
+    fn runnable(&self, r: Resolved, space: Space<'_>) -> Found<Runnable> {
         let mut budget = Budget {
             seconds: r.within,
             ..Budget::default()
@@ -481,7 +491,7 @@ impl Session {
                 called: Some(m.span),
             });
         }
-        let script = self.script(&r, blocks)?;
+        let script = self.script(&r, space)?;
         let asks = Asks {
             name: script.name.clone(),
             asks: script.asks.clone(),
@@ -529,7 +539,7 @@ impl Session {
     }
 
     /// The script of a stage.
-    fn script(&self, r: &Resolved, blocks: &[PointBlock]) -> Found<Script> {
+    fn script(&self, r: &Resolved, space: Space<'_>) -> Found<Script> {
         let parts: Vec<PartCall<'_>> = r
             .parts
             .iter()
@@ -544,7 +554,7 @@ impl Session {
                 Diagnostic::new(Code::BadPipeline, "a step has one optimizer, this one has none").at(r.span, "here"),
             ]);
         }
-        lower_script(self, &parts, blocks)
+        lower_script(self, &parts, space)
     }
 
     /// `stationarity <= 1e-8 or relative(objective) <= 1e-3`.
@@ -616,11 +626,12 @@ impl Session {
             ));
         }
         if let Some((_, span)) = a.asks.iter().find(|(k, _)| *k == Ask::LinearMinimum)
+            && c.class != Class::Composite
             && c.problem.vars.iter().any(|v| v.lower.is_none() || v.upper.is_none())
         {
             found.push(
                 missing("the least value of a linear function", *span)
-                    .help("it is known where every variable lies between bounds: `in [0, 1]`"),
+                    .help("it is known where every variable lies between bounds, in a simplex or in a ball: `in [0, 1]`, `in simplex`"),
             );
         }
         if let (None, Some((set, span))) = (c.terms(), &a.over) {
@@ -729,7 +740,7 @@ impl Session {
         let (Some(a), p) = (&stage.asks, &self.compiled[at].lowered.problem) else {
             return Ok(());
         };
-        if a.projects {
+        if a.projects || a.asks.iter().any(|(k, _)| heeds(*k)) {
             // Which sets it can heed is for the classifier to say.
             return Ok(());
         }
@@ -752,6 +763,12 @@ impl Session {
             .help("leave the choice to `solve`: drop the `with` clause"),
         ])
     }
+}
+
+/// Does a step that asks this see the constraints itself?
+fn heeds(a: Ask) -> bool {
+    let of = Of::Constraints;
+    [Ask::Vector(of), Ask::Jacobian(of), Ask::Along(of), Ask::Against(of)].contains(&a)
 }
 
 /// A set in words.

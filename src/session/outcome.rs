@@ -32,7 +32,7 @@ impl About {
         let constraints = c.problem.constraints.iter().enumerate();
         About {
             name: c.problem.name.clone(),
-            class: c.class.word().into(),
+            class: c.class_word().into(),
             proof: c.proof.join("; "),
             vars: vars
                 .map(|(v, (_, first, len))| (v.name.clone(), v.dims.clone(), *first, *len))

@@ -19,6 +19,7 @@ use crate::lang::syntax::{Expr, Ident, Solve, StepRun, show as shown};
 use crate::report::ResultEntry;
 use crate::solve::compiled::{Answer, Compiled};
 use crate::solve::course::{Around, Kept, Node, Quota, Standing};
+use crate::solve::state::SlotKind;
 use crate::solve::{Slot, Status, Watch};
 
 use super::outcome::About;
@@ -68,8 +69,8 @@ enum Read {
     Change,
     Step,
     Evaluations,
-    Slot(String, usize),
-    Record(String),
+    /// A record or a state.
+    Column(String, usize),
 }
 
 /// `break when …`, compiled.
@@ -130,10 +131,10 @@ impl Condition {
                         })
                     })
                 }
-                Read::Slot(name, len) => slot(run, name).filter(|v| v.len() == *len),
-                Read::Record(name) => {
+                Read::Column(name, len) => {
                     let at = run.method().card().records.iter().position(|r| r == name);
-                    at.and_then(|k| run.state().records.get(k)).map(|v| number(*v))
+                    let record = at.and_then(|k| run.state().records.get(k)).map(|v| number(*v));
+                    record.or_else(|| slot(run, name)).filter(|v| v.len() == *len)
                 }
             };
             let value = values.and_then(|v| Tensor::dense(dims.clone(), v));
@@ -200,6 +201,30 @@ impl Live {
                 k % 2 == 1
             });
         }
+    }
+
+    /// States and records of all its stages, of which nothing is known yet but what they are.
+    fn columns(&self) -> Vec<(String, Tensor)> {
+        let shape = self.about.only_shape();
+        let mut out = vec![];
+        self.node.for_each_method(&mut |m| {
+            let card = m.card();
+            out.extend(card.records.iter().map(|r| (r.to_string(), Tensor::scalar(f64::NAN))));
+            for (k, s) in card.state.iter().enumerate() {
+                let t = match (s.kind, m.slot_len(k)) {
+                    (SlotKind::Number | SlotKind::Count, _) => Some(Tensor::scalar(f64::NAN)),
+                    (SlotKind::Array, Some(n)) => {
+                        let dims = shape
+                            .clone()
+                            .filter(|d| d.iter().map(IndexSet::len).product::<usize>() == n);
+                        Tensor::dense(dims.unwrap_or_else(|| vec![IndexSet::upto(n)]), vec![f64::NAN; n])
+                    }
+                    _ => None,
+                };
+                out.extend(t.map(|t| (s.name.to_string(), t)));
+            }
+        });
+        out
     }
 
     /// Copies of what programs may ask of it.
@@ -554,14 +579,17 @@ impl Session {
         let data = live.data(self.settings.now);
         let point = live.about.blocks();
         let mut own = BTreeMap::new();
-        for (n, t) in &data.fields {
-            let value = ParamValue {
-                tensor: t.clone(),
+        let mut add = |n: &str, t: Arc<Tensor>| {
+            let value = || ParamValue {
+                tensor: t,
                 elem: crate::base::value::Elem::Real,
                 sign: Sign::Unknown,
             };
-            own.insert(n.clone(), value);
-        }
+            own.entry(n.to_string()).or_insert_with(value);
+        };
+        data.fields.iter().for_each(|(n, t)| add(n, t.clone()));
+        // What a later stage has: the condition holds nowhere before.
+        live.columns().into_iter().for_each(|(n, t)| add(&n, Arc::new(t)));
         let over = Over { session: self, own };
         let lowered = lower::lower_value(&over, e).map_err(one)?;
         let Evaluable::Array { node, dims, .. } = lowered.value else {
@@ -580,7 +608,6 @@ impl Session {
             ]);
         }
         let mut machine = Machine::new(Arc::new(Plan::compile(&lowered.ir, &[node])));
-        let columns = live.node.run().map(|(_, r)| r.method().card());
         let mut reads = vec![];
         for (name, input) in &lowered.params {
             let Some(value) = over.own.get(name) else {
@@ -597,8 +624,7 @@ impl Session {
                 (None, "change") => Read::Change,
                 (None, "step") => Read::Step,
                 (None, "evaluations") => Read::Evaluations,
-                _ if columns.is_some_and(|c| c.records.contains(&name.as_str())) => Read::Record(name.clone()),
-                _ => Read::Slot(name.clone(), n),
+                _ => Read::Column(name.clone(), n),
             };
             reads.push((*input, value.tensor.dims.clone(), read));
         }

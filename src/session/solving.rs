@@ -306,9 +306,14 @@ impl Session {
     /// The compiled form of a cached problem for a method; compiles it if need be.
     pub(super) fn form_of(&mut self, at: usize, method: Option<&MethodCard>) -> Found<usize> {
         let asks = |m: &MethodCard| {
-            [("", m.needs.prox), ("'", m.needs.project)]
-                .map(|(s, on)| if on { s } else { "·" })
-                .concat()
+            [
+                ("", m.needs.prox),
+                ("'", m.needs.project),
+                ("c", m.needs.constraints),
+                ("r", m.needs.residuals),
+            ]
+            .map(|(s, on)| if on { s } else { "·" })
+            .concat()
         };
         let key = method.map(|m| format!("{}{}", m.name, asks(m)));
         let params = self.param_inputs(&self.compiled[at].lowered.params);

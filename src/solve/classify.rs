@@ -12,6 +12,7 @@ use super::choose::{self, Shape};
 use super::composite::Composite;
 use super::method::{Class, MethodCard};
 use super::smooth::Smooth;
+use super::vectors::Vectors;
 use crate::atoms::{self, rules};
 use crate::base::value::{IndexSet, Storage};
 use crate::base::{Code, Diagnostic, Tensor};
@@ -44,6 +45,17 @@ pub(super) enum Kind {
     Smooth(Box<Smooth>),
     /// A smooth part and a simple one, with the method that its shape asks for.
     Composite(Box<Composite>, Option<&'static choose::Choice>),
+}
+
+impl Kind {
+    /// Values and derivatives of the smooth part, where it is asked for them.
+    pub(super) fn functions(&mut self) -> Option<&mut Smooth> {
+        match self {
+            Kind::Smooth(s) => Some(s),
+            Kind::Composite(c, _) => Some(&mut c.smooth),
+            _ => None,
+        }
+    }
 }
 
 /// Class, form and proof.
@@ -143,6 +155,11 @@ impl Classifier<'_> {
         let convex = f.is_some_and(|f| f.curvature.is_convex());
         let smooth = f.is_some_and(|f| f.smooth >= Smoothness::C1);
         let quadratic = f.is_some_and(|f| f.degree <= 2);
+        if let Some(card) = self.wanted
+            && (card.needs.constraints || card.needs.residuals)
+        {
+            return self.with_vectors(card, convex, bounded);
+        }
         if let Some(card) = self.wanted
             && wanted == Wanted::Functions
             && (card.needs.prox || card.needs.project)
@@ -314,6 +331,39 @@ impl Classifier<'_> {
             }
             Err(e) => Err(not_solvable(self.problem, &e, free, wanted == Wanted::Cones)),
         }
+    }
+
+    /// Values and derivatives of the objective, and beside them constraints or residuals as vectors; what is a bound stays
+    /// one.
+    fn with_vectors(&mut self, card: &MethodCard, convex: bool, bounded: bool) -> Result<Classified, Box<Diagnostic>> {
+        if self.problem.vars.iter().any(|v| v.symmetric) {
+            return Err(self.refused("keeps no matrix symmetric"));
+        }
+        if card.needs.prox {
+            return Err(self.refused("asks for proximal points and for vectors, and no problem answers both"));
+        }
+        if let (false, Some(c)) = (card.needs.constraints, self.problem.constraints.first()) {
+            return Err(self.refused(&format!("needs a problem with at most bounds; `{}` is none", c.name)));
+        }
+        let affine = |n: NodeId| degree(&self.problem.ir, n) <= 1;
+        let simple = |(small, large, equation, _): &(NodeId, NodeId, bool, f64)| match equation {
+            true => affine(*small) && affine(*large),
+            false => self.facts.curvature(*small).is_convex() && self.facts.curvature(*large).is_concave(),
+        };
+        let set = (self.problem.constraints.iter()).all(|c| comparisons(&c.sides).iter().all(simple));
+        let mut found = match self.functions(convex, bounded) {
+            Ok(found) => found,
+            Err(e) => return Err(self.underivable(&e)),
+        };
+        if let Kind::Smooth(s) = &mut found.kind {
+            s.vectors = Some(Box::new(Vectors::new(self.problem, self.root, self.columns, set)));
+            s.constrained = !self.problem.constraints.is_empty();
+        }
+        Ok(found.proved(match (convex, convex && set) {
+            (_, true) => "smooth and convex",
+            (true, _) => "a smooth convex objective; its constraints are not proved convex",
+            _ => "smooth",
+        }))
     }
 
     /// A smooth part and a simple one for a method that asks for proximal points or projections.
@@ -494,10 +544,6 @@ impl Classifier<'_> {
 
     /// A saddle point: value and gradient, turned in the variables that are maximized over.
     fn saddle(&mut self) -> Result<Classified, Box<Diagnostic>> {
-        if let Some(c) = self.problem.constraints.first() {
-            let d = Diagnostic::new(Code::NotBuiltYet, "constraints of saddle points are not built yet");
-            return Err(Box::new(d.at(c.span, "here").help("bounds on the variables are")));
-        }
         if let Some(card) = self.wanted.filter(|c| !c.accepts.contains(&Class::Saddle)) {
             let d = Diagnostic::new(
                 Code::MethodCannotTake,
@@ -507,21 +553,35 @@ impl Classifier<'_> {
                 "`extragradient(lr: …)` and `optimistic_gradient(lr: …)` look for saddle points; or leave the choice to `solve`",
             )));
         }
-        let mut s = match Smooth::new(&mut self.problem.ir, self.root, self.columns.clone()) {
-            Ok(s) => s,
-            Err(e) => {
-                let what = format!("`{}` has no derivative here: {}", e.atom, e.reason);
-                let d = Diagnostic::new(Code::NoMethodForClass, what);
-                return Err(Box::new(d.at(origin(self.problem, e.node), "in the objective")));
+        let constraints = self.problem.constraints.clone();
+        let sets = Split::none(self.root).with_sets(&mut self.problem.ir, &constraints);
+        let sets = sets.map_err(|(k, e)| {
+            let c = &constraints[k];
+            let what = format!(
+                "constraints of saddle points other than simple sets are not built yet; `{}`: {}",
+                c.name, e.why
+            );
+            let d = Diagnostic::new(Code::NotBuiltYet, what).at(c.span, "this one");
+            Box::new(d.help("bounds on the variables, `in simplex` and `in ball(r)` are"))
+        })?;
+        let underivable = |this: &Self, what: String, node: NodeId| {
+            let d = Diagnostic::new(Code::NoMethodForClass, what);
+            Box::new(d.at(origin(this.problem, node), "in the objective"))
+        };
+        let mut kind = if sets.is_smooth() {
+            match Smooth::new(&mut self.problem.ir, self.root, self.columns.clone()) {
+                Ok(s) => Kind::Smooth(Box::new(s)),
+                Err(e) => {
+                    let what = format!("`{}` has no derivative here: {}", e.atom, e.reason);
+                    return Err(underivable(self, what, e.node));
+                }
+            }
+        } else {
+            match self.composite(&sets) {
+                Ok(c) => Kind::Composite(Box::new(c), None),
+                Err(e) => return Err(underivable(self, e.why, e.node)),
             }
         };
-        let sides = self.problem.vars.iter().map(|v| v.maximized);
-        s.turned = sides
-            .zip(&self.columns.blocks)
-            .filter(|(max, _)| *max)
-            .map(|(_, b)| (b.1, b.2))
-            .collect();
-        s.class = Class::Saddle;
         // Each side's shape is what the analysis finds where the other side's variables are data.
         let shape = |fixed: bool| {
             let mut ir = self.problem.ir.clone();
@@ -530,13 +590,22 @@ impl Classifier<'_> {
             }
             analyze_with(&ir, &[self.root], &Assumptions::default()).curvature(self.root)
         };
-        s.convex = shape(true).is_convex() && shape(false).is_concave();
-        let why = if s.convex {
+        let proved = shape(true).is_convex() && shape(false).is_concave();
+        let sides = self.problem.vars.iter().map(|v| v.maximized);
+        let turned = sides.zip(&self.columns.blocks).filter(|(max, _)| *max);
+        let turned = turned.map(|(_, b)| (b.1, b.2)).collect();
+        if let Some(s) = kind.functions() {
+            s.turned = turned;
+            s.class = Class::Saddle;
+            s.convex = proved;
+            s.lower_bound = None;
+        }
+        let why = if proved {
             "convex in what is minimized over, concave in what is maximized over"
         } else {
             "not proved convex and concave: a stationary point need not be a saddle"
         };
-        Ok(Classified::new(Class::Saddle, Kind::Smooth(Box::new(s)), "").proved(why))
+        Ok(Classified::new(Class::Saddle, kind, "").proved(why))
     }
 
     /// The smooth oracle.

@@ -306,6 +306,15 @@ impl Compiled {
         (x, used)
     }
 
+    /// The class in words.
+    pub fn class_word(&self) -> &'static str {
+        match (self.class, self.problem.constraints.is_empty()) {
+            (Class::Smooth, false) => "smooth, with constraints",
+            (Class::SmoothBounds, false) => "smooth, with bounds and constraints",
+            (class, _) => class.word(),
+        }
+    }
+
     /// Is the objective maximized? Methods minimize its negative.
     pub fn maximizes(&self) -> bool {
         self.maximize
@@ -593,12 +602,7 @@ impl Compiled {
             Err(refusal) => {
                 head.status = Status::EvaluationError;
                 head.reason = refusal.to_string();
-                let functions = match &mut self.kind {
-                    Kind::Smooth(s) => Some(s.as_mut()),
-                    Kind::Composite(c, _) => Some(&mut c.smooth),
-                    _ => None,
-                };
-                if let Some(s) = functions {
+                if let Some(s) = self.kind.functions() {
                     head.fault = s.trace_fault(&from);
                     head.x = from;
                 }
@@ -691,7 +695,10 @@ impl Compiled {
             (Lent::Functions, Kind::Smooth(s)) => {
                 let bounds = s.bounds.clone();
                 a.fault.clone_from(&going.fault);
-                a.conclude_smooth(done, s, &bounds, self.maximize, tolerance);
+                let kkt = a.conclude_smooth(done, s, &bounds, self.maximize, tolerance);
+                if !self.problem.constraints.is_empty() {
+                    a.conclude_constraints(kkt, &mut self.model, self.maximize, tolerance)?;
+                }
             }
             (Lent::Functions, Kind::Composite(c, _)) => {
                 a.fault.clone_from(&going.fault);
@@ -715,7 +722,7 @@ impl Compiled {
     }
 
     /// Work that so many evaluations are, in evaluations of the objective: a Hessian counts one and its entries for each
-    /// coordinate, a mini-batch its share of the terms, an iteration of a method that runs as a whole like a Hessian.
+    /// coordinate, a Jacobian two, a mini-batch its share of the terms, an iteration of a method that runs as a whole like a Hessian.
     pub fn work(&self, made: &Counts, going: &Going) -> f64 {
         let n = self.columns.len().max(1) as f64;
         let functions = match &self.kind {
@@ -727,7 +734,8 @@ impl Compiled {
             (Lent::Functions, Some(s)) => {
                 let hessian = 1.0 + 2.0 * s.hessian_entries().unwrap_or(0) as f64 / n;
                 let share = s.terms().map_or(0.0, |t| 2.0 * made.terms as f64 / t as f64);
-                (made.values + made.gradients + made.products) as f64 + hessian * made.hessians as f64 + share
+                let plain = made.values + made.gradients + made.products + made.vectors + 2 * made.jacobians;
+                plain as f64 + hessian * made.hessians as f64 + share
             }
             (Lent::Products(_), _) => made.products as f64,
             (Lent::LeastSquares { oracle, .. } | Lent::Conic { oracle, .. }, _) => {

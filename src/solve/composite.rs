@@ -73,10 +73,11 @@ pub struct Composite {
 impl Composite {
     /// Compiles a split objective whose sum is `root`.
     pub fn new(ir: &mut Ir, root: NodeId, split: &Split, columns: &Columns) -> Result<Composite, NotConic> {
-        let smooth = Smooth::new(ir, split.smooth, columns.clone()).map_err(|e| NotConic {
+        let mut smooth = Smooth::new(ir, split.smooth, columns.clone()).map_err(|e| NotConic {
             node: e.node,
             why: format!("`{}` has no derivative here: {}", e.atom, e.reason),
         })?;
+        smooth.class = Class::Composite;
         let form = composite::Composite::new(ir, split, columns)?;
         let whole = Machine::new(Arc::new(Plan::compile(ir, &[root])));
         Ok(Composite {
@@ -106,7 +107,6 @@ impl Composite {
             upper: upper.clone(),
             units: vec![],
         });
-        self.smooth.class = Class::Composite;
         self.form.bind(params)?;
         self.parts = Arc::new(Parts {
             simple: self.form.simple(lower, upper)?,
@@ -149,7 +149,7 @@ impl Oracle for Composite {
         self.columns.len()
     }
     fn class(&self) -> Class {
-        Class::Composite
+        self.smooth.class
     }
     fn offers(&self) -> Needs {
         self.smooth.offers()

@@ -14,6 +14,7 @@ use super::run::Finished;
 use super::smooth::Smooth;
 use super::state::{Measures, Slot, State};
 use super::stop::Status;
+use super::vectors::Kkt;
 use super::verify;
 use crate::exec::Fault;
 use crate::forms::matrices::Fold;
@@ -131,7 +132,7 @@ impl Answer {
         self.x = x;
     }
 
-    /// Smooth problems: the gradient recomputed at the point that is reported.
+    /// Smooth problems: the gradient recomputed at the point that is reported, with multipliers where there are constraints.
     pub(super) fn conclude_smooth(
         &mut self,
         done: Ended,
@@ -139,7 +140,7 @@ impl Answer {
         bounds: &Bounds,
         maximize: bool,
         tolerance: f64,
-    ) {
+    ) -> Option<Kkt> {
         let evidence = done.state.slots;
         let done = done.finished;
         self.take(&done);
@@ -149,7 +150,15 @@ impl Answer {
             self.fault = None;
         }
         let mut g = vec![0.0; self.x.len()];
-        let recomputed = s.value_gradient(&self.x, &mut g).ok().map(|f| {
+        let answered = s.value_gradient(&self.x, &mut g).ok();
+        let kkt = match answered {
+            Some(_) => s.kkt(&self.x, &g).and_then(Result::ok),
+            None => None,
+        };
+        let recomputed = answered.map(|f| {
+            if let Some(k) = &kkt {
+                return k.stationarity / k.scale;
+            }
             let mut m = Measures::default();
             conditions::measure(Some(bounds), s.unit(), &self.x, f, &g, &mut m);
             m.stationarity / m.gradient_scale
@@ -181,6 +190,47 @@ impl Answer {
             self.status = self.status.downgrade(Status::PrecisionLimited);
             self.reason = format!("the gradient at the point is {measured:.1e}, relative");
         }
+        kkt
+    }
+
+    /// Constraints that the method heeded itself: their violation at the point that is reported, and multipliers.
+    pub(super) fn conclude_constraints(
+        &mut self,
+        kkt: Option<Kkt>,
+        model: &mut Model,
+        maximize: bool,
+        tolerance: f64,
+    ) -> Result<(), Fault> {
+        if matches!(self.status, Status::EvaluationError) {
+            return Ok(());
+        }
+        model.eval(&self.x)?;
+        let rows = model.rows();
+        let (l, u) = model.bounds();
+        let found = verify::violation(&rows, &self.x, &l, &u);
+        self.residuals.insert(0, ("violation".into(), found.violation));
+        self.worst = found.worst;
+        let met = found.violation <= tolerance * 1.000_001;
+        let claims = [
+            Status::Optimal,
+            Status::LocallyOptimal,
+            Status::Stationary,
+            Status::Feasible,
+        ];
+        if claims.contains(&self.status) && !met {
+            self.status = self.status.downgrade(Status::Stalled);
+            self.reason = format!("the constraints are violated by {:.1e}, relative", found.violation);
+        }
+        if let Some(k) = kkt {
+            let sense = if maximize { -1.0 } else { 1.0 };
+            self.duals = rows.iter().map(|r| vec![0.0; r.slack.len()]).collect();
+            for (constraint, instance, dual) in k.duals {
+                if let Some(d) = self.duals.get_mut(constraint).and_then(|d| d.get_mut(instance)) {
+                    *d += sense * dual;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Composite problems: proximal residual and gap recomputed at the point that is reported, from the whole objective as

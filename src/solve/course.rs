@@ -340,7 +340,7 @@ enum KeptPart {
     Leg {
         entry: Option<Entry>,
         run: Option<Box<Saved>>,
-        past: Option<Past>,
+        past: Option<Box<Past>>,
         record: Option<Box<Trace>>,
         #[serde(with = "bits::number")]
         work: f64,
@@ -830,6 +830,18 @@ impl Node {
         leg.going.as_ref().map(|g| (leg.stage.form, &g.run))
     }
 
+    /// Calls `f` with the methods of all stages.
+    pub fn for_each_method(&self, f: &mut dyn FnMut(&dyn Method)) {
+        let mut one = |s: &Stage| s.method.iter().for_each(|m| f(&**m));
+        match &self.0 {
+            Part::Leg(l) => one(&l.stage),
+            Part::Then { parts, .. } => parts.iter().for_each(|p| p.for_each_method(f)),
+            Part::Race { runners, .. } => runners.iter().for_each(|p| p.for_each_method(f)),
+            Part::Many { body, .. } => body.for_each(&mut one),
+            Part::Within { inner, .. } => inner.for_each_method(f),
+        }
+    }
+
     /// Lets a run that was interrupted go on.
     pub fn reopen(&mut self) {
         if !self.interrupted() {
@@ -986,7 +998,7 @@ impl Node {
             Part::Leg(l) => KeptPart::Leg {
                 entry: l.entry.clone(),
                 run: l.going.as_ref().map(|g| Box::new(g.run.save())),
-                past: l.past.clone(),
+                past: l.past.clone().map(Box::new),
                 record: l.record.clone(),
                 work: l.work,
                 as_written: l.as_written,
@@ -1048,7 +1060,7 @@ impl Node {
                 },
             ) => {
                 l.record.clone_from(record);
-                (l.entry, l.past, l.work) = (entry.clone(), past.clone(), *work);
+                (l.entry, l.past, l.work) = (entry.clone(), past.as_deref().cloned(), *work);
                 (l.as_written, l.whole, l.going, l.answer) = (*as_written, *whole, None, None);
                 if let (Some(saved), Some(e)) = (run, entry) {
                     l.take_up(cx, e, (**saved).clone())?;

@@ -98,6 +98,10 @@ pub struct Needs {
     pub prox: bool,
     /// Nearest points of a simple set.
     pub project: bool,
+    /// Constraints as a vector, with its Jacobian; heeding them is then left to the method.
+    pub constraints: bool,
+    /// Residuals of a sum of squares as a vector, with its Jacobian.
+    pub residuals: bool,
 }
 
 impl Needs {
@@ -110,6 +114,8 @@ impl Needs {
         form: false,
         prox: false,
         project: false,
+        constraints: false,
+        residuals: false,
     };
     /// A form.
     pub const FORM: Needs = Needs {
@@ -120,6 +126,8 @@ impl Needs {
         form: true,
         prox: false,
         project: false,
+        constraints: false,
+        residuals: false,
     };
     /// The words of what is asked for here and not offered there.
     pub fn missing_from(self, offered: Needs) -> Vec<&'static str> {
@@ -129,6 +137,8 @@ impl Needs {
             (self.hvp && !offered.hvp, "Hessian-vector products"),
             (self.hessian && !offered.hessian, "Hessians"),
             (self.form && !offered.form, "a canonical form"),
+            (self.constraints && !offered.constraints, "constraints as a vector"),
+            (self.residuals && !offered.residuals, "residuals"),
         ]
         .into_iter()
         .filter_map(|(missing, word)| missing.then_some(word))
@@ -529,6 +539,10 @@ pub trait Method: Send + Sync {
     }
     /// Why its settings do not fit a problem with `n` coordinates; known before it runs.
     fn misfit(&self, _n: usize) -> Option<String> {
+        None
+    }
+    /// Entries of a slot that is an array, where they are known before a run.
+    fn slot_len(&self, _slot: usize) -> Option<usize> {
         None
     }
     /// The point that is handed out, where it is not the state's own.

@@ -34,6 +34,7 @@ pub mod stop;
 pub mod trace;
 pub mod user_map;
 pub mod vector;
+pub mod vectors;
 pub mod verify;
 
 pub use method::{Class, Fault, Granularity, Method, MethodCard, Needs, Outcome, Refusal, Seed, StepCx};

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::composite::Parts;
 use super::method::{Class, Fault, Needs};
+use super::vectors::Kkt;
 use crate::base::Tensor;
 use crate::base::value::IndexSet;
+use crate::ir::script::Of;
 use crate::ir::{InputId, Ir, NodeId};
 
 /// Evaluations made so far.
@@ -31,16 +33,23 @@ pub struct Counts {
     /// Terms that mini-batches evaluated.
     #[serde(default)]
     pub terms: u64,
+    /// Constraints or residuals as a whole.
+    #[serde(default)]
+    pub vectors: u64,
+    /// Jacobians of them.
+    #[serde(default)]
+    pub jacobians: u64,
 }
 
 impl Counts {
     /// All evaluations, each counting one.
     pub fn total(&self) -> u64 {
-        self.values + self.gradients + self.products + self.hessians + self.batches
+        self.values + self.gradients + self.products + self.hessians + self.batches + self.vectors + self.jacobians
     }
     /// Passes over the data: a value and a gradient at one point share one, mini-batches are their part of `terms`.
     pub fn passes(&self, terms: Option<usize>) -> f64 {
-        let whole = (self.values.max(self.gradients) + self.products + self.hessians) as f64;
+        let vectors = self.vectors.max(self.jacobians);
+        let whole = (self.values.max(self.gradients) + self.products + self.hessians + vectors) as f64;
         whole + terms.map_or(0.0, |n| self.terms as f64 / n.max(1) as f64)
     }
     /// Terms of a finite sum of `n` that were evaluated: those of mini-batches, and all of them wherever the whole sum was; a
@@ -58,6 +67,8 @@ impl Counts {
             hessians: self.hessians.saturating_sub(earlier.hessians),
             batches: self.batches.saturating_sub(earlier.batches),
             terms: self.terms.saturating_sub(earlier.terms),
+            vectors: self.vectors.saturating_sub(earlier.vectors),
+            jacobians: self.jacobians.saturating_sub(earlier.jacobians),
         }
     }
     /// So many times as much.
@@ -69,6 +80,8 @@ impl Counts {
             hessians: self.hessians * n,
             batches: self.batches * n,
             terms: self.terms * n,
+            vectors: self.vectors * n,
+            jacobians: self.jacobians * n,
         }
     }
     /// Both together.
@@ -80,6 +93,8 @@ impl Counts {
             hessians: self.hessians + other.hessians,
             batches: self.batches + other.batches,
             terms: self.terms + other.terms,
+            vectors: self.vectors + other.vectors,
+            jacobians: self.jacobians + other.jacobians,
         }
     }
 }
@@ -256,10 +271,6 @@ pub trait Oracle {
     }
     /// Says which set's sum mini-batches are drawn from; the only one there is, if none is named.
     fn sample_over(&mut self, _set: Option<&IndexSet>) {}
-    /// Blocks of coordinates that lie in a simplex: first one, number, sum.
-    fn simplices(&self) -> &[(usize, usize, f64)] {
-        &[]
-    }
     /// The smooth part of the objective; all of it where nothing is split off.
     fn smooth_value(&mut self, x: &[f64]) -> Result<f64, Fault> {
         self.value(x)
@@ -288,6 +299,34 @@ pub trait Oracle {
     /// An unbiased estimate of `∇²f(x) v` into `out`, from the given terms. Counts one product and its terms.
     fn hvp_on(&mut self, _x: &[f64], _v: &[f64], _terms: &[f64], _out: &mut [f64]) -> Result<(), Fault> {
         Err(Fault::NotOffered("Hessian-vector products on mini-batches".into()))
+    }
+    /// Constraints or residuals at `x` into `out`.
+    fn vector(&mut self, of: Of, _x: &[f64], _out: &mut [f64]) -> Result<(), Fault> {
+        Err(Fault::NotOffered(of.word().into()))
+    }
+    /// The Jacobian of constraints or residuals at `x`: one row for each value.
+    fn jacobian(&mut self, of: Of, _x: &[f64]) -> Result<&Csr, Fault> {
+        Err(Fault::NotOffered(format!("Jacobian of {}", of.word())))
+    }
+    /// `J v` into `out`, or `J' v` if it is transposed. Counts one product.
+    fn jacobian_product(
+        &mut self,
+        of: Of,
+        _x: &[f64],
+        _v: &[f64],
+        _transposed: bool,
+        _out: &mut [f64],
+    ) -> Result<(), Fault> {
+        Err(Fault::NotOffered(format!("Jacobian of {}", of.word())))
+    }
+    /// 1 for the rows of the constraints that are equations, 0 for the others, into `out`.
+    fn equations(&mut self, _x: &[f64], _out: &mut [f64]) -> Result<(), Fault> {
+        Err(Fault::NotOffered("constraints".into()))
+    }
+    /// First-order conditions at `x`, where the objective has the gradient `g`, of a problem whose constraints a method of
+    /// values and gradients was asked to heed itself.
+    fn kkt(&mut self, _x: &[f64], _g: &[f64]) -> Option<Result<Kkt, Fault>> {
+        None
     }
     /// Lower triangle of `∇²f(x)`, diagonal included, by rows; `out` keeps its storage where it already has the
     /// pattern. The pattern does not depend on `x`.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::bits;
-use super::method::{Cache, Fault, Granularity, Method, Outcome, Refusal, Seed, StepCx, check};
+use super::method::{Cache, Class, Fault, Granularity, Method, Outcome, Refusal, Seed, StepCx, check};
 use super::oracle::{Counts, Oracle};
 use super::state::{Measures, Point, PointLayout, State};
 use super::stop::{Budget, Reason, Status, Stop};
@@ -309,7 +309,7 @@ impl Run {
             self.ended =
                 exhausted(&self.options.budget, self.step, &self.counts, terms, self.seconds).or_else(|| stopped(self));
             if self.ended.is_none() && self.options.judge && self.measured {
-                self.ended = converged(&self.now.measures, self.options.tolerance);
+                self.ended = converged(&self.now.measures, self.options.tolerance, problem);
             }
             if self.ended.is_some() {
                 break;
@@ -629,10 +629,32 @@ fn unseen(options: &Options, trace: &Trace, step: u64) -> u64 {
     trace.skips(step).min(left).clamp(1, UNSEEN)
 }
 
-/// Is the first-order condition met to the tolerance?
-fn converged(m: &Measures, tolerance: f64) -> Option<Reason> {
-    (m.stationarity <= tolerance * m.gradient_scale)
-        .then(|| Reason::new(Status::Stationary, "the gradient is within the tolerance"))
+/// Is the first-order condition met to the tolerance? Of a problem proved convex it is all there is to prove; of a saddle
+/// point between bounds, what either side could still win has to be small, too. Of composite problems the gap decides, which
+/// only the end of a run looks at.
+fn converged(m: &Measures, tolerance: f64, problem: &dyn Oracle) -> Option<Reason> {
+    if !(m.stationarity <= tolerance * m.gradient_scale && m.feasibility <= tolerance) {
+        return None;
+    }
+    let small = m.gap.is_nan() || m.gap <= tolerance * (1.0 + m.objective.abs());
+    let saddle = problem.class() == Class::Saddle;
+    let proved = problem.convex() && problem.class() != Class::Composite;
+    match (proved, small) {
+        (true, true) if saddle && !m.gap.is_nan() => Some(Reason::new(
+            Status::Optimal,
+            "neither side can win more than the tolerance",
+        )),
+        (true, true) if saddle => Some(Reason::new(
+            Status::Optimal,
+            "the gradient of a convex-concave objective is within the tolerance",
+        )),
+        (true, true) => Some(Reason::new(
+            Status::Optimal,
+            "the gradient of a convex problem is within the tolerance",
+        )),
+        (true, false) if saddle => None,
+        _ => Some(Reason::new(Status::Stationary, "the gradient is within the tolerance")),
+    }
 }
 
 fn exhausted(budget: &Budget, step: u64, counts: &Counts, terms: Option<usize>, seconds: f64) -> Option<Reason> {

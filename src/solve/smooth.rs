@@ -9,12 +9,14 @@ use ravine_linalg::Csr;
 
 use super::batches::{Batch, FiniteSum};
 use super::oracle::Formula;
+use super::vectors::{Kkt, Vectors};
 use super::{Bounds, Class, Counts, Fault, Needs, Oracle, vector};
 use crate::base::value::IndexSet;
 use crate::exec::{Machine, Plan};
 use crate::forms::hessian::Hessian;
 use crate::forms::rows::{Columns, Memo, RowsBuilder, RowsProgram};
 use crate::ir::atom::DomainOf;
+use crate::ir::script::Of;
 use crate::ir::{Input, InputId, InputKind, Ir, Node, NodeId};
 use crate::passes::derive::{self, NoDerivative};
 
@@ -58,6 +60,10 @@ pub struct Smooth {
     /// Compiled batches by size.
     batches: BTreeMap<usize, Batch>,
     bound: Vec<(InputId, Arc<crate::base::Tensor>)>,
+    /// Constraints and residuals, for methods that ask for them.
+    pub(super) vectors: Option<Box<Vectors>>,
+    /// Are there constraints that the method was asked to heed itself?
+    pub(super) constrained: bool,
 }
 
 impl Smooth {
@@ -136,6 +142,8 @@ impl Smooth {
             over: None,
             batches: BTreeMap::new(),
             bound: vec![],
+            vectors: None,
+            constrained: false,
             ir: Arc::new(ir.clone()),
             objective,
         })
@@ -163,6 +171,9 @@ impl Smooth {
                     p.machine.set(*i, t.clone());
                 }
             }
+        }
+        if let Some(v) = &mut self.vectors {
+            v.bind(params);
         }
         self.bound = params.to_vec();
         self.entries = None;
@@ -211,7 +222,9 @@ impl Smooth {
 
     /// Bytes that the programs' arrays take.
     pub fn bytes(&self) -> usize {
-        self.gradient.plan().bytes() + self.product.as_ref().map_or(0, |p| p.plan().bytes())
+        self.gradient.plan().bytes()
+            + self.product.as_ref().map_or(0, |p| p.plan().bytes())
+            + self.vectors.as_ref().map_or(0, |v| v.bytes())
     }
 
     fn put(columns: &Columns, m: &mut Machine, x: &[f64]) {
@@ -369,10 +382,12 @@ impl Oracle for Smooth {
             form: false,
             prox: true,
             project: true,
+            constraints: self.vectors.is_some(),
+            residuals: self.vectors.is_some(),
         }
     }
     fn convex(&self) -> bool {
-        self.convex
+        self.convex && !(self.constrained && self.vectors.as_ref().is_some_and(|v| !v.convex))
     }
     fn bounds(&self) -> Option<Arc<Bounds>> {
         (self.bounds.any() || !self.bounds.units.is_empty()).then(|| self.bounds.clone())
@@ -581,6 +596,63 @@ impl Oracle for Smooth {
             Ok(()) if vector::all_finite(out) => Ok(()),
             Ok(()) => Err(self.fault("Hessian product on a mini-batch", None)),
         }
+    }
+    fn vector(&mut self, of: Of, x: &[f64], out: &mut [f64]) -> Result<(), Fault> {
+        self.counts.vectors += 1;
+        match &mut self.vectors {
+            Some(v) => v.values(of, x, out),
+            None => Err(Fault::NotOffered(of.word().into())),
+        }
+    }
+    fn jacobian(&mut self, of: Of, x: &[f64]) -> Result<&Csr, Fault> {
+        self.counts.jacobians += 1;
+        match &mut self.vectors {
+            Some(v) => v.jacobian(of, x),
+            None => Err(Fault::NotOffered(of.word().into())),
+        }
+    }
+    fn jacobian_product(
+        &mut self,
+        of: Of,
+        x: &[f64],
+        v: &[f64],
+        transposed: bool,
+        out: &mut [f64],
+    ) -> Result<(), Fault> {
+        self.counts.products += 1;
+        let Some(vectors) = &mut self.vectors else {
+            return Err(Fault::NotOffered(of.word().into()));
+        };
+        let j = vectors.jacobian(of, x)?;
+        let fits = if transposed {
+            j.rows == v.len()
+        } else {
+            j.rows == out.len()
+        };
+        if !fits {
+            return Err(Fault::NotOffered(format!("Jacobian of {} rows", v.len())));
+        }
+        if transposed {
+            j.mul_vec_transposed(v, out);
+        } else {
+            j.mul_vec(v, out);
+        }
+        Ok(())
+    }
+    fn equations(&mut self, x: &[f64], out: &mut [f64]) -> Result<(), Fault> {
+        match &mut self.vectors {
+            Some(v) => v.mark_equations(x, out),
+            None => Err(Fault::NotOffered("constraints".into())),
+        }
+    }
+    fn kkt(&mut self, x: &[f64], g: &[f64]) -> Option<Result<Kkt, Fault>> {
+        if !self.constrained {
+            return None;
+        }
+        let bounds = self.bounds.clone();
+        self.counts.vectors += 1;
+        self.counts.jacobians += 1;
+        self.vectors.as_mut().map(|v| v.kkt(x, g, Some(&bounds)))
     }
     fn counts(&self) -> Counts {
         self.counts

@@ -370,11 +370,12 @@ fn methods_agree_with_the_conic_form() {
                 || m.starts_with("fista")
                 || m.starts_with("proximal_gradient")
             {
-                "stationary"
+                // Optimal where the gap is within the tolerance, too, by the time that the residual is.
+                &["optimal", "stationary"][..]
             } else {
-                "optimal"
+                &["optimal"]
             };
-            assert_eq!(e.status.word(), good, "{problem}\n{m}\n{}", ran.shown);
+            assert!(good.contains(&e.status.word()), "{problem}\n{m}\n{}", ran.shown);
             let plain = problem.contains(">= 0") && !problem.contains("norm1") && m.starts_with("fista");
             let class = if plain {
                 "smooth with bounds"

@@ -35,6 +35,7 @@ mod looking;
 mod methods;
 mod operators;
 mod optimizers;
+mod oracles;
 mod own;
 mod pages;
 mod parse;

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ravine::base::value::IndexSet;
+use ravine::forms::simple::{Block, Piece, Simple};
 use ravine::lang::lower::PointBlock;
+use ravine::solve::composite::Parts;
 use ravine::solve::methods::scripted::{Recorded, Scripted};
 use ravine::solve::run::Options;
 use ravine::solve::{Class, Counts, Fault, Method, Needs, Oracle, Point, Run, Saved};
@@ -862,8 +864,24 @@ impl Oracle for Problem {
     fn hessian(&mut self, _: &[f64], _: &mut Csr) -> Result<(), Fault> {
         Err(Fault::NotOffered("Hessian".into()))
     }
-    fn simplices(&self) -> &[(usize, usize, f64)] {
-        &self.simplex
+    fn parts(&self) -> Option<Arc<Parts>> {
+        let block = |(first, len, sum): &(usize, usize, f64)| Block {
+            at: (*first..first + len).collect(),
+            piece: Piece::Simplex(*sum),
+        };
+        let simple = Simple {
+            lower: vec![f64::NEG_INFINITY; self.dim()],
+            upper: vec![f64::INFINITY; self.dim()],
+            l1: vec![0.0; self.dim()],
+            blocks: self.simplex.iter().map(block).collect(),
+            ..Simple::default()
+        };
+        (!self.simplex.is_empty()).then(|| {
+            Arc::new(Parts {
+                simple,
+                ..Parts::default()
+            })
+        })
     }
     fn terms(&self) -> Option<usize> {
         Some(self.all())

@@ -345,6 +345,8 @@ pub const SECOND_ORDER: Needs = Needs {
     form: false,
     prox: false,
     project: false,
+    constraints: false,
+    residuals: false,
 };
 
 impl Fun {

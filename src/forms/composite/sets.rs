@@ -177,6 +177,11 @@ struct Instance {
 }
 
 impl BoundSet {
+    /// Does it hold single entries?
+    pub fn is_bound(&self) -> bool {
+        !matches!(self.held, Held::Fold(f) if f != atoms::NORMINF)
+    }
+
     fn instances(&self, c: &Composite) -> Vec<Instance> {
         let up = c.rows.ancestors(self.inner, self.outer);
         let (scale, shift) = (c.rows.values(self.scale), c.rows.values(self.shift));

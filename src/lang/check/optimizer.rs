@@ -25,7 +25,24 @@ pub(super) const POINT: &str = "point";
 
 /// What a step may ask of the problem; each counts.
 pub const ORACLES: &[&str] = &[
-    "value", "trial", "smooth", "grad", "operator", "lmo", "away", "reach", "hvp", "hessian", "prox", "project",
+    "value",
+    "trial",
+    "smooth",
+    "grad",
+    "operator",
+    "lmo",
+    "away",
+    "reach",
+    "hvp",
+    "hessian",
+    "prox",
+    "project",
+    "constraints",
+    "residuals",
+    "jacobian",
+    "jvp",
+    "vjp",
+    "grads",
 ];
 /// Random draws.
 pub const DRAWS: &[&str] = &["normal", "rademacher", "uniform", "permutation", "sample"];
@@ -55,6 +72,21 @@ fn point() -> Ty {
     Ty::array(Elem::Real, vec![Dim::Labels(POINT.into())], false)
 }
 
+/// What is a vector of the point besides the point, and the terms of the objective's sum, as types show them.
+const ROWS: [&str; 2] = ["constraints", "residuals"];
+const TERMS: &str = "terms";
+
+/// A vector of rows.
+fn rows(of: &str) -> Ty {
+    Ty::array(Elem::Real, vec![Dim::Labels(of.into())], false)
+}
+
+/// A matrix with a column for each coordinate of the point.
+fn over_point(of: &str) -> Ty {
+    let dims = [of, POINT].map(|d| Dim::Labels(d.into())).to_vec();
+    Ty::array(Elem::Real, dims, false)
+}
+
 impl Checker<'_> {
     pub(super) fn optimizer_decl(&mut self, d: &OptimizerDecl) {
         let before = self.diagnostics.len();
@@ -82,10 +114,15 @@ impl Checker<'_> {
                 self.scope.add_local(name, entry);
             }
         }
-        for (name, elem) in [("fmin", Elem::Real), ("terms", Elem::Int)] {
+        let words = [
+            ("fmin", Ty::scalar(Elem::Real)),
+            ("terms", Ty::scalar(Elem::Int)),
+            ("equations", rows(ROWS[0])),
+        ];
+        for (name, ty) in words {
             let entry = Entry {
                 span: d.name.span,
-                what: What::Formal(Ty::scalar(elem)),
+                what: What::Formal(ty),
             };
             self.scope.add_local(name, entry);
         }
@@ -494,9 +531,12 @@ impl Checker<'_> {
         if !own && !like || self.scope.local(name).is_some() {
             return None;
         }
-        if matches!(name, "constraints" | "jacobian" | "grads" | "lower") {
-            return None;
-        }
+        let (of, args) = match (name, args) {
+            ("jacobian" | "jvp" | "vjp", [rest @ .., last]) if last.name.as_ref().is_some_and(|n| n.text == "of") => {
+                (last.value.as_name().unwrap_or("other"), rest)
+            }
+            _ => (ROWS[0], args),
+        };
         let types: Vec<Ty> = args.iter().map(|a| self.expr(&a.value)).collect();
         if like {
             return match (&types[0].kind, name) {
@@ -583,6 +623,24 @@ impl Checker<'_> {
                 "prox(x, t)",
             ),
             "project" => (n == 1 && is_point(&types[0]), point(), "project(x)"),
+            "constraints" => (n == 1 && is_point(&types[0]), rows(ROWS[0]), "constraints(x)"),
+            "residuals" => (n == 1 && is_point(&types[0]), rows(ROWS[1]), "residuals(x)"),
+            "jacobian" => (
+                n == 1 && is_point(&types[0]) && ROWS.contains(&of),
+                over_point(of),
+                "jacobian(x)` of the constraints, or `jacobian(x, of: residuals)",
+            ),
+            "jvp" => (
+                n == 2 && types.iter().all(is_point) && ROWS.contains(&of),
+                rows(of),
+                "jvp(x, v)` of the constraints, or `jvp(x, v, of: residuals)",
+            ),
+            "vjp" => (
+                n == 2 && is_point(&types[0]) && types[1].kind == rows(of).kind && ROWS.contains(&of),
+                point(),
+                "vjp(x, y)` with a number `y` for each constraint, or `vjp(x, y, of: residuals)",
+            ),
+            "grads" => (n == 1 && is_point(&types[0]), over_point(TERMS), "grads(x)"),
             "sample" => (
                 n >= 1
                     && number(&types[0])
@@ -667,6 +725,10 @@ impl Checker<'_> {
     /// `g.X` where `X` is a block: the part of a point; of a variable's name nothing is known here.
     pub(super) fn block_of(&mut self, ty: &Ty, name: &Ident) -> Option<Ty> {
         let scope = self.step.as_ref()?;
+        if ty.kind == rows(ROWS[0]).kind {
+            // Constraints have their own names, which are those of a problem.
+            return Some(Ty::error());
+        }
         if ty.kind != point().kind {
             return None;
         }

@@ -661,7 +661,8 @@ impl Lower<'_> {
         }
         let v = self.expr(e)?;
         let n = self.number(&v, e.span)?;
-        if self.depends_on_var(n) {
+        // Of a step everything is known when it runs.
+        if self.depends_on_var(n) && self.shared.is_none() {
             return Err(err(Code::ConditionOnVariable, "an index depends on a variable")
                 .at(e.span, "which entry is read must be known before solving")
                 .into());

@@ -30,7 +30,7 @@ use crate::ir::{DomainId, IndexId, Input, InputId, InputKind, Ir, NodeId, Pos};
 use crate::lang::syntax::{Entry, Expr, FnDecl, FormalParam, Stmt};
 
 pub use linear::{Linear, LoweredMap, lower_map};
-pub use optimizer::{PartCall, PointBlock, lower_script};
+pub use optimizer::{PartCall, PointBlock, Space, lower_script};
 pub use problem::{Argument, LoweredProblem, Pin, RowLabels, lower_problem};
 pub use sets::{DeclaredSet, inside, listed, lower_parts, lower_set};
 

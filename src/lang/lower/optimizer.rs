@@ -12,7 +12,7 @@ use std::rc::Rc;
 use super::{Arr, Entity, Local, Lower, Lowered, Names, Scope, Src, Val, describe, err};
 use crate::base::value::IndexSet;
 use crate::base::{Code, Diagnostic, Span};
-use crate::ir::script::Script;
+use crate::ir::script::{Script, Sizes};
 use crate::lang::syntax::{CompareOp, Expr, ExprKind, OptimizerDecl, Role};
 use builder::Builder;
 
@@ -39,20 +39,25 @@ pub struct PointBlock {
     pub len: usize,
 }
 
-/// Compiles the parts of one step: transforms of the gradient, one optimizer, transforms of update and point.
-pub fn lower_script(
-    names: &dyn Names,
-    parts: &[PartCall<'_>],
-    blocks: &[PointBlock],
-) -> Result<Script, Vec<Diagnostic>> {
-    script(names, parts, blocks).map_err(|d| vec![*d])
+/// What a step is compiled for.
+#[derive(Clone, Copy)]
+pub struct Space<'a> {
+    /// The variables.
+    pub blocks: &'a [PointBlock],
+    /// Lengths of what else is asked for; found only where a step asks.
+    pub sizes: &'a dyn Fn() -> Sizes,
 }
 
-fn script(names: &dyn Names, parts: &[PartCall<'_>], blocks: &[PointBlock]) -> Lowered<Script> {
+/// Compiles the parts of one step: transforms of the gradient, one optimizer, transforms of update and point.
+pub fn lower_script(names: &dyn Names, parts: &[PartCall<'_>], space: Space<'_>) -> Result<Script, Vec<Diagnostic>> {
+    script(names, parts, space).map_err(|d| vec![*d])
+}
+
+fn script(names: &dyn Names, parts: &[PartCall<'_>], space: Space<'_>) -> Lowered<Script> {
     let Some(main) = parts.iter().position(|p| p.decl.role == Role::Optimizer) else {
         return Err(err(Code::BadPipeline, "a step has one optimizer, this one has none").into());
     };
-    let mut b = Builder::new(names, blocks);
+    let mut b = Builder::new(names, space);
     b.main = main;
     // A step length that a transform is not given is the optimizer's.
     let own = bind(&mut b, &parts[main], None)?;

@@ -42,6 +42,8 @@ pub const FILES: &[(&str, &str)] = files! {
     "stochastic.opt"
     "matrices.opt"
     "composite.opt"
+    "least_squares.opt"
+    "several.opt"
     "transforms.opt"
     "schedules.opt"
 };
@@ -139,6 +141,7 @@ fn statement(s: &Stmt, add: &mut dyn FnMut(&str)) {
                 .for_each(|s| s.for_each_expr(&mut |e| calls(e, add)));
         }
         StmtKind::Source(n) | StmtKind::Help(n) => add(&n.text),
+        StmtKind::For(r) => r.body.iter().for_each(|s| statement(s, add)),
         StmtKind::Print(items) => items.iter().for_each(|e| calls(e, add)),
         StmtKind::Assign { value, .. } => calls(value, add),
         StmtKind::Assert { condition, .. } => calls(condition, add),

@@ -31,6 +31,8 @@ pub static CARD: MethodCard = MethodCard {
         form: false,
         prox: true,
         project: false,
+        constraints: false,
+        residuals: false,
     },
     granularity: Granularity::Step,
     options: &[OptionSpec {

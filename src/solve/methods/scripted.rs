@@ -23,7 +23,7 @@ use super::conditions;
 use crate::base::value::IndexSet;
 use crate::exec::{Machine, Plan};
 use crate::ir::InputId;
-use crate::ir::script::{Ask, Law, Op, Reg, Script, StateKind};
+use crate::ir::script::{Ask, Law, Of, Op, Reg, Script, StateKind};
 use straight::{Ran, Straight};
 
 /// Why a run ended whose step says `stop when`.
@@ -180,7 +180,9 @@ impl Scripted {
         } else {
             &self.script.step
         };
-        f.regs[self.script.t][0] = cx.step as f64;
+        // Steps count from the last restart.
+        let since = self.script.since.map_or(0.0, |r| f.regs[r][0]);
+        f.regs[self.script.t][0] = cx.step as f64 - since;
         f.pending.clear();
         f.written.clear();
         self.ops(ops, problem, f, state, cx)
@@ -399,6 +401,9 @@ impl Scripted {
         problem: &mut dyn Oracle,
         f: &mut Frame,
     ) -> Result<(), Fault> {
+        if batch.is_none() && self.recalled(what, args[0], value, out, f) {
+            return Ok(());
+        }
         let mut objective = None;
         let mut v = std::mem::take(&mut f.regs[out]);
         let x = &f.regs[args[0]];
@@ -440,10 +445,11 @@ impl Scripted {
                 }
             }),
             (Ask::LinearMinimum | Ask::Away | Ask::Reach, None) => {
-                let bounds = problem.bounds();
-                let corners = Corners {
-                    bounds: bounds.as_deref(),
-                    simplices: problem.simplices(),
+                let (parts, bounds) = (problem.parts(), problem.bounds());
+                let corners = match (&parts, &bounds) {
+                    (Some(p), _) => Corners::of_sets(&p.simple),
+                    (None, Some(b)) => Corners::of_bounds(b),
+                    (None, None) => Corners::default(),
                 };
                 match what {
                     Ask::LinearMinimum => corners.least(x, &mut v),
@@ -462,6 +468,20 @@ impl Scripted {
                 v.copy_from_slice(x);
                 problem.prox(&mut v, f.regs[args[1]][0])
             }
+            (Ask::Vector(of), None) => problem.vector(of, x, &mut v),
+            (Ask::Jacobian(of), None) => problem.jacobian(of, x).map(|j| {
+                v.fill(0.0);
+                let n = x.len();
+                for (i, k, a) in j.triplets() {
+                    v[i * n + k] += a;
+                }
+            }),
+            (Ask::Along(of), None) => problem.jacobian_product(of, x, &f.regs[args[1]], false, &mut v),
+            (Ask::Against(of), None) => problem.jacobian_product(of, x, &f.regs[args[1]], true, &mut v),
+            (Ask::Gradients, None) => {
+                let mut rows = v.chunks_exact_mut(x.len().max(1)).enumerate();
+                rows.try_for_each(|(k, row)| problem.value_gradient_on(x, &[k as f64], row).map(drop))
+            }
             (Ask::Smooth, None) => problem.smooth_value(x).map(|y| v[0] = y),
             _ => Err(Fault::NotOffered(what.word().into())),
         };
@@ -469,7 +489,43 @@ impl Scripted {
         if let (Some(to), Some(y)) = (value, objective) {
             f.regs[to][0] = y;
         }
+        if let (Some(k), Ask::Gradient, None, Ok(())) = (self.script.known, what, batch, &r) {
+            for (to, from) in [(k.point, args[0]), (k.gradient, out)] {
+                let mut v = std::mem::take(&mut f.regs[to]);
+                v.copy_from_slice(&f.regs[from]);
+                f.regs[to] = v;
+            }
+            f.regs[k.value][0] = objective.unwrap_or(0.0);
+            f.regs[k.what][0] = if objective.is_some() { 2.0 } else { 1.0 };
+        }
         r
+    }
+
+    /// Answers from the last gradient, where it was at the same point: the one at which a line search ended is not
+    /// evaluated again.
+    fn recalled(&self, what: Ask, at: Reg, value: Option<Reg>, out: Reg, f: &mut Frame) -> bool {
+        let Some(k) = self.script.known else { return false };
+        let least = match what {
+            Ask::Gradient if value.is_none() => 1.0,
+            Ask::Gradient | Ask::Value => 2.0,
+            _ => return false,
+        };
+        let same = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits());
+        if f.regs[k.what][0] < least || !same(&f.regs[k.point], &f.regs[at]) {
+            return false;
+        }
+        let y = f.regs[k.value][0];
+        if what == Ask::Value {
+            f.regs[out][0] = y;
+            return true;
+        }
+        let mut v = std::mem::take(&mut f.regs[out]);
+        v.copy_from_slice(&f.regs[k.gradient]);
+        f.regs[out] = v;
+        if let Some(to) = value {
+            f.regs[to][0] = y;
+        }
+        true
     }
 
     /// Is everything finite that the next step would start from? Names what is not.
@@ -573,7 +629,13 @@ impl Scripted {
                 purpose: Purpose::Init,
                 ..draw
             };
+            if let Some(r) = self.script.since {
+                f.regs[r][0] = draw.step as f64;
+            }
             self.begin(problem, f, state, &init)?;
+            if let Some(r) = self.script.since {
+                f.regs[r][0] = draw.step as f64;
+            }
         }
         Ok(reason)
     }
@@ -671,6 +733,7 @@ impl Method for Scripted {
                 f.regs[s.reg] = vec![0.0; rows * width];
             }
         }
+        self.mark_equations(problem, &mut f).map_err(Refusal::Fault)?;
         let slots = self
             .script
             .states
@@ -813,15 +876,20 @@ impl Method for Scripted {
             state.measures.gap = o.gap;
             return Ok(());
         }
+        if let Some(k) = problem.kkt(x, &g) {
+            let k = k?;
+            state.measures.objective = f;
+            state.measures.stationarity = k.stationarity;
+            state.measures.gradient_scale = k.scale;
+            state.measures.feasibility = k.feasibility;
+            return Ok(());
+        }
         let bounds = problem.bounds();
         let mut m = state.measures;
         conditions::measure(bounds.as_deref(), problem.unit(), x, f, &g, &mut m);
         if problem.convex() {
             let mut s = g.clone();
-            let corners = Corners {
-                bounds: bounds.as_deref(),
-                simplices: problem.simplices(),
-            };
+            let corners = bounds.as_deref().map_or(Corners::default(), Corners::of_bounds);
             if corners.least(&g, &mut s).is_ok() {
                 m.gap = (0..g.len()).map(|k| g[k] * (x[k] - s[k])).fold(0.0, |a, b| a + b);
             }
@@ -856,6 +924,13 @@ impl Method for Scripted {
                 })
     }
 
+    fn slot_len(&self, slot: usize) -> Option<usize> {
+        match self.script.states.get(slot)?.kind {
+            StateKind::Array(n) => Some(n),
+            _ => None,
+        }
+    }
+
     fn answer<'s>(&self, state: &'s State) -> &'s [f64] {
         match self.script.answer.and_then(|k| state.slots.get(k)) {
             Some(s) => s.array(),
@@ -872,6 +947,15 @@ impl Scripted {
         }
     }
 
+    /// Which rows of the constraints are equations.
+    fn mark_equations(&self, problem: &mut dyn Oracle, f: &mut Frame) -> Result<(), Fault> {
+        let Some(r) = self.script.equations else { return Ok(()) };
+        let mut marks = std::mem::take(&mut f.regs[r]);
+        let found = problem.equations(&f.regs[self.script.x], &mut marks);
+        f.regs[r] = marks;
+        found
+    }
+
     /// The frame of the run, made anew after resuming.
     fn lend(&self, problem: &mut dyn Oracle, cx: &mut StepCx<'_>) -> Frame {
         self.choose_sum(problem);
@@ -886,6 +970,8 @@ impl Scripted {
                 if let Some(r) = self.script.terms {
                     f.regs[r][0] = problem.terms().unwrap_or(0) as f64;
                 }
+                // What cannot be marked here could not when the run began.
+                let _ = self.mark_equations(problem, &mut f);
                 f
             }
         }
@@ -897,6 +983,11 @@ static CARDS: Mutex<Vec<&'static MethodCard>> = Mutex::new(vec![]);
 
 fn card_of(s: &Script) -> &'static MethodCard {
     let asked = |a: Ask| s.asks.iter().any(|(b, _)| *b == a);
+    let about = |of: Of| {
+        [Ask::Vector(of), Ask::Jacobian(of), Ask::Along(of), Ask::Against(of)]
+            .into_iter()
+            .any(asked)
+    };
     let needs = Needs {
         value: asked(Ask::Value) || asked(Ask::Trial),
         gradient: asked(Ask::Gradient) || asked(Ask::Operator) || s.samples.is_some(),
@@ -904,7 +995,9 @@ fn card_of(s: &Script) -> &'static MethodCard {
         hessian: asked(Ask::Hessian),
         form: false,
         prox: asked(Ask::Prox) || asked(Ask::Smooth),
-        project: asked(Ask::Project),
+        project: asked(Ask::Project) || asked(Ask::LinearMinimum),
+        constraints: about(Of::Constraints),
+        residuals: about(Of::Residuals),
     };
     let accepts: &'static [Class] = if asked(Ask::Operator) {
         &[Class::Saddle]

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::super::{Arr, Entity, Local, Lower, Lowered, Names, Scope, Src, Val, err};
-use super::{PartCall, PointBlock};
+use super::{PartCall, PointBlock, Space};
 use crate::base::value::{Elem, IndexSet};
 use crate::base::{Code, Span};
-use crate::ir::script::{Ask, Commit, Guard, Op, Piece, Reg, Register, StateKind, StateSpec};
+use crate::ir::script::{Ask, Commit, Guard, Of, Op, Piece, Reg, Register, Sizes, StateKind, StateSpec};
 use crate::ir::{DomainId, Input, InputKind, Node, NodeId, Pos, Sign};
-use crate::lang::syntax::{Expr, ExprKind, OptimizerDecl};
+use crate::lang::syntax::{Expr, ExprKind, Ident, OptimizerDecl};
 
 /// A named value and the piece that computes it.
 #[derive(Clone)]
@@ -38,6 +38,8 @@ pub struct State {
 pub struct Builder<'n> {
     pub l: Lower<'n>,
     pub blocks: &'n [PointBlock],
+    find_sizes: &'n dyn Fn() -> Sizes,
+    sizes_found: Option<Sizes>,
     pub regs: Vec<Register>,
     pub pieces: Vec<Piece>,
     /// Lists of operations under construction, innermost last.
@@ -63,6 +65,7 @@ pub struct Builder<'n> {
     pub fmin: Option<Reg>,
     pub fmin_at: Option<Span>,
     pub terms: Option<Reg>,
+    pub equations: Option<Reg>,
     pub over: Option<(IndexSet, Span)>,
     /// Counters of terms taken: where a step finds them, and where it leaves them.
     pub taken: Vec<(Reg, Reg)>,
@@ -99,7 +102,8 @@ pub struct Builder<'n> {
 }
 
 impl<'n> Builder<'n> {
-    pub fn new(names: &'n dyn Names, blocks: &'n [PointBlock]) -> Self {
+    pub fn new(names: &'n dyn Names, space: Space<'n>) -> Self {
+        let blocks = space.blocks;
         let dim = blocks.iter().map(|b| b.len).sum();
         let mut l = Lower::new(names);
         let point = IndexSet::upto(dim);
@@ -112,6 +116,8 @@ impl<'n> Builder<'n> {
         let mut b = Builder {
             l,
             blocks,
+            find_sizes: space.sizes,
+            sizes_found: None,
             regs: vec![],
             pieces: vec![],
             ops: vec![vec![]],
@@ -130,6 +136,7 @@ impl<'n> Builder<'n> {
             fmin: None,
             fmin_at: None,
             terms: None,
+            equations: None,
             over: None,
             taken: vec![],
             states: vec![],
@@ -335,6 +342,104 @@ impl<'n> Builder<'n> {
         }
     }
 
+    /// How long what else a problem has is.
+    fn sizes(&mut self) -> &Sizes {
+        let find = self.find_sizes;
+        self.sizes_found.get_or_insert_with(find)
+    }
+
+    /// Rows of constraints or residuals, where the problem has them.
+    pub fn rows_of(&mut self, of: Of, at: Span) -> Lowered<IndexSet> {
+        let sizes = self.sizes();
+        let n = match of {
+            Of::Constraints => sizes.constraints.as_ref().map(|c| c.iter().map(|c| c.1).sum()),
+            Of::Residuals => sizes.residuals.as_ref().copied(),
+        };
+        match n.map_err(String::clone) {
+            Ok(n) => Ok(IndexSet::upto(n)),
+            Err(why) => {
+                let name = self.part_name(self.part);
+                let d = err(
+                    Code::OracleMissing,
+                    format!(
+                        "`{name}` asks for {}, which the problem does not answer: {why}",
+                        of.word()
+                    ),
+                );
+                Err(d
+                    .at(at, "asked for here")
+                    .help(match of {
+                        Of::Constraints => "a problem with rows under `subject to` answers",
+                        Of::Residuals => "an objective that is a sum of squares answers, such as `sumsq(A*x - b)` or `sum(i in S) r(i)^2`",
+                    })
+                    .into())
+            }
+        }
+    }
+
+    /// Terms of the problem's sum, where it has one.
+    pub fn term_rows(&mut self, at: Span) -> Lowered<IndexSet> {
+        if let Some((set, _)) = &self.over {
+            return Ok(IndexSet::upto(set.len()));
+        }
+        match self.sizes().terms {
+            Some(n) => Ok(IndexSet::upto(n)),
+            None => {
+                let name = self.part_name(self.part);
+                let what = format!("`{name}` asks for the gradients of all terms, which the problem does not answer");
+                Err(err(Code::OracleMissing, what)
+                    .at(at, "asked for here")
+                    .help("a finite sum answers them: an objective `mean(k in tasks) …` or `sum(k in tasks) …`")
+                    .into())
+            }
+        }
+    }
+
+    /// 1 for the rows of the constraints that are equations, 0 for the others.
+    fn which_equations(&mut self, at: Span) -> Lowered<Val> {
+        let dims = vec![self.rows_of(Of::Constraints, at)?];
+        let r = match self.equations {
+            Some(r) => r,
+            None => {
+                let r = self.register("equations", dims.clone());
+                self.equations = Some(r);
+                // Answering it takes the same programs.
+                let asked = Ask::Vector(Of::Constraints);
+                if !self.asks.iter().any(|a| a.0 == asked) {
+                    self.asks.push((asked, at));
+                }
+                r
+            }
+        };
+        Ok(self.read(r, &dims))
+    }
+
+    /// The rows that belong to a constraint, of a vector of all rows.
+    fn rows_named(&mut self, v: Val, name: &Ident) -> Lowered<Option<Val>> {
+        let Ok(names) = self.sizes().constraints.clone() else {
+            return Ok(None);
+        };
+        let Some(k) = names.iter().position(|c| c.0 == name.text) else {
+            return Ok(None);
+        };
+        let offset: usize = names[..k].iter().map(|c| c.1).sum();
+        let all = self.rows_of(Of::Constraints, name.span)?;
+        if v.dims() != [all] {
+            return Ok(None);
+        }
+        let from = self.reg_of(
+            &Var {
+                val: v,
+                piece: self.piece,
+            },
+            name.span,
+        )?;
+        let dims = vec![IndexSet::upto(names[k].1)];
+        let to = self.register(&name.text, dims.clone());
+        self.push(Op::Slice { from, offset, to });
+        Ok(Some(self.read(to, &dims)))
+    }
+
     /// Does a word of steps have its own meaning here, not that of a parameter or a state?
     pub fn is_own(&self, name: &str) -> bool {
         !self.vars.contains_key(name) && self.scopes[self.part].0.get(name).is_none()
@@ -476,6 +581,15 @@ impl<'n> Builder<'n> {
             let v = self.term_count(at);
             scope = scope.with("terms", Local::Val(v));
         }
+        if let Some((_, at)) = names.iter().find(|(n, _)| n == "equations")
+            && self.is_own("equations")
+        {
+            let v = self.which_equations(*at)?;
+            scope = scope.with("equations", Local::Val(v));
+        }
+        if self.is_own("point") {
+            scope = scope.with("point", Local::Dims(self.point.clone()));
+        }
         for (name, _) in &names {
             if let Some(var) = self.vars.get(name).cloned() {
                 let val = self.settled(&var, e.span)?;
@@ -522,7 +636,8 @@ impl<'n> Builder<'n> {
                 }
                 let v = match name {
                     "value" | "trial" | "smooth" | "grad" | "operator" | "lmo" | "away" | "reach" | "hvp"
-                    | "hessian" | "prox" | "project" => Some(self.ask(name, e, args)?),
+                    | "hessian" | "prox" | "project" | "constraints" | "residuals" | "jacobian" | "jvp" | "vjp"
+                    | "grads" => Some(self.ask(name, e, args)?),
                     "normal" | "rademacher" | "uniform" | "permutation" | "sample" => Some(self.draw(name, e, args)?),
                     "old" => self.old(args)?,
                     "zeros" | "ones" if args.len() == 1 => self.filled(name, &args[0].value)?,
@@ -555,6 +670,11 @@ impl<'n> Builder<'n> {
                 let known = self.each.iter().rev().find(|(n, _)| *n == name.text).map(|(_, k)| *k);
                 let block = known.or_else(|| self.blocks.iter().position(|b| b.name == name.text));
                 let Some(k) = block else {
+                    let v = self.plain(base)?;
+                    if let Some(v) = self.rows_named(v.val, name)? {
+                        self.l.answered.insert(e.span, v);
+                        return Ok(());
+                    }
                     let names: Vec<String> = self.blocks.iter().map(|b| format!("`{}`", b.name)).collect();
                     return Err(err(
                         Code::UnknownName,

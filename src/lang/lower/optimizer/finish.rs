@@ -6,8 +6,8 @@ use super::super::{Lowered, Val};
 use super::builder::{Builder, Var};
 use crate::atoms;
 use crate::base::Span;
-use crate::base::value::Elem;
-use crate::ir::script::{Commit, Op, Reg, Script, StateKind};
+use crate::base::value::{Elem, IndexSet};
+use crate::ir::script::{Ask, Commit, Known, Op, Reg, Script, StateKind, StateSpec};
 
 impl Builder<'_> {
     /// The script.
@@ -24,7 +24,7 @@ impl Builder<'_> {
                     to: reg,
                     from: self.x_reg,
                 });
-                self.specs.push(crate::ir::script::StateSpec {
+                self.specs.push(StateSpec {
                     name: "answer".into(),
                     kind: StateKind::Array(self.regs[reg].len),
                     dims: dims.clone(),
@@ -94,6 +94,13 @@ impl Builder<'_> {
         let mut step = self.close();
         let kept = |r: &Vec<crate::ir::script::Piece>, op: &Op| !matches!(op, Op::Eval(p) if r[*p].outputs.is_empty());
         prune(&mut step, &self.pieces, &kept);
+        let since = (!restarts.is_empty()).then(|| self.kept("begun after step", 1));
+        let known = (gradients(&step) > 1).then(|| Known {
+            point: self.kept("known point", self.point.len()),
+            gradient: self.kept("known gradient", self.point.len()),
+            value: self.kept("known value", 1),
+            what: self.kept("known", 1),
+        });
         let mut init = std::mem::take(&mut self.init);
         prune(&mut init, &self.pieces, &kept);
         Ok(Script {
@@ -106,6 +113,9 @@ impl Builder<'_> {
             t: self.t_reg,
             fmin: self.fmin,
             terms: self.terms,
+            equations: self.equations,
+            since,
+            known,
             over: self.over,
             change,
             states: self.specs,
@@ -132,6 +142,26 @@ impl Builder<'_> {
         })
     }
 
+    /// A state of the step's own, 0 at first and changed by the run alone.
+    fn kept(&mut self, name: &str, len: usize) -> Reg {
+        let dims = if len == 1 { vec![] } else { vec![IndexSet::upto(len)] };
+        let nought = self.register("nought", dims.clone());
+        let reg = self.register(name, dims.clone());
+        self.first.push(Commit { to: reg, from: nought });
+        let kind = if len == 1 {
+            StateKind::Number
+        } else {
+            StateKind::Array(len)
+        };
+        self.specs.push(StateSpec {
+            name: name.into(),
+            kind,
+            reg,
+            dims,
+        });
+        reg
+    }
+
     /// The swaps that take new values over; copies where one value is wanted twice.
     fn take_over(&mut self, wanted: Vec<(Reg, Reg)>) -> Vec<Commit> {
         let own: Vec<Reg> = wanted.iter().map(|w| w.0).collect();
@@ -154,6 +184,22 @@ impl Builder<'_> {
         }
         commits
     }
+}
+
+/// Places that ask for the gradient of the whole objective.
+fn gradients(ops: &[Op]) -> usize {
+    let of = |o: &Op| match o {
+        Op::Ask {
+            what: Ask::Gradient,
+            batch: None,
+            ..
+        } => 1,
+        Op::If { then, otherwise, .. } => gradients(then) + gradients(otherwise),
+        Op::While { before, body, .. } => gradients(before) + gradients(body),
+        Op::For { body, .. } => gradients(body),
+        _ => 0,
+    };
+    ops.iter().map(of).sum()
 }
 
 /// Leaves out pieces that compute nothing.

@@ -7,7 +7,7 @@ use super::builder::{Builder, State, Var};
 use crate::atoms;
 use crate::base::value::{Elem, IndexSet};
 use crate::base::{Code, Span};
-use crate::ir::script::{Ask, Commit, Law, Op, Reg, StateKind, StateSpec};
+use crate::ir::script::{Ask, Commit, Law, Of, Op, Reg, StateKind, StateSpec};
 use crate::lang::syntax::{Arg, Expr, ExprKind, Ident, OptimizerDecl, StepKind, StepStmt, TypeExpr};
 
 impl<'n> Builder<'n> {
@@ -34,10 +34,16 @@ impl<'n> Builder<'n> {
             "hessian" => Ask::Hessian,
             "smooth" => Ask::Smooth,
             "prox" => Ask::Prox,
+            "constraints" => Ask::Vector(Of::Constraints),
+            "residuals" => Ask::Vector(Of::Residuals),
+            "jacobian" => Ask::Jacobian(of(args)),
+            "jvp" => Ask::Along(of(args)),
+            "vjp" => Ask::Against(of(args)),
+            "grads" => Ask::Gradients,
             _ => Ask::Project,
         };
         let plain = match what {
-            Ask::Product | Ask::Prox | Ask::Away | Ask::Reach => 2,
+            Ask::Product | Ask::Prox | Ask::Away | Ask::Reach | Ask::Along(_) | Ask::Against(_) => 2,
             _ => 1,
         };
         let (mut regs, mut at) = (vec![], None);
@@ -48,7 +54,7 @@ impl<'n> Builder<'n> {
             }
             regs.push(self.reg_of(&v, a.value.span)?);
         }
-        let batch = match args.get(plain) {
+        let batch = match args.get(plain).filter(|a| a.name.is_none()) {
             Some(a) => {
                 self.samples.get_or_insert(e.span);
                 Some(self.terms_at(&a.value)?)
@@ -60,7 +66,27 @@ impl<'n> Builder<'n> {
         }
         self.projects |= matches!(what, Ask::Project | Ask::Prox | Ask::LinearMinimum);
         let point = self.point.clone();
+        let rows = match what {
+            Ask::Vector(of) | Ask::Jacobian(of) | Ask::Along(of) | Ask::Against(of) => Some(self.rows_of(of, e.span)?),
+            Ask::Gradients => {
+                self.samples.get_or_insert(e.span);
+                Some(self.term_rows(e.span)?)
+            }
+            _ => None,
+        };
+        if let (Ask::Against(_), Some(rows), [_, y]) = (what, &rows, regs.as_slice())
+            && self.regs[*y].len != rows.len()
+        {
+            let what = format!(
+                "`vjp` takes {} numbers here, one for each row, not {}",
+                rows.len(),
+                self.regs[*y].len
+            );
+            return Err(err(Code::StateShape, what).at(e.span, "here").into());
+        }
         let dims = match what {
+            Ask::Vector(_) | Ask::Along(_) => rows.into_iter().collect(),
+            Ask::Jacobian(_) | Ask::Gradients => rows.into_iter().chain([point]).collect(),
             Ask::Value | Ask::Trial | Ask::Reach | Ask::Smooth => vec![],
             Ask::Hessian => vec![point.clone(), point],
             _ => vec![point],
@@ -1072,6 +1098,15 @@ impl<'n> Builder<'n> {
             self.leave(k);
         }
         Ok(())
+    }
+}
+
+/// What `of:` names: constraints where nothing is said.
+fn of(args: &[Arg]) -> Of {
+    let named = args.iter().find(|a| a.name.as_ref().is_some_and(|n| n.text == "of"));
+    match named.and_then(|a| a.value.as_name()) {
+        Some("residuals") => Of::Residuals,
+        _ => Of::Constraints,
     }
 }
 

@@ -61,7 +61,8 @@ struct Following<'a> {
 impl Straight {
     /// Unrolls a step; nothing if it has histories, draws, loops or too many numbers.
     pub fn new(script: &Script, formula: &Formula<'_>) -> Option<Straight> {
-        if !script.restarts.is_empty() || script.fmin.is_some() || script.terms.is_some() {
+        let more = script.known.is_some() || script.equations.is_some();
+        if !script.restarts.is_empty() || script.fmin.is_some() || script.terms.is_some() || more {
             return None;
         }
         let mut f = Following {
