@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ravine_linalg::Matrix;
-use ravine_linalg::clarabel_adapter::ConicForm;
+use ravine_linalg::clarabel_adapter::{Cone, ConicForm};
 use ravine_linalg::operator::LinearMap;
 
 use super::choose::{self, Choice};
@@ -819,9 +819,13 @@ impl Lent {
 }
 
 /// The unit that the objective of a cone program is measured in: a power of two near what it is at the declared start and what
-/// its coefficients are, where these are small; 1 elsewhere. Tolerances are relative to it.
+/// its coefficients are, where these are small; 1 elsewhere, and with curved cones, whose active set is not solved again: there
+/// the multipliers keep the solver's own accuracy. Tolerances are relative to it.
 fn small_unit(form: &ConicForm, at_start: f64) -> f64 {
     const SMALL: f64 = 1.0 / 1024.0;
+    if form.cones.iter().any(|c| !matches!(c, Cone::Zero(_) | Cone::Nonneg(_))) {
+        return 1.0;
+    }
     let size = |v: &[f64]| v.iter().fold(0.0f64, |m, v| m.max(v.abs()));
     let q = size(&form.q);
     let unit = if at_start > 0.0 && at_start.is_finite() {

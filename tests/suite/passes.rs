@@ -748,7 +748,7 @@ const CLASSES: &[(&str, Option<Class>, &[&str], &str)] = &[
     ),
     (
         "nonnegative least squares",
-        Some(Class::ConvexQuadratic),
+        Some(Class::Composite),
         &["min"],
         "param A [1..4, 1..3]\nparam b [1..4]\nvar x [1..3] nonneg\nout sumsq(i in 1..4) sub(matmul(A, x)[i], b[i])",
     ),

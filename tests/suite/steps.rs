@@ -145,10 +145,14 @@ problem p {
     assert_eq!(vector(&e, "x"), [7.0]);
     assert!(e.reason.contains("own stopping rule"), "{}", e.reason);
     // k and t have been 1 2 3 1 2 3 1.
-    let text = shown(&format!(
-        "{own}s = solve p with count()\nprint s.trace.k[2:8], s.trace.t[2:8]"
-    ));
-    assert_eq!(text.matches("[1, 2, 3, 1, 2, 3, 1]").count(), 2, "{text}");
+    for (steps, number) in [(3, 3), (4, 1), (6, 3)] {
+        let text = shown(&format!(
+            "{own}r = start p with count() for 100 steps\nstep r for {steps} steps\nprint r.k, r.t"
+        ));
+        for name in ["k", "t"] {
+            assert!(text.contains(&format!("r.{name} = {number}\n")), "{text}");
+        }
+    }
 }
 
 #[test]

@@ -212,28 +212,37 @@ impl Search<'_> {
         let Some(scaled) = rescale(self.form) else {
             return self.run();
         };
-        let mut inner = Search {
-            form: &scaled.form,
-            constant: scaled.constant(self.constant),
-            tolerance: self.tolerance,
-            iterations: self.iterations,
-            log: vec![],
-            stop: &mut *self.stop,
-        };
-        let mut found = inner.run()?;
-        let log = inner.log;
-        scaled.back(&mut found.solution);
-        scaled.point(&mut found.ray);
-        found.rescaled = true;
-        let s = &found.solution;
-        found.check = verify::dual(self.form, self.constant, &s.x, &s.z);
-        let holds = match found.reason.status {
-            Status::Optimal => self.passes(s, &found.check),
-            Status::Infeasible => verify::proves_infeasible(self.form, &s.z),
-            Status::Unbounded => verify::proves_unbounded(self.form, &found.ray),
-            Status::Interrupted => true,
-            _ => false,
-        };
+        let (mut found, mut log, mut holds);
+        // What passes in these units may miss the tolerance in those that were given: then once more, below it.
+        let mut below = 1.0;
+        loop {
+            let mut inner = Search {
+                form: &scaled.form,
+                constant: scaled.constant(self.constant),
+                tolerance: self.tolerance * below,
+                iterations: self.iterations,
+                log: vec![],
+                stop: &mut *self.stop,
+            };
+            found = inner.run()?;
+            log = inner.log;
+            scaled.back(&mut found.solution);
+            scaled.point(&mut found.ray);
+            found.rescaled = true;
+            let s = &found.solution;
+            found.check = verify::dual(self.form, self.constant, &s.x, &s.z);
+            holds = match found.reason.status {
+                Status::Optimal => self.passes(s, &found.check),
+                Status::Infeasible => verify::proves_infeasible(self.form, &s.z),
+                Status::Unbounded => verify::proves_unbounded(self.form, &found.ray),
+                Status::Interrupted => true,
+                _ => false,
+            };
+            if holds || found.reason.status != Status::Optimal || below < 1.0 {
+                break;
+            }
+            below = 1e-2;
+        }
         if !holds {
             let other = self.run()?;
             let settled = matches!(
