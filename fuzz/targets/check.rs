@@ -3,10 +3,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use ravine::base::SourceMap;
+use ravine::ir::Catalogue;
 use ravine::lang::{check, parse};
 
 thread_local! {
-    static CATALOGUE: check::Catalogue = ravine::session::catalogue();
+    static CATALOGUE: Catalogue = ravine::session::catalogue();
 }
 
 fuzz_target!(|text: &str| {
