@@ -64,8 +64,14 @@ pub fn polish(form: &ConicForm, constant: f64, x: &[f64], z: &[f64], s: &[f64]) 
     form.a.mul_vec(x, &mut ax);
     let mut rhs: Vec<f64> = (0..n).map(|i| -(px[i] + form.q[i] + atz[i])).collect();
     rhs.extend(active.iter().map(|i| form.b[*i] - ax[*i]));
-    let by_equations = solve_linear(&kkt, &rhs).ok().map(|s| s.x);
-    let by_squares = squares(form, &active, (x, &held), &rhs[n..]);
+    let solved = solve_linear(&kkt, &rhs).ok();
+    let settled = solved.as_ref().is_some_and(|s| s.condition.value <= TRUSTED);
+    let by_squares = if settled {
+        None
+    } else {
+        squares(form, &active, (x, &held), &rhs[n..])
+    };
+    let by_equations = solved.map(|s| s.x);
     let pair = |moves: Vec<f64>| settle(form, &active, &equations, (x, &held), &moves);
     let mut best: Option<((Vec<f64>, Vec<f64>), f64)> = None;
     for found in [by_squares, by_equations].into_iter().flatten().map(pair) {
@@ -110,6 +116,8 @@ fn settle(
     (point, multipliers)
 }
 
+/// Condition of the equations up to which their solution needs no second route.
+const TRUSTED: f64 = 1e10;
 /// Unknowns up to which a sum of squares is minimized on the active rows as what it is.
 const SQUARES: usize = 600;
 
