@@ -9,13 +9,13 @@
 
 #![allow(
     unsafe_code,
-    reason = "calls into functions compiled for detected instruction sets, and gathers after one bounds check"
+    reason = "calls into functions compiled for detected instruction sets, gathers after one bounds check, stores past the caches"
 )]
 
 mod memory;
 mod table;
 
-pub use memory::{load, scatter_add, scatter_add_strided, store};
+pub use memory::{LONG, Past, load, scatter_add, scatter_add_strided, store};
 pub use table::{BINARY, Kernels, SCALED, TERNARY, UNARY};
 
 use std::sync::OnceLock;

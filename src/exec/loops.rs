@@ -3,7 +3,7 @@
 //! Invariant: what is computed, and in which order values are added, depends on the plan and the data only, never on
 //! the number of threads.
 
-use ravine_linalg::lanes::kernels;
+use ravine_linalg::lanes::{LONG, Past, kernels};
 use rayon::prelude::*;
 
 use super::plan::{Addr, Instr, LANES, Level, Loop, OutKind, Plan, Reg, SlotId};
@@ -115,13 +115,15 @@ enum Sink<'a> {
     Direct {
         arrays: &'a mut [Vec<f64>],
         partials: &'a mut [Tree],
+        past: Past,
     },
-    /// Into buffers of a task whose first outermost instance is given.
+    /// Of a task whose first outermost instance is given: entries written once into its part of their array, the rest into
+    /// buffers.
     Buffered {
         first: usize,
-        maps: Vec<Vec<f64>>,
-        adds: Vec<Adds>,
-        partials: Vec<Vec<Partial>>,
+        maps: Vec<&'a mut [f64]>,
+        buffers: &'a mut Buffers,
+        past: Past,
     },
     /// Truth values of a filter.
     Keep { flags: Vec<bool> },
@@ -150,7 +152,11 @@ pub fn run(cx: &Ctx<'_>, lp: &Loop, scratch: &mut Scratch) -> Result<(), Fault> 
     if work < PARALLEL_WORK || blocks < 2 || rayon::current_num_threads() == 1 {
         let w = worker.get_or_insert_with(|| Worker::new(cx, lp));
         w.refresh(cx, lp);
-        let mut sink = Sink::Direct { arrays: outs, partials };
+        let mut sink = Sink::Direct {
+            arrays: outs,
+            partials,
+            past: Past::default(),
+        };
         for b in 0..blocks {
             w.outer_block(cx, lp, b * block, ((b + 1) * block).min(total), &mut sink);
             if let Some(f) = w.fault.take() {
@@ -158,33 +164,38 @@ pub fn run(cx: &Ctx<'_>, lp: &Loop, scratch: &mut Scratch) -> Result<(), Fault> 
             }
         }
     } else {
-        let per_task = (PARALLEL_WORK / 4 / (block * lp.cost.max(1)).max(1)).clamp(1, 64);
-        let tasks = blocks.div_ceil(per_task);
-        let mut wave = 0;
-        while wave < tasks {
-            let end = (wave + WAVE).min(tasks);
-            let done: Vec<Result<Sink<'static>, Fault>> = (wave..end)
+        let per_task = (PARALLEL_WORK / 4 / (block * lp.cost.max(1)).max(1)).clamp(1, 64) * block;
+        for wave in (0..total).step_by(WAVE * per_task) {
+            let end = (wave + WAVE * per_task).min(total);
+            let tasks = parts(lp, outs, wave, end, per_task);
+            let done: Vec<Result<Buffers, Fault>> = tasks
                 .into_par_iter()
                 .map_init(
                     || Worker::new(cx, lp),
-                    |w, t| {
+                    |w, (first, maps)| {
                         super::note_worker();
-                        let first = t * per_task * block;
-                        let mut sink = Sink::buffered(lp, first);
-                        for b in t * per_task..((t + 1) * per_task).min(blocks) {
-                            w.outer_block(cx, lp, b * block, ((b + 1) * block).min(total), &mut sink);
+                        let mut buffers = Buffers::new(lp.outs.len());
+                        let mut sink = Sink::Buffered {
+                            first,
+                            maps,
+                            buffers: &mut buffers,
+                            past: Past::default(),
+                        };
+                        let last = (first + per_task).min(end);
+                        for s in (first..last).step_by(block) {
+                            w.outer_block(cx, lp, s, (s + block).min(last), &mut sink);
                             if let Some(f) = w.fault.take() {
                                 return Err(f);
                             }
                         }
-                        Ok(sink)
+                        drop(sink);
+                        Ok(buffers)
                     },
                 )
                 .collect();
-            for sink in done {
-                sink?.merge(lp, outs, partials);
+            for buffers in done {
+                buffers?.merge(lp, outs, partials);
             }
-            wave = end;
         }
     }
     for (k, o) in lp.outs.iter().enumerate() {
@@ -258,32 +269,47 @@ impl Tree {
     }
 }
 
-impl Sink<'_> {
-    fn buffered(lp: &Loop, first: usize) -> Sink<'static> {
-        Sink::Buffered {
-            first,
-            maps: vec![vec![]; lp.outs.len()],
-            adds: lp.outs.iter().map(|_| Adds::default()).collect(),
-            partials: vec![vec![]; lp.outs.len()],
+/// The tasks of a wave: first instance, and its part of every array that is written entry by entry.
+fn parts<'a>(
+    lp: &Loop,
+    outs: &'a mut [Vec<f64>],
+    wave: usize,
+    end: usize,
+    per_task: usize,
+) -> Vec<(usize, Vec<&'a mut [f64]>)> {
+    let mut tasks: Vec<(usize, Vec<&mut [f64]>)> = (wave..end).step_by(per_task).map(|first| (first, vec![])).collect();
+    for (o, out) in lp.outs.iter().zip(outs) {
+        let written = match o.kind {
+            OutKind::Map { .. } => &mut out[wave..end],
+            _ => &mut [],
+        };
+        let mut of = written.chunks_mut(per_task);
+        for t in &mut tasks {
+            t.1.push(of.next().unwrap_or_default());
+        }
+    }
+    tasks
+}
+
+/// What a task hands over to be merged, by output.
+struct Buffers {
+    lists: Vec<Vec<f64>>,
+    adds: Vec<Adds>,
+    partials: Vec<Vec<Partial>>,
+}
+
+impl Buffers {
+    fn new(outputs: usize) -> Buffers {
+        Buffers {
+            lists: vec![vec![]; outputs],
+            adds: (0..outputs).map(|_| Adds::default()).collect(),
+            partials: vec![vec![]; outputs],
         }
     }
     fn merge(self, lp: &Loop, outs: &mut [Vec<f64>], all: &mut [Tree]) {
-        let Sink::Buffered {
-            first,
-            maps,
-            adds,
-            partials,
-        } = self
-        else {
-            return;
-        };
         for (k, out) in outs.iter_mut().enumerate() {
-            if matches!(lp.outs[k].kind, OutKind::List) {
-                out.extend_from_slice(&maps[k]);
-            } else if !maps[k].is_empty() {
-                out[first..first + maps[k].len()].copy_from_slice(&maps[k]);
-            }
-            let a = &adds[k];
+            out.extend_from_slice(&self.lists[k]);
+            let a = &self.adds[k];
             let (mut v, mut o) = (0, 0);
             for &(start, stride, n) in &a.runs {
                 if stride == i64::MIN {
@@ -297,9 +323,18 @@ impl Sink<'_> {
                 v += n;
             }
             if let OutKind::Scalar(r) = lp.outs[k].kind {
-                partials[k].iter().for_each(|p| all[k].push(&r, *p));
+                self.partials[k].iter().for_each(|p| all[k].push(&r, *p));
             }
         }
+    }
+}
+
+/// Writes a block of entries that are written once.
+fn write(long: bool, past: &Past, to: &mut [f64], v: &[f64]) {
+    if long {
+        past.store(to, v);
+    } else {
+        to.copy_from_slice(v);
     }
 }
 
@@ -531,8 +566,15 @@ impl Worker {
                     let st = &self.levels[level];
                     let v = &st.regs[*src as usize][..n];
                     match sink {
-                        Sink::Direct { arrays, .. } => arrays[*out][st.first..st.first + n].copy_from_slice(v),
-                        Sink::Buffered { maps, .. } => maps[*out].extend_from_slice(v),
+                        Sink::Direct { arrays, past, .. } => {
+                            let long = arrays[*out].len() >= LONG;
+                            write(long, past, &mut arrays[*out][st.first..st.first + n], v);
+                        }
+                        Sink::Buffered { first, maps, past, .. } => {
+                            let long = matches!(lp.outs[*out].kind, OutKind::Map { len } if len >= LONG);
+                            let at = st.first - *first;
+                            write(long, past, &mut maps[*out][at..at + n], v);
+                        }
                         Sink::Keep { .. } => {}
                     }
                 }
@@ -540,7 +582,7 @@ impl Worker {
                     let v = &self.levels[level].regs[*src as usize][..n];
                     match sink {
                         Sink::Direct { arrays, .. } => arrays[*out].extend_from_slice(v),
-                        Sink::Buffered { maps, .. } => maps[*out].extend_from_slice(v),
+                        Sink::Buffered { buffers, .. } => buffers.lists[*out].extend_from_slice(v),
                         Sink::Keep { .. } => {}
                     }
                 }
@@ -549,7 +591,7 @@ impl Worker {
                         let p = (r.block)(&self.levels[level].regs[*src as usize][..n]);
                         match sink {
                             Sink::Direct { partials, .. } => partials[*out].push(&r, p),
-                            Sink::Buffered { partials, .. } => partials[*out].push(p),
+                            Sink::Buffered { buffers, .. } => buffers.partials[*out].push(p),
                             Sink::Keep { .. } => {}
                         }
                     }
@@ -574,8 +616,8 @@ impl Worker {
                                 arrays[*out][*o as usize] += v;
                             }
                         }
-                        (Sink::Buffered { adds, .. }, o) => {
-                            let a = &mut adds[*out];
+                        (Sink::Buffered { buffers, .. }, o) => {
+                            let a = &mut buffers.adds[*out];
                             a.values.extend_from_slice(v);
                             match o {
                                 Offsets::Line { start, stride } => a.runs.push((start, stride, n)),

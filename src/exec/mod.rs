@@ -4,6 +4,7 @@
 
 mod domains;
 mod loops;
+pub mod native;
 mod plan;
 pub mod tape;
 mod tune;

@@ -766,25 +766,6 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Does a scatter write each entry of its array once, in order?
-    fn fills(&self, scatter: NodeId) -> bool {
-        let Node::Scatter {
-            domain,
-            shape,
-            at,
-            body,
-        } = self.ir.node(scatter)
-        else {
-            return false;
-        };
-        let d = self.ir.domain(*domain);
-        d.filter.is_none()
-            && self.ir.chain(*domain).len() == 1
-            && self.ir.region(*body) == *domain
-            && **shape == *self.ir.domain_shape(*domain)
-            && at.iter().map(Pos::as_index).eq(d.indices.iter().map(|i| Some(*i)))
-    }
-
     fn fuse(&mut self, top: DomainId, group: &[Pending]) -> Loop {
         let mut outs = vec![];
         let mut terminals = vec![];
@@ -809,7 +790,7 @@ impl<'a> Compiler<'a> {
                         });
                         terminals.push(Terminal::Store { body: *body, out });
                     }
-                    Node::Scatter { body, .. } if p.parts.len() == 1 && self.fills(*part) => {
+                    Node::Scatter { body, .. } if p.parts.len() == 1 && self.ir.fills(*part) => {
                         outs.push(Out {
                             slot,
                             kind: OutKind::Map { len },

@@ -28,7 +28,7 @@ pub struct Val(u32);
 
 /// What an operation does with its operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Code {
+pub(super) enum Code {
     Add,
     Sub,
     Mul,
@@ -67,10 +67,10 @@ enum Made {
 
 /// One operation of a written tape: registers, and the number of a kernel or list.
 #[derive(Clone, Copy, Debug)]
-struct Op {
-    code: Code,
-    to: u8,
-    of: [u8; 4],
+pub(super) struct Op {
+    pub(super) code: Code,
+    pub(super) to: u8,
+    pub(super) of: [u8; 4],
     number: u16,
 }
 
@@ -696,35 +696,52 @@ impl Tape {
         self.code.is_empty()
     }
 
+    /// The operations.
+    pub(super) fn code(&self) -> &[Op] {
+        &self.code
+    }
+
     /// Runs it once.
     #[inline]
     pub fn run(&self, r: &mut [f64; REGISTERS]) {
         for op in &self.code {
-            let [a, b, c, d] = op.of;
-            let (a, b, c, d) = (usize::from(a), usize::from(b), usize::from(c), usize::from(d));
-            let v = match op.code {
-                Code::Add => r[a] + r[b],
-                Code::Sub => r[a] - r[b],
-                Code::Mul => r[a] * r[b],
-                Code::MulAdd => r[a] * r[b] + r[c],
-                Code::MulSub => r[a] * r[b] - r[c],
-                Code::SubMul => r[c] - r[a] * r[b],
-                Code::TwoMulAdd => r[a] * r[b] + r[c] * r[d],
-                Code::TwoMulSub => r[a] * r[b] - r[c] * r[d],
-                Code::Div => r[a] / r[b],
-                Code::Neg => -r[a],
-                Code::Square => r[a] * r[a],
-                Code::Sqrt => r[a].sqrt(),
-                Code::Abs => r[a].abs(),
-                Code::Select if r[c] != 0.0 => r[a],
-                Code::Select => r[b],
-                Code::Norm if atoms::PLAIN_SQUARES.contains(&r[a]) => r[a].sqrt(),
-                Code::Norm if r[a] == 0.0 && self.zeros(op.number, r) => 0.0,
-                Code::Norm | Code::Reduce => self.reduced(op.number, r),
-                Code::Lane => self.kernels[usize::from(op.number)].call([r[a], r[b], r[c]]),
-            };
-            r[usize::from(op.to)] = v;
+            self.operation(op, r);
         }
+    }
+
+    /// Runs one operation.
+    pub(super) fn one(&self, k: usize, r: &mut [f64; REGISTERS]) {
+        if let Some(op) = self.code.get(k) {
+            self.operation(op, r);
+        }
+    }
+
+    #[inline(always)]
+    fn operation(&self, op: &Op, r: &mut [f64; REGISTERS]) {
+        let [a, b, c, d] = op.of;
+        let (a, b, c, d) = (usize::from(a), usize::from(b), usize::from(c), usize::from(d));
+        let v = match op.code {
+            Code::Add => r[a] + r[b],
+            Code::Sub => r[a] - r[b],
+            Code::Mul => r[a] * r[b],
+            Code::MulAdd => r[a] * r[b] + r[c],
+            Code::MulSub => r[a] * r[b] - r[c],
+            Code::SubMul => r[c] - r[a] * r[b],
+            Code::TwoMulAdd => r[a] * r[b] + r[c] * r[d],
+            Code::TwoMulSub => r[a] * r[b] - r[c] * r[d],
+            Code::Div => r[a] / r[b],
+            Code::Neg => -r[a],
+            Code::Square => r[a] * r[a],
+            Code::Sqrt => r[a].sqrt(),
+            Code::Abs => r[a].abs(),
+            Code::Select if r[c] != 0.0 => r[a],
+            Code::Select => r[b],
+            Code::Norm if atoms::PLAIN_SQUARES.contains(&r[a]) => r[a].sqrt(),
+            Code::Norm if r[a] == 0.0 && self.zeros(op.number, r) => 0.0,
+            Code::Norm | Code::Reduce => self.reduced(op.number, r),
+            Code::Lane => self.kernels[usize::from(op.number)].call([r[a], r[b], r[c]]),
+        };
+        r[usize::from(op.to)] = v;
     }
 
     /// Is everything in a list zero, as the move of a point that stands still?

@@ -149,6 +149,24 @@ impl Ir {
     pub fn is_var(&self, id: NodeId) -> bool {
         matches!(self.node(id), Node::Input(i) if matches!(self.input(*i).kind, InputKind::Var))
     }
+    /// Does a scatter write each entry of its array once, in order?
+    pub fn fills(&self, scatter: NodeId) -> bool {
+        let Node::Scatter {
+            domain,
+            shape,
+            at,
+            body,
+        } = self.node(scatter)
+        else {
+            return false;
+        };
+        let d = self.domain(*domain);
+        d.filter.is_none()
+            && self.chain(*domain).len() == 1
+            && self.region(*body) == *domain
+            && **shape == *self.domain_shape(*domain)
+            && at.iter().map(Pos::as_index).eq(d.indices.iter().map(|i| Some(*i)))
+    }
     /// Node ids of everything `roots` depend on (filters of domains included), in topological order.
     pub fn reachable(&self, roots: &[NodeId]) -> Vec<NodeId> {
         let mut seen = vec![false; self.nodes.len()];

@@ -17,8 +17,21 @@ pub fn inline_maps(ir: &mut Ir, root: NodeId) -> NodeId {
 }
 
 /// Replaces those reads (a map and the positions) that `wanted` admits.
-pub fn inline_where(ir: &mut Ir, root: NodeId, mut wanted: impl FnMut(&Ir, NodeId, &[Pos]) -> bool) -> NodeId {
-    let mut done: HashMap<NodeId, NodeId> = HashMap::new();
+pub fn inline_where(ir: &mut Ir, root: NodeId, wanted: impl FnMut(&Ir, NodeId, &[Pos]) -> bool) -> NodeId {
+    inline_from(ir, root, HashMap::new(), wanted)
+}
+
+/// The same with `array` in place of the whole array `of`: what reads an entry of that computes the entry.
+pub fn inline_for(ir: &mut Ir, root: NodeId, of: NodeId, array: NodeId) -> NodeId {
+    inline_from(ir, root, HashMap::from([(of, array)]), |_, a, _| a == array)
+}
+
+fn inline_from(
+    ir: &mut Ir,
+    root: NodeId,
+    mut done: HashMap<NodeId, NodeId>,
+    mut wanted: impl FnMut(&Ir, NodeId, &[Pos]) -> bool,
+) -> NodeId {
     let mut stack = vec![(root, false)];
     while let Some((n, ready)) = stack.pop() {
         if done.contains_key(&n) {

@@ -4,6 +4,7 @@
 
 pub mod analysis;
 pub mod derive;
+pub mod graft;
 pub mod inline;
 pub mod rewrite;
 pub mod subst;

@@ -1,4 +1,5 @@
-//! Steps of few numbers run as one straight-line program: against the same script run operation by operation.
+//! Steps with the gradient in them, of few numbers as one straight-line program and on long arrays in the loops that use it:
+//! against the same script that asks for the gradient.
 //!
 //! Invariant: both evaluate the same problem; what is hidden from one of them is the formula alone.
 
@@ -52,17 +53,22 @@ const N: usize = 4;
 
 /// An objective of `x[1..4]`, written by hand.
 fn problem(objective: impl Fn(&mut Ir, InputId) -> NodeId) -> Smooth {
+    problem_of(N, objective)
+}
+
+/// An objective of `x[1..n]`.
+fn problem_of(n: usize, objective: impl Fn(&mut Ir, InputId) -> NodeId) -> Smooth {
     let mut ir = Ir::new();
     let x = ir.add_input(Input {
         name: "x".into(),
         kind: InputKind::Var,
-        dims: vec![IndexSet::upto(N)],
+        dims: vec![IndexSet::upto(n)],
         sparse: false,
         sign: Sign::Unknown,
     });
     let f = objective(&mut ir, x);
     let columns = Columns {
-        blocks: vec![(x, 0, N)],
+        blocks: vec![(x, 0, n)],
     };
     Smooth::new(&mut ir, f, columns).unwrap_or_else(|e| panic!("{e:?}"))
 }
@@ -93,10 +99,15 @@ fn chain() -> Smooth {
 
 /// `Σ exp(x_i) - 2 x_i + sqrt(1 + x_i²) / i`: kernels without an operation of their own.
 fn curved() -> Smooth {
+    curved_of(N, true)
+}
+
+/// `curved`, or with `x_i²/i` in place of the root, which has a domain: defined everywhere.
+fn curved_of(n: usize, root: bool) -> Smooth {
     use ravine::atoms::{ADD, DIV, EXP, MUL, SQRT, SQUARE, SUB, SUM};
     use ravine::ir::{DomainId, Pos};
-    problem(|ir, x| {
-        let (d, i) = ir.add_domain(DomainId::ROOT, [("i".into(), IndexSet::upto(N))]);
+    problem_of(n, |ir, x| {
+        let (d, i) = ir.add_domain(DomainId::ROOT, [("i".into(), IndexSet::upto(n))]);
         let i = i[0];
         let x = ir.read(x);
         let v = ir.gather(x, vec![Pos::index(i)]);
@@ -104,9 +115,11 @@ fn curved() -> Smooth {
         let e = ir.apply(EXP, &[v]);
         let t = ir.apply(MUL, &[two, v]);
         let e = ir.apply(SUB, &[e, t]);
-        let s = ir.apply(SQUARE, &[v]);
-        let s = ir.apply(ADD, &[one, s]);
-        let s = ir.apply(SQRT, &[s]);
+        let mut s = ir.apply(SQUARE, &[v]);
+        if root {
+            s = ir.apply(ADD, &[one, s]);
+            s = ir.apply(SQRT, &[s]);
+        }
         let k = ir.index_value(i);
         let s = ir.apply(DIV, &[s, k]);
         let body = ir.apply(ADD, &[e, s]);
@@ -131,11 +144,15 @@ const PIPELINES: &[&str] = &[
 ];
 
 fn scripted(pipeline: &str) -> Scripted {
+    scripted_of(N, pipeline)
+}
+
+fn scripted_of(n: usize, pipeline: &str) -> Scripted {
     let blocks = [PointBlock {
         name: "x".into(),
-        dims: vec![IndexSet::upto(N)],
+        dims: vec![IndexSet::upto(n)],
         offset: 0,
-        len: N,
+        len: n,
     }];
     let mut found = session(&root())
         .methods_of(pipeline, &blocks)
@@ -144,7 +161,8 @@ fn scripted(pipeline: &str) -> Scripted {
 }
 
 fn begun(m: &Arc<Scripted>, p: &mut dyn Oracle) -> Run {
-    let start = Point::plain(vec![-1.2, 1.0, 0.5, 0.3]);
+    let start = [-1.2, 1.0, 0.5, 0.3];
+    let start = Point::plain((0..p.dim()).map(|k| start[k % 4]).collect());
     let m: Arc<dyn Method> = m.clone();
     Run::new(m, p, &start, Options::default()).unwrap_or_else(|e| panic!("{e}"))
 }
@@ -195,6 +213,135 @@ fn short_steps_are_the_steps_of_the_script() {
             assert_eq!(single.trace(), short.trace(), "{pipeline}");
         }
     }
+}
+
+#[test]
+fn long_steps_with_the_gradient_in_them_are_the_steps_of_the_script() {
+    // Beyond one block of lanes, and not a multiple of it.
+    let n = 700;
+    for pipeline in PIPELINES {
+        let m = Arc::new(scripted_of(n, pipeline));
+        let (mut open, mut closed) = (curved_of(n, false), Closed(curved_of(n, false)));
+        assert!(m.operations(&open).is_none() && !m.weaves(&closed));
+        assert!(m.weaves(&open), "{pipeline} asks for its gradient");
+        let (mut woven, mut plain) = (begun(&m, &mut open), begun(&m, &mut closed));
+        for steps in [1, 2, 40] {
+            woven.advance(&mut open, steps, &|| 0.0);
+            plain.advance(&mut closed, steps, &|| 0.0);
+            assert_eq!(woven.state(), plain.state(), "{pipeline}");
+            assert_eq!(woven.counts(), plain.counts(), "{pipeline}");
+        }
+        let mut again = curved_of(n, false);
+        let mut single = begun(&m, &mut again);
+        for _ in 0..43 {
+            single.advance(&mut again, 1, &|| 0.0);
+        }
+        assert_eq!(single.state(), woven.state(), "{pipeline}");
+    }
+    // exp overflows; clipping by value would hide it.
+    for pipeline in ["gd(lr: 1e4)", "clip_value(limit: 1) |> gd(lr: 400)"] {
+        let m = Arc::new(scripted_of(n, pipeline));
+        let (mut open, mut closed) = (curved_of(n, false), Closed(curved_of(n, false)));
+        let (mut woven, mut plain) = (begun(&m, &mut open), begun(&m, &mut closed));
+        let why = |r: &mut Run, p: &mut dyn Oracle| r.advance(p, 50, &|| 0.0).cloned();
+        let (a, b) = (why(&mut woven, &mut open), why(&mut plain, &mut closed));
+        assert!(a == b, "{pipeline}: {a:?} against {b:?}");
+        assert_eq!(woven.steps(), plain.steps());
+        assert_eq!(woven.state().x, plain.state().x, "{pipeline}");
+    }
+}
+
+/// Random formulas of four numbers that take their own results, run as machine code and operation by operation.
+#[test]
+fn machine_code_has_the_bits_of_the_tape() {
+    use ravine::atoms;
+    use ravine::exec::native::{Around, Native};
+    use ravine::exec::tape::{Source, Writer};
+    let mut seed = 7u64;
+    let mut draw = |n: usize| {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (seed >> 33) as usize % n
+    };
+    let mut native = 0;
+    for round in 0..400 {
+        let mut ir = Ir::new();
+        let inputs: Vec<InputId> = (0..4)
+            .map(|k| {
+                ir.add_input(Input {
+                    name: format!("a{k}"),
+                    kind: InputKind::Var,
+                    dims: vec![],
+                    sparse: false,
+                    sign: Sign::Unknown,
+                })
+            })
+            .collect();
+        let mut nodes: Vec<NodeId> = inputs.iter().map(|i| ir.read(*i)).collect();
+        nodes.push(ir.constant(0.75));
+        nodes.push(ir.constant(-1.5));
+        for _ in 0..5 + draw(60) {
+            let of: Vec<NodeId> = (0..3).map(|_| nodes[draw(nodes.len())]).collect();
+            let atom = [
+                atoms::ADD,
+                atoms::SUB,
+                atoms::MUL,
+                atoms::DIV,
+                atoms::NEG,
+                atoms::SQUARE,
+                atoms::SQRT,
+                atoms::ABS,
+                atoms::EXP,
+                atoms::SIN,
+                atoms::SELECT,
+            ][draw(11)];
+            let args = match atom {
+                a if [atoms::ADD, atoms::SUB, atoms::MUL, atoms::DIV].contains(&a) => 2,
+                a if a == atoms::SELECT => 3,
+                _ => 1,
+            };
+            nodes.push(ir.apply(atom, &of[..args]));
+        }
+        let last: Vec<NodeId> = nodes.iter().rev().take(4).copied().collect();
+        let mut w = Writer::default();
+        let (free, step): (Vec<_>, _) = ((0..4).map(|_| w.free()).collect(), w.free());
+        let read = |i: InputId| Some(vec![Source::Of(free[inputs.iter().position(|j| *j == i)?])]);
+        let made = w.unroll(&ir, &last, &read).expect("unrolls").concat();
+        let tape = w.finish(&made).expect("fits");
+        let at = |v| tape.register(v).expect("a register");
+        let mut moves = vec![];
+        for (to, from) in free.iter().zip(&made) {
+            let (to, from) = (at(*to), at(*from));
+            if free.iter().all(|f| at(*f) != from) {
+                moves.push((to, from));
+            }
+        }
+        let around = Around {
+            step: at(step),
+            size: at(made[0]),
+            most: 1e6,
+            finite: vec![at(made[1])],
+            positive: if round % 3 == 0 { vec![at(made[2])] } else { vec![] },
+            zero: vec![],
+            stops: if round % 2 == 0 { vec![at(made[3])] } else { vec![] },
+            moves,
+        };
+        let mut file = tape.file();
+        for (k, f) in free.iter().enumerate() {
+            file[usize::from(at(*f))] = [0.3, -1.25, 2.0, 1e-3][k];
+        }
+        let mut other = file.clone();
+        let plain = around.run(&tape, &mut file, 9);
+        let Some(code) = Native::new(&tape, &around) else {
+            continue;
+        };
+        native += 1;
+        assert_eq!(code.run(&tape, &mut other, 9), plain, "round {round}");
+        for (k, (a, b)) in file.iter().zip(other.iter()).enumerate() {
+            let same = a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
+            assert!(same, "round {round}, register {k}: {a} against {b}");
+        }
+    }
+    assert!(native == 400 || !cfg!(all(target_arch = "x86_64", target_os = "linux")));
 }
 
 #[test]

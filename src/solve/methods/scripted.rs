@@ -3,6 +3,7 @@
 //! Invariant: a step that fails leaves point and states as they were; `burst` exchanges arrays and copies none.
 
 mod straight;
+mod woven;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -21,10 +22,11 @@ use super::super::stop::{Reason, Status};
 use super::super::vector;
 use super::conditions;
 use crate::base::value::IndexSet;
+use crate::exec::native::Ended;
 use crate::exec::{Machine, Plan};
 use crate::ir::InputId;
 use crate::ir::script::{Ask, Law, Of, Op, Reg, Script, StateKind};
-use straight::{Ran, Straight};
+use straight::Straight;
 
 /// Why a run ended whose step says `stop when`.
 pub const OWN_RULE: &str = "the optimizer's own stopping rule holds";
@@ -42,6 +44,8 @@ pub struct Scripted {
     card: &'static MethodCard,
     plans: Vec<PiecePlan>,
     recorded: Option<Recorded>,
+    /// Has to be finite at the end of a step.
+    finite: Option<Reg>,
 }
 
 /// A piece with its plan and the registers it reads.
@@ -64,6 +68,14 @@ struct Frame {
     written: Vec<f64>,
     /// The step as one program, where it is short.
     straight: Option<Straight>,
+    /// The step with the gradient in its loops, where that can be.
+    woven: Option<Box<Woven>>,
+}
+
+/// A method that asks for no gradient, as it has it in its pieces, and its frame.
+struct Woven {
+    method: Scripted,
+    frame: Frame,
 }
 
 /// The order of one place that draws, in one time round.
@@ -102,6 +114,7 @@ impl Scripted {
             card,
             plans,
             recorded: None,
+            finite: None,
         }
     }
 
@@ -120,6 +133,13 @@ impl Scripted {
     /// that way.
     pub fn operations(&self, problem: &dyn Oracle) -> Option<usize> {
         Some(Straight::new(&self.script, &problem.formula()?)?.operations())
+    }
+
+    /// Is the gradient of a problem computed in the loops of the step?
+    pub fn weaves(&self, problem: &dyn Oracle) -> bool {
+        problem
+            .formula()
+            .is_some_and(|p| woven::woven(&self.script, &p).is_some())
     }
 
     /// Passes over arrays that one step takes outside of the problem, and array operations, counted from the plans.
@@ -151,6 +171,7 @@ impl Scripted {
             pending: vec![],
             written: vec![],
             straight: None,
+            woven: None,
         }
     }
 
@@ -539,6 +560,11 @@ impl Scripted {
                 )));
             }
         }
+        if let Some(r) = self.finite
+            && !f.regs[r][0].is_finite()
+        {
+            return Err(Fault::Numerical("a gradient is not finite".into()));
+        }
         let change = f.regs[self.script.change][0];
         if change.is_finite() && change < FAR {
             return Ok(());
@@ -602,6 +628,33 @@ impl Scripted {
             f.regs[c.to] = v;
         }
         Ok(())
+    }
+
+    /// One step in place.
+    fn take(
+        &self,
+        problem: &mut dyn Oracle,
+        f: &mut Frame,
+        state: &mut State,
+        cx: &StepCx<'_>,
+    ) -> Result<Option<Reason>, Fault> {
+        if let Some(w) = &mut f.woven {
+            let Woven { method, frame } = &mut **w;
+            method.exchange(frame, state);
+            let r = method.advance(problem, frame, state, cx);
+            method.exchange(frame, state);
+            if r.is_ok() {
+                problem.tally(&Counts {
+                    gradients: 1,
+                    ..Counts::default()
+                });
+                return r;
+            }
+        }
+        self.exchange(f, state);
+        let r = self.advance(problem, f, state, cx);
+        self.exchange(f, state);
+        r
     }
 
     /// One step in place, on a state whose arrays the frame holds.
@@ -770,14 +823,12 @@ impl Method for Scripted {
                 problem.tally(&s.asked);
                 *cx.cache.get_or(|| None::<Frame>) = Some(f);
                 return match how {
-                    Ran::Stopped => Outcome::Finish(Reason::new(Status::Feasible, OWN_RULE)),
+                    Ended::Stopped => Outcome::Finish(Reason::new(Status::Feasible, OWN_RULE)),
                     _ => Outcome::Proceed(Events::default()),
                 };
             }
         }
-        self.exchange(&mut f, next);
-        let r = self.advance(problem, &mut f, next, cx);
-        self.exchange(&mut f, next);
+        let r = self.take(problem, &mut f, next, cx);
         *cx.cache.get_or(|| None::<Frame>) = Some(f);
         match r {
             Ok(None) => Outcome::Proceed(Events::default()),
@@ -831,20 +882,17 @@ impl Method for Scripted {
                     cx.step += taken;
                     unseen = commit(now, &Events::default(), &problem.counts(), taken);
                 }
-                if how == Ran::Stopped {
+                if how == Ended::Stopped {
                     outcome = Outcome::Finish(Reason::new(Status::Feasible, OWN_RULE));
                     break;
                 }
-                if how == Ran::All || unseen == 0 {
+                if how == Ended::All || unseen == 0 {
                     continue;
                 }
                 // The script takes the step that is not ordinary, and says what is wrong if something is.
                 loaded = false;
             }
-            self.exchange(&mut f, now);
-            let r = self.advance(problem, &mut f, now, cx);
-            self.exchange(&mut f, now);
-            match r {
+            match self.take(problem, &mut f, now, cx) {
                 Ok(reason) => {
                     cx.step += 1;
                     left -= 1;
@@ -963,7 +1011,14 @@ impl Scripted {
             Some(f) => f,
             None => {
                 let mut f = self.frame();
-                f.straight = problem.formula().and_then(|p| Straight::new(&self.script, &p));
+                if let Some(p) = problem.formula() {
+                    f.straight = Straight::new(&self.script, &p);
+                    let woven = f.straight.is_none().then(|| woven::woven(&self.script, &p)).flatten();
+                    f.woven = woven.map(|method| {
+                        let frame = method.frame();
+                        Box::new(Woven { method, frame })
+                    });
+                }
                 if let (Some(r), Some(v)) = (self.script.fmin, problem.known_lower_bound()) {
                     f.regs[r][0] = v;
                 }

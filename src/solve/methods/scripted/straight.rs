@@ -4,47 +4,27 @@
 //! it is kept, so that the script itself can take it and say what is wrong.
 
 use super::FAR;
+use crate::exec::native::{Around, Ended, Native};
 use crate::exec::tape::{File, Source, Tape, Val, WIDE, Writer};
 use crate::ir::script::{Ask, Op, Reg, Script, StateKind};
 use crate::ir::{InputId, NodeId};
 use crate::solve::oracle::{Counts, Formula};
 use crate::solve::state::{Slot, State};
 
-/// How a run of steps ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Ran {
-    /// All were taken.
-    All,
-    /// The optimizer's own rule holds after the last one.
-    Stopped,
-    /// The next one is not ordinary.
-    Odd,
-}
-
 /// A step as one program.
 pub struct Straight {
     tape: Tape,
     file: File,
-    t: u8,
+    around: Around,
+    native: Option<Native>,
     x: Vec<u8>,
     /// State and its registers.
     states: Vec<(usize, Vec<u8>)>,
-    /// To and from, in an order in which nothing is overwritten before it is read.
-    commits: Vec<(u8, u8)>,
-    /// Have to be finite.
-    finite: Vec<u8>,
-    /// Have to be at least 0 and finite.
-    guards: Vec<u8>,
-    /// Have to be 0.
-    fails: Vec<u8>,
-    change: u8,
+    /// Size and records of the last step that was taken.
+    size: u8,
     records: Vec<u8>,
-    stops: Vec<u8>,
     /// Evaluations of one step.
     pub asked: Counts,
-    /// Of the last step that was taken.
-    size: f64,
-    recorded: Vec<f64>,
 }
 
 /// Registers of the script as values of the tape.
@@ -109,7 +89,7 @@ impl Straight {
             commits.extend(to.iter().copied().zip(from));
         }
         let Following {
-            w,
+            mut w,
             mut finite,
             fails,
             asked,
@@ -122,6 +102,14 @@ impl Straight {
         for list in [&records, &stops, &guards, &finite, &fails] {
             wanted.extend(list);
         }
+        // Where size and records of a step are copied to once it was taken.
+        let taken: Vec<Val> = (0..=records.len()).map(|_| w.free()).collect();
+        commits.extend(
+            taken
+                .iter()
+                .copied()
+                .zip([change].into_iter().chain(records.iter().copied())),
+        );
         let tape = w.finish(&wanted)?;
         let at = |v: &Val| tape.register(*v);
         let these = |v: &[Val]| -> Option<Vec<u8>> { v.iter().map(at).collect() };
@@ -129,24 +117,32 @@ impl Straight {
         for (to, from) in &commits {
             moves.push((at(to)?, at(from)?));
         }
-        Some(Straight {
-            t: at(&t)?,
-            x: these(&x)?,
-            states: states
-                .iter()
-                .map(|(k, v)| Some((*k, these(v)?)))
-                .collect::<Option<_>>()?,
-            commits: in_order(moves)?,
-            finite: these(&finite)?,
-            guards: these(&guards)?,
-            fails: these(&fails)?,
-            change: at(&change)?,
-            recorded: vec![f64::NAN; records.len()],
-            records: these(&records)?,
+        let around = Around {
+            step: at(&t)?,
+            size: at(&change)?,
+            most: FAR,
+            finite: these(&[finite, guards.clone()].concat())?,
+            positive: these(&guards)?,
+            zero: these(&fails)?,
             stops: these(&stops)?,
+            moves: in_order(moves)?,
+        };
+        let states = states.iter().map(|(k, v)| Some((*k, these(v)?)));
+        let (states, x) = (states.collect::<Option<_>>()?, these(&x)?);
+        let (size, records) = (at(&taken[0])?, these(&taken[1..])?);
+        let mut file = tape.file();
+        for k in records.iter().chain([&size]) {
+            file[usize::from(*k)] = f64::NAN;
+        }
+        Some(Straight {
+            native: Native::new(&tape, &around),
+            around,
+            x,
+            states,
+            size,
+            records,
             asked,
-            size: f64::NAN,
-            file: tape.file(),
+            file,
             tape,
         })
     }
@@ -189,48 +185,21 @@ impl Straight {
                 _ => {}
             }
         }
-        state.records.copy_from_slice(&self.recorded);
-        state.measures.change = self.size;
+        for (v, k) in state.records.iter_mut().zip(&self.records) {
+            *v = self.file[*k as usize];
+        }
+        state.measures.change = self.file[self.size as usize];
         state.measures.objective = f64::NAN;
         state.measures.stationarity = f64::NAN;
     }
 
     /// Up to `n` steps after `step`; says how many were taken.
-    pub fn run(&mut self, step: u64, n: u64) -> (u64, Ran) {
-        let r = &mut *self.file;
-        for k in 0..n {
-            r[self.t as usize] = (step + k + 1) as f64;
-            self.tape.run(r);
-            let size = r[self.change as usize];
-            let mut ordinary = size < FAR;
-            for i in &self.finite {
-                ordinary &= r[*i as usize].is_finite();
-            }
-            for i in &self.guards {
-                ordinary &= r[*i as usize] >= 0.0 && r[*i as usize].is_finite();
-            }
-            for i in &self.fails {
-                ordinary &= r[*i as usize] == 0.0;
-            }
-            if !ordinary {
-                return (k, Ran::Odd);
-            }
-            let mut stop = false;
-            for i in &self.stops {
-                stop |= r[*i as usize] != 0.0;
-            }
-            self.size = size;
-            for (v, i) in self.recorded.iter_mut().zip(&self.records) {
-                *v = r[*i as usize];
-            }
-            for (to, from) in &self.commits {
-                r[*to as usize] = r[*from as usize];
-            }
-            if stop {
-                return (k + 1, Ran::Stopped);
-            }
+    pub fn run(&mut self, step: u64, n: u64) -> (u64, Ended) {
+        self.file[usize::from(self.around.step)] = step as f64;
+        match &self.native {
+            Some(code) => code.run(&self.tape, &mut self.file, n),
+            None => self.around.run(&self.tape, &mut self.file, n),
         }
-        (n, Ran::All)
     }
 }
 
