@@ -61,7 +61,7 @@ pub fn unknown_format(name: &str) -> Diagnostic {
         Code::UnknownFormat,
         format!("the ending of `{name}` names no format that can be read"),
     )
-    .help("`read` takes `.csv` (also `.tsv`, `.txt`), `.mtx`, `.npy`, `.npz`, `.json` and `.svm` files, each also as `.gz`")
+    .help("`read` takes `.csv` (also `.tsv`, `.txt`), `.mtx`, `.npy`, `.npz`, `.json`, `.svm` and `.parquet` files, each also as `.gz`")
 }
 
 /// R0604: columns of a file that has none.
@@ -96,6 +96,14 @@ pub fn unbound_beside_labels(file: &str) -> Diagnostic {
     .help("declare the other dimension as a set before this line")
 }
 
+/// A line of a table, as its file counts them: a file that is no text has records, the first one below the names.
+fn at_line(file: &str, line: usize) -> String {
+    match super::Format::of(file) {
+        Ok(super::Format::Json | super::Format::Parquet) if line > 1 => format!("record {}", line - 1),
+        _ => format!("line {line}"),
+    }
+}
+
 /// R0602: a fault of the table as a whole.
 pub fn table(file: &str, what: impl std::fmt::Display) -> Diagnostic {
     Diagnostic::new(Code::BadTable, format!("`{file}` {what}"))
@@ -103,7 +111,7 @@ pub fn table(file: &str, what: impl std::fmt::Display) -> Diagnostic {
 
 /// R0602: a fault on one line of a table.
 pub fn table_line(file: &str, line: usize, what: impl std::fmt::Display) -> Diagnostic {
-    Diagnostic::new(Code::BadTable, format!("`{file}`, line {line}: {what}"))
+    Diagnostic::new(Code::BadTable, format!("`{file}`, {}: {what}", at_line(file, line)))
 }
 
 /// R0602: a row of another length than the first.
@@ -121,9 +129,9 @@ pub fn ragged(file: &str, line: usize, found: usize, expected: usize, first_line
 /// R0603: a field that is not a finite number.
 pub fn bad_number(file: &str, line: usize, column: &str, field: &str) -> Diagnostic {
     let place = if column.is_empty() {
-        format!("`{file}`, line {line}")
+        format!("`{file}`, {}", at_line(file, line))
     } else {
-        format!("`{file}`, line {line}, {column}")
+        format!("`{file}`, {}, {column}", at_line(file, line))
     };
     let trimmed = field.trim();
     let d = |what: String| Diagnostic::new(Code::BadNumberInFile, format!("{place}: {what}"));
@@ -184,7 +192,8 @@ pub fn unknown_label<'a>(
     let d = Diagnostic::new(
         Code::UnknownLabel,
         format!(
-            "`{file}`, line {line}: `{}` is not an element of `{set}`",
+            "`{file}`, {}: `{}` is not an element of `{set}`",
+            at_line(file, line),
             excerpt(label)
         ),
     );
@@ -207,7 +216,11 @@ pub fn missing_labels(file: &str, what: &str, missing: &[String], set: &str) -> 
 pub fn duplicate_label(file: &str, line: usize, label: &str, first_line: usize) -> Diagnostic {
     Diagnostic::new(
         Code::DuplicateLabel,
-        format!("`{file}`, line {line}: {label} already stands in line {first_line}"),
+        format!(
+            "`{file}`, {}: {label} already stands in {}",
+            at_line(file, line),
+            at_line(file, first_line)
+        ),
     )
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{Input, Request, errors};
 use crate::base::Diagnostic;
-use crate::base::value::{IndexSet, Storage, Table, Tensor};
+use crate::base::value::{IndexSet, Storage, Tensor};
 
 /// Reads an array over `sets`, as [`super::read`] does. Errors: R0609 (form), R0603, R0304, R0305, R0310, R0604, R0309.
 pub fn read_json(input: &Input, request: &Request, sets: &[Option<IndexSet>]) -> Result<Tensor, Diagnostic> {
@@ -201,17 +201,10 @@ fn kind(v: &Json) -> &'static str {
     }
 }
 
-/// A list of records as a table.
-pub fn read_records(input: &Input) -> Result<Table, Diagnostic> {
+/// A list of records as the text of a table. Errors: R0609.
+pub(super) fn table_text(input: &Input) -> Result<String, Diagnostic> {
     match parsed(input)? {
-        Json::Array(rows) if !rows.is_empty() && rows.iter().all(Json::is_object) => {
-            let text = as_csv(input, &rows)?;
-            super::table::read_whole(&Input {
-                name: input.name,
-                bytes: text.as_bytes(),
-                budget: input.budget,
-            })
-        }
+        Json::Array(rows) if !rows.is_empty() && rows.iter().all(Json::is_object) => as_csv(input, &rows),
         _ => Err(errors::json(
             input.name,
             "it is no list of records, so it has no columns",
@@ -222,12 +215,7 @@ pub fn read_records(input: &Input) -> Result<Table, Diagnostic> {
 /// A list of records: columns by name. They are read as a table is.
 fn records(input: &Input, request: &Request, sets: &[Option<IndexSet>], rows: &[Json]) -> Result<Tensor, Diagnostic> {
     let text = as_csv(input, rows)?;
-    let table = Input {
-        name: input.name,
-        bytes: text.as_bytes(),
-        budget: input.budget,
-    };
-    super::read_table(&table, request, sets)
+    super::read_table(&input.with(text.as_bytes()), request, sets)
 }
 
 /// Records as the text of a table, so that one reader knows what tables mean.

@@ -1,4 +1,4 @@
-//! Bytes of data files to values and back: tables, Matrix Market, NumPy, LIBSVM, JSON.
+//! Bytes of data files to values and back: tables, Matrix Market, NumPy, LIBSVM, JSON, Parquet.
 //!
 //! Invariant: opens no file and prints nothing (`session::files` does the first); whatever the bytes are, the answer is
 //! a value or one diagnostic that names the file and the line, and nothing larger than the input's budget is allocated.
@@ -9,11 +9,14 @@ pub mod labelled;
 pub mod libsvm;
 pub mod matrix;
 pub mod numpy;
+pub mod parquet;
 pub mod save;
 pub mod table;
 
+use std::borrow::Cow;
+
+use crate::base::Diagnostic;
 use crate::base::value::{IndexSet, Table, Tensor};
-use crate::base::{Code, Diagnostic};
 
 pub use labelled::{read_labelled, read_tuples};
 pub use matrix::read_matrix_market;
@@ -37,6 +40,14 @@ impl<'a> Input<'a> {
             name,
             bytes,
             budget: 1 << 30,
+        }
+    }
+    /// Other bytes under the same name: the text of a table that the file holds in another form.
+    pub(crate) fn with<'b>(&'b self, bytes: &'b [u8]) -> Input<'b> {
+        Input {
+            name: self.name,
+            bytes,
+            budget: self.budget,
         }
     }
     /// Refuses (R0309) a value of `bytes` bytes that does not fit; `what` says what it would have been.
@@ -64,6 +75,8 @@ pub enum Format {
     Json,
     /// LIBSVM's sparse rows.
     Libsvm,
+    /// Columns of a table (feature `parquet`).
+    Parquet,
 }
 
 impl Format {
@@ -83,11 +96,8 @@ impl Format {
             Some("npz") => Ok(Format::Npz),
             Some("json") => Ok(Format::Json),
             Some("svm" | "libsvm") => Ok(Format::Libsvm),
-            Some("parquet") => Err(Diagnostic::new(
-                Code::NotBuiltYet,
-                format!("`{name}`: reading Parquet files is not built yet"),
-            )
-            .help("save the table as `.csv`, or its columns as `.npy`")),
+            Some("parquet") if cfg!(feature = "parquet") => Ok(Format::Parquet),
+            Some("parquet") => Err(parquet::not_built_in(name)),
             _ => Err(errors::unknown_format(name)),
         }
     }
@@ -112,7 +122,9 @@ pub fn read(input: &Input, request: &Request, sets: &[Option<IndexSet>]) -> Resu
     if request.array.is_some() && format != Format::Npz {
         return Err(errors::no_arrays(input.name));
     }
-    if !matches!(format, Format::Csv | Format::Json) && (request.column.is_some() || request.columns.is_some()) {
+    if !matches!(format, Format::Csv | Format::Json | Format::Parquet)
+        && (request.column.is_some() || request.columns.is_some())
+    {
         return Err(errors::no_columns(input.name));
     }
     match format {
@@ -128,15 +140,32 @@ pub fn read(input: &Input, request: &Request, sets: &[Option<IndexSet>]) -> Resu
         }
         Format::Json => json::read_json(input, request, sets),
         Format::Csv => read_table(input, request, sets),
+        Format::Parquet => read_table(&input.with(&parquet::as_csv(input)?), request, sets),
     }
 }
 
-/// Reads a table with all its columns: CSV, or JSON records.
+/// Reads a table with all its columns: CSV, JSON records, or Parquet.
 pub fn read_columns_of(input: &Input) -> Result<Table, Diagnostic> {
+    table::read_whole(&input.with(&text_of(input)?))
+}
+
+/// The elements of a set: the texts of a column, of any file that is a table. Errors: as [`read_labels`], R0604.
+pub fn read_elements(input: &Input, column: Option<&str>) -> Result<Vec<String>, Diagnostic> {
+    read_labels(&input.with(&text_of(input)?), column)
+}
+
+/// As [`read_tuples`], of any file that is a table.
+pub fn read_pairs(input: &Input, sets: &[IndexSet]) -> Result<Vec<Vec<usize>>, Diagnostic> {
+    read_tuples(&input.with(&text_of(input)?), sets)
+}
+
+/// The text of a table, whatever holds it. Errors: R0604 (the file is no table).
+fn text_of<'a>(input: &Input<'a>) -> Result<Cow<'a, [u8]>, Diagnostic> {
     match Format::of(input.name)? {
-        Format::Csv => table::read_whole(input),
-        Format::Json => json::read_records(input),
-        _ => Err(errors::no_columns(input.name).help("a table is read from a `.csv` or a `.json` file")),
+        Format::Csv => Ok(Cow::Borrowed(input.bytes)),
+        Format::Json => Ok(Cow::Owned(json::table_text(input)?.into_bytes())),
+        Format::Parquet => Ok(Cow::Owned(parquet::as_csv(input)?)),
+        _ => Err(errors::no_columns(input.name).help("a table is read from a `.csv`, a `.json` or a `.parquet` file")),
     }
 }
 

@@ -1,20 +1,34 @@
-//! Values to the bytes of data files: tables with labels, Matrix Market, NumPy, JSON.
+//! Values to the bytes of data files: tables with labels, Matrix Market, NumPy, JSON, Parquet.
 //!
 //! Invariant: what is written is read back as the same value by the reader of the same format, numbers to the last bit.
 
 use std::io::Write;
 
-use super::{Format, errors, numpy};
+use super::{Format, errors, numpy, parquet};
 use crate::base::value::{Column, IndexSet, Storage, Table, Tensor};
 use crate::base::{Code, Diagnostic};
 
 /// Sparse matrices of more entries than this, zeros included, go only into files that leave zeros out.
 const LARGE: usize = 100_000_000;
 
+const WRITTEN: &str = "`write` makes `.csv`, `.json`, `.mtx`, `.npy` and `.parquet` files, each also as `.gz`";
+
+/// The format of a file to write; R0606 says what can be written.
+fn format_of(name: &str) -> Result<Format, Diagnostic> {
+    Format::of(name).map_err(|d| match d.code {
+        Code::UnknownFormat => Diagnostic::new(
+            d.code,
+            format!("the ending of `{name}` names no format that can be written"),
+        )
+        .help(WRITTEN),
+        _ => d,
+    })
+}
+
 /// An array as a file of the format that its name ends with; `.gz` behind it is packed by the caller.
 /// Errors: R0606 (no format, or one that arrays are not written in), R0607 (a value that the format cannot hold).
 pub fn write_array(name: &str, t: &Tensor) -> Result<Vec<u8>, Diagnostic> {
-    let format = Format::of(name)?;
+    let format = format_of(name)?;
     let limit = if format == Format::Json {
         crate::base::json::LARGE
     } else {
@@ -38,21 +52,26 @@ pub fn write_array(name: &str, t: &Tensor) -> Result<Vec<u8>, Diagnostic> {
             json_of(name, &v)
         }
         Format::MatrixMarket => market_of(name, t),
+        Format::Parquet => parquet::write(name, &table_of(name, &csv_of(name, t)?)?),
         Format::Npz | Format::Libsvm => Err(Diagnostic::new(
             Code::UnknownFormat,
             format!("`{name}`: arrays are not written in this format"),
         )
-        .help("`write` makes `.csv`, `.json`, `.mtx` and `.npy` files, each also as `.gz`")),
+        .help(WRITTEN)),
     }
 }
 
 /// A table: its columns with their names.
 pub fn write_table(name: &str, t: &Table) -> Result<Vec<u8>, Diagnostic> {
-    if Format::of(name)? != Format::Csv {
-        return Err(Diagnostic::new(
-            Code::UnknownFormat,
-            format!("`{name}`: tables are written as `.csv` files"),
-        ));
+    match format_of(name)? {
+        Format::Csv => {}
+        Format::Parquet => return parquet::write(name, t),
+        _ => {
+            return Err(Diagnostic::new(
+                Code::UnknownFormat,
+                format!("`{name}`: tables are written as `.csv` and `.parquet` files"),
+            ));
+        }
     }
     let mut out = csv::Writer::from_writer(vec![]);
     let head: Vec<&str> = t.columns.iter().map(|c| c.0.as_str()).collect();
@@ -69,22 +88,34 @@ pub fn write_table(name: &str, t: &Table) -> Result<Vec<u8>, Diagnostic> {
 
 /// The elements of a set: a column for each component, or a list.
 pub fn write_set(name: &str, s: &IndexSet) -> Result<Vec<u8>, Diagnostic> {
-    match Format::of(name)? {
-        Format::Csv => {
-            let mut out = csv::Writer::from_writer(vec![]);
-            out.write_record(heads(s)).map_err(|e| cannot(name, &e))?;
-            for k in 0..s.len() {
-                out.write_record(fields(s, k)).map_err(|e| cannot(name, &e))?;
-            }
-            out.into_inner().map_err(|e| cannot(name, &e))
-        }
+    match format_of(name)? {
+        Format::Csv => csv_of_set(name, s),
+        Format::Parquet => parquet::write(name, &table_of(name, &csv_of_set(name, s)?)?),
         Format::Json => json_of(name, &crate::base::value::Value::Set(s.clone())),
         _ => Err(Diagnostic::new(
             Code::UnknownFormat,
             format!("`{name}`: sets are not written in this format"),
         )
-        .help("`write` makes `.csv` and `.json` files of sets")),
+        .help("`write` makes `.csv`, `.json` and `.parquet` files of sets")),
     }
+}
+
+fn csv_of_set(name: &str, s: &IndexSet) -> Result<Vec<u8>, Diagnostic> {
+    let mut out = csv::Writer::from_writer(vec![]);
+    out.write_record(heads(s)).map_err(|e| cannot(name, &e))?;
+    for k in 0..s.len() {
+        out.write_record(fields(s, k)).map_err(|e| cannot(name, &e))?;
+    }
+    out.into_inner().map_err(|e| cannot(name, &e))
+}
+
+/// The columns of a text of ours, so that every format of tables lays a value out alike.
+fn table_of(name: &str, text: &[u8]) -> Result<Table, Diagnostic> {
+    super::table::read_whole(&super::Input {
+        name,
+        bytes: text,
+        budget: u64::MAX,
+    })
 }
 
 fn cannot(name: &str, e: &dyn std::fmt::Display) -> Diagnostic {

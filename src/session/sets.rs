@@ -46,14 +46,14 @@ impl Session {
         };
         let Some(within) = &d.within else {
             let labels =
-                io::read_labels(&input, request.column.as_deref()).map_err(|e| super::bind::placed(e, span))?;
+                io::read_elements(&input, request.column.as_deref()).map_err(|e| super::bind::placed(e, span))?;
             return Ok(Def::Set(IndexSet::Labels(Arc::new(LabelSet {
                 name: d.name.text.clone(),
                 labels,
             }))));
         };
         let parts = lower::lower_parts(self, within)?;
-        let tuples = io::read_tuples(&input, &parts).map_err(|e| super::bind::placed(e, span))?;
+        let tuples = io::read_pairs(&input, &parts).map_err(|e| super::bind::placed(e, span))?;
         let columns = (0..parts.len())
             .map(|k| tuples.iter().map(|t| t[k] as u32).collect())
             .collect();

@@ -243,6 +243,14 @@ impl Session {
                 e.names_into(&mut uses);
             }
         }
+        // What the problem declares itself is no result of the same name, now or later.
+        let own: BTreeSet<&str> = body
+            .statements
+            .iter()
+            .filter_map(|s| Some(s.kind.declared()?.text.as_str()))
+            .collect();
+        let known = |n: &str| self.graph.mark(n).is_some_and(|m| !m.stmt.kind.keeps_a_result());
+        uses.retain(|n| !own.contains(n.as_str()) || known(n));
         uses.insert(body.name.clone());
         let from = self.graph.ground(&uses).into_iter();
         let from = from.map(|n| (n.clone(), self.graph.stamps(&n).form)).collect();

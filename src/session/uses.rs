@@ -186,7 +186,10 @@ impl Session {
                 .at(to.span, "here")
                 .into());
         };
-        let placed = |d: Diagnostic| super::bind::placed(d, to.span);
+        let placed = |d: Diagnostic| match d.labels.is_empty() {
+            true => Box::new(d.at(to.span, "written here")),
+            false => Box::new(d),
+        };
         if let Some(bytes) = self.saved_run(value) {
             if !name.to_lowercase().ends_with(".json") {
                 return Err(Diagnostic::new(

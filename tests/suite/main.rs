@@ -38,6 +38,7 @@ mod optimizers;
 mod oracles;
 mod own;
 mod pages;
+mod parquet;
 mod parse;
 mod passes;
 mod peers;

@@ -508,7 +508,7 @@ impl Checker<'_> {
 
     /// `s.name`.
     pub(super) fn field(&mut self, base: &Expr, name: &Ident) -> Ty {
-        if let Some(ty) = self.field_of_turns(base, name) {
+        if let Some(ty) = self.of_turns(base, name, |c, s| c.field(s, name)) {
             return ty;
         }
         let ty = self.expr(base);
@@ -656,8 +656,8 @@ impl Checker<'_> {
         }
     }
 
-    /// `s[3].w`, `s[:].w`: a field of the turns of a loop.
-    fn field_of_turns(&mut self, e: &Expr, name: &Ident) -> Option<Ty> {
+    /// `s[3].w`, `s[:].w`: what is asked of the turns of a loop; `ask` types it for one of them.
+    fn of_turns(&mut self, e: &Expr, name: &Ident, ask: impl FnOnce(&mut Self, &Expr) -> Ty) -> Option<Ty> {
         let ExprKind::Index { base, subscripts } = &e.kind else {
             return None;
         };
@@ -667,7 +667,7 @@ impl Checker<'_> {
         let Some(dims) = self.turns_of(e, base, subscripts) else {
             return Some(Ty::error());
         };
-        let ty = self.field(base, name);
+        let ty = ask(self, base);
         if dims.is_empty() || ty.is_error() {
             return Some(ty);
         }
@@ -686,6 +686,9 @@ impl Checker<'_> {
 
     /// `s.dual(c)`, `s.slack(c)`, `s.reduced(x)`, `s.value(e)`.
     fn method(&mut self, e: &Expr, base: &Expr, name: &Ident, args: &[Arg]) -> Ty {
+        if let Some(ty) = self.of_turns(base, name, |c, s| c.method(e, s, name, args)) {
+            return ty;
+        }
         let ty = self.expr(base);
         let Some(problem) = self.solution(base, &ty) else {
             self.arguments_silently(args);

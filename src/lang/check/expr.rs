@@ -132,6 +132,10 @@ impl Checker<'_> {
 
     fn name(&mut self, n: &str, e: &Expr) -> Ty {
         let Some(entry) = self.scope.get(n) else {
+            // A number of mathematics, unless the program means something else by its name.
+            if n == "pi" {
+                return Ty::scalar(Elem::Real);
+            }
             return self.unknown(n, e.span);
         };
         match &entry.what {

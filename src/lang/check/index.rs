@@ -58,8 +58,18 @@ impl Checker<'_> {
         let out = f(self, &own);
         self.filtered -= usize::from(own.sliced);
         self.scope.release(mark);
+        let whole = match &e.kind {
+            ExprKind::Comprehension { body, .. } | ExprKind::ArrayComprehension { body, .. }
+                if e.span.end - e.span.start < 100 =>
+            {
+                let (all, body) = (show(e), show(body));
+                all.strip_suffix(&body).map(|head| format!("{head}({body} …)"))
+            }
+            _ => None,
+        };
+        let whole = whole.unwrap_or_else(|| "sum(i in I) (a[i] + b[i])".into());
         for n in names {
-            self.gone.push((n.text.clone(), e.span));
+            self.gone.push((n.text.clone(), e.span, whole.clone()));
         }
         out
     }

@@ -105,8 +105,8 @@ struct Checker<'a> {
     mine: HashMap<String, Span>,
     /// Names that top-level statements of this text declare somewhere.
     later: HashMap<String, Span>,
-    /// Indices of comprehensions of this statement that have ended.
-    gone: Vec<(String, Span)>,
+    /// Indices of comprehensions of this statement that have ended, where, and how their bodies would go on.
+    gone: Vec<(String, Span, String)>,
     /// Variables that an objective or a constraint uses.
     used: BTreeSet<String>,
     /// Names being defined: their use is a recursion.
@@ -188,8 +188,8 @@ impl Checker<'_> {
             let d = errors::recursion(name, at, *declared);
             return self.wrong(d);
         }
-        if let Some((_, bound)) = self.gone.iter().rev().find(|(n, _)| n == name) {
-            let d = errors::index_behind_body(name, at, *bound);
+        if let Some((_, bound, whole)) = self.gone.iter().rev().find(|g| g.0 == name) {
+            let d = errors::index_behind_body(name, at, *bound, whole);
             return self.wrong(d);
         }
         let near = did_you_mean(name, self.scope.names().map(|(n, _)| n)).map(str::to_string);

@@ -291,14 +291,14 @@ pub fn list(items: &[String]) -> String {
 }
 
 /// An index outside its body.
-pub fn index_behind_body(name: &str, at: Span, bound: Span) -> Diagnostic {
+pub fn index_behind_body(name: &str, at: Span, bound: Span, whole: &str) -> Diagnostic {
     Diagnostic::new(
         Code::BoundName,
         format!("the index `{name}` is used behind the end of its body"),
     )
     .at(at, "not bound here")
     .at(bound, "the body of this ends before the `+`, `-` or comparison")
-    .help("put the whole body into parentheses: `sum(i in I) (a[i] + b[i])`")
+    .help(format!("put the whole body into parentheses: `{whole}`"))
 }
 
 /// An index with the name of something else.

@@ -15,6 +15,13 @@ use crate::lang::syntax::{Arg, Expr, ExprKind, FnDecl, FormalParam, show};
 impl Lower<'_> {
     pub(super) fn call(&mut self, callee: &Expr, args: &[Arg], span: Span) -> Lowered<Val> {
         if let ExprKind::Field { base, name } = &callee.kind {
+            if let ExprKind::Index { base: of, subscripts } = &base.kind
+                && let Some(Entity::Solution(s)) = of.as_name().and_then(|n| self.lookup(n))
+            {
+                return self.of_turns(&s, subscripts, span, &show(of), &name.text, |l, t| {
+                    l.method(Val::Solution(t), &name.text, args, span)
+                });
+            }
             let b = self.expr(base)?;
             return self.method(b, &name.text, args, span);
         }

@@ -165,7 +165,9 @@ impl Lower<'_> {
                 if let ExprKind::Index { base: of, subscripts } = &base.kind
                     && let Some(Entity::Solution(s)) = of.as_name().and_then(|n| self.lookup(n))
                 {
-                    return self.field_of_turns(&s, subscripts, &name.text, e.span, &show(of));
+                    return self.of_turns(&s, subscripts, e.span, &show(of), &name.text, |l, t| {
+                        l.field(Val::Solution(t), &name.text, e.span)
+                    });
                 }
                 // A state of a block: `r.L.W`, and `L.W` where a run's own names are known.
                 if let ExprKind::Field { base: of, name: state } = &base.kind
@@ -354,6 +356,7 @@ impl Lower<'_> {
                     .at(span, "a value is expected here")
                     .help(format!("call it: `{n}(…)`"))
                     .into()),
+                None if n == "pi" => Ok(Val::Num(self.ir.constant(std::f64::consts::PI), Elem::Real)),
                 None => Err(err(Code::UnknownName, format!("`{n}` is not known here"))
                     .at(span, "unknown name")
                     .into()),
@@ -726,7 +729,7 @@ impl Lower<'_> {
     }
 
     /// An array of listed entries.
-    fn literal(&mut self, nodes: Vec<NodeId>, dims: Vec<IndexSet>) -> Lowered<Arr> {
+    pub(super) fn literal(&mut self, nodes: Vec<NodeId>, dims: Vec<IndexSet>) -> Lowered<Arr> {
         let consts: Option<Vec<f64>> = nodes.iter().map(|n| self.ir.as_const(*n)).collect();
         if let Some(data) = consts
             && let Some(t) = Tensor::dense(dims.clone(), data)

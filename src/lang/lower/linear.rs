@@ -156,7 +156,7 @@ fn place(at: &[IndexId], strides: &[usize], offset: usize) -> Pos {
 }
 
 /// A flat array of `len` entries that holds `body` at places of the instances of a box of indices, and 0 elsewhere.
-fn laid(
+pub(super) fn laid(
     ir: &mut Ir,
     shape: &[usize],
     (len, strides): (usize, &[usize]),

@@ -3,13 +3,16 @@
 //! Invariant: a solution is a snapshot: names of its problem mean what they meant when it was found, whatever they mean
 //! now.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::linear::laid;
 use super::{Argument, Arr, Local, Lower, Lowered, Scope, SolutionData, Src, Turns, Val, err};
+use crate::atoms::{self, rules};
 use crate::base::value::{Elem, IndexSet, Tensor};
 use crate::base::{Code, Span};
-use crate::ir::{DomainId, Pos};
+use crate::ir::{DomainId, NodeId, Pos};
 use crate::lang::syntax::{Arg, Expr, ExprKind, StmtKind, Subscript, show};
 
 impl Lower<'_> {
@@ -106,7 +109,20 @@ impl Lower<'_> {
                     .note("there are duals, slacks and reduced costs where a method ended with a point and multipliers")
                     .into());
             }
-            return Err(self.no_such(&key, what, table.keys().map(String::as_str), arg.span));
+            let d = self.no_such(&key, what, table.keys().map(String::as_str), arg.span);
+            return Err(match name {
+                "reduced" if s.past.decides(&key) => Box::new(
+                    err(
+                        Code::UnknownField,
+                        format!("`{key}` was fixed in this solve, so it has no reduced costs"),
+                    )
+                    .at(arg.span, "given, not decided")
+                    .help(format!(
+                        "what its value costs is `s.dual(c)`, with `c: {key} == …` as a constraint instead of `fixing`"
+                    )),
+                ),
+                _ => d,
+            });
         };
         let v = self.constant_value(&format!("{name}({key})"), &t);
         match (subs, v) {
@@ -169,7 +185,7 @@ impl Lower<'_> {
             )
             .at(span, "no element that is known here")
             .help(format!(
-                "name a turn, `{shown}[1]`; fields take any index, `{shown}[k].objective`"
+                "name a turn, `{shown}[1]`; what is asked of a turn takes any index, `{shown}[k].objective`"
             ))
             .into());
         };
@@ -183,58 +199,129 @@ impl Lower<'_> {
         })
     }
 
-    /// `s[3].w`, `s[:].objective`: a field of one turn, or an array over the turns.
-    pub(super) fn field_of_turns(
+    /// What is asked of one turn, or an array over the turns of what is asked of each.
+    pub(super) fn of_turns(
         &mut self,
         s: &Rc<SolutionData>,
         subs: &[Subscript],
-        name: &str,
         span: Span,
         shown: &str,
+        name: &str,
+        ask: impl Fn(&mut Self, Rc<SolutionData>) -> Lowered<Val>,
     ) -> Lowered<Val> {
         let turns = self.turns(s, span, shown)?;
         if self.known_turn(&turns, subs)?.is_some() {
             let one = self.turn(s, subs, span, shown)?;
-            return self.field(Val::Solution(one), name, span);
+            return ask(self, one);
         }
+        let wrong = |code, what: String| Box::new(err(code, what).at(span, "asked for all turns here"));
         let count: usize = turns.dims.iter().map(IndexSet::len).product();
-        let mut data: Vec<f64> = vec![];
-        let mut inner: Option<Vec<IndexSet>> = None;
+        let (mut nodes, mut elem, mut inner) = (vec![], Elem::Real, None);
         for k in 0..count {
-            let field = turns.all.get(&k).and_then(|t| t.fields.get(name));
-            let Some(t) = field else {
-                return Err(err(
-                    Code::UnknownField,
-                    format!("turn {} of `{shown}` has no number or array `{name}`", k + 1),
-                )
-                .at(span, "asked for all turns here")
-                .help(format!("ask one turn: `{shown}[…].{name}`"))
-                .into());
+            let Some(t) = turns.all.get(&k) else {
+                let what = format!("the loop of `{shown}` ended before turn {}", k + 1);
+                return Err(wrong(Code::UnknownField, what));
             };
-            if inner.get_or_insert_with(|| t.dims.clone()) != &t.dims {
-                return Err(err(
-                    Code::ShapeMismatch,
-                    format!("`{name}` has another shape in turn {} than in turn 1", k + 1),
-                )
-                .at(span, "asked for all turns here")
-                .into());
+            let v = ask(self, t.clone()).map_err(|d| d.note(format!("in turn {} of `{shown}`", k + 1)))?;
+            elem = super::expr::elem_of(&v);
+            let (node, dims) = match &v {
+                Val::Num(n, _) => (*n, vec![]),
+                Val::Arr(a) => {
+                    let whole = self.whole(a, span)?;
+                    (self.flat(whole), a.dims.clone())
+                }
+                _ => {
+                    let what = format!("turn {} of `{shown}` has no number or array `{name}`", k + 1);
+                    return Err(Box::new(
+                        wrong(Code::UnknownField, what).help(format!("ask one turn: `{shown}[…].{name}`")),
+                    ));
+                }
+            };
+            if inner.get_or_insert_with(|| dims.clone()) != &dims {
+                let what = format!("`{name}` has another shape in turn {} than in turn 1", k + 1);
+                return Err(wrong(Code::ShapeMismatch, what));
             }
-            data.extend(t.to_dense());
+            nodes.push(node);
         }
-        let inner = inner.unwrap_or_default();
+        let Some(inner) = inner else {
+            return Err(wrong(Code::ShapeMismatch, format!("`{name}` of no turns")));
+        };
         let rest = inner.len();
         let dims: Vec<IndexSet> = turns.dims.iter().cloned().chain(inner).collect();
-        let Some(t) = Tensor::dense(dims, data) else {
-            return Err(err(Code::ShapeMismatch, format!("`{name}` of no turns"))
-                .at(span, "here")
-                .into());
+        let all = match rest {
+            0 if turns.dims.len() == 1 || nodes.iter().any(|n| self.ir.region(*n) != DomainId::ROOT) => {
+                self.literal(nodes, dims)?
+            }
+            _ => {
+                let flat = match rest {
+                    0 => self.ir.apply(atoms::STACK, &nodes),
+                    _ => self.one_below_another(&nodes),
+                };
+                let shape: Vec<usize> = dims.iter().map(IndexSet::len).collect();
+                let entry = Rc::new(move |l: &mut Lower<'_>, at: &[Pos]| {
+                    let p = l.flat_position(at, &shape)?;
+                    Ok(l.ir.gather(flat, vec![p]))
+                });
+                Arr {
+                    dims,
+                    src: Src::Pull(entry),
+                    covector: false,
+                    elem,
+                }
+            }
         };
-        let n = self.embed(name, &Arc::new(t));
-        let dims = self.data.last().map(|d| d.2.dims.clone()).unwrap_or_default();
-        let all = self.node_arr(n, dims);
         let mut subs = subs.to_vec();
         subs.extend(std::iter::repeat_n(Subscript::All(span), rest));
-        self.subscript(all, &subs, span, &format!("{shown}.{name}"))
+        self.subscript(Arr { elem, ..all }, &subs, span, &format!("{shown}.{name}"))
+    }
+
+    /// The entries of a root array one after the other.
+    fn flat(&mut self, n: NodeId) -> NodeId {
+        let shape = self.ir.shape(n).to_vec();
+        if shape.len() < 2 {
+            return n;
+        }
+        let strides = strides(&shape);
+        laid(&mut self.ir, &shape, (shape.iter().product(), &strides), |ir, at| {
+            rules::entry(ir, n, at)
+        })
+    }
+
+    /// Vectors as one; halves first, so that no entry is copied often.
+    fn one_below_another(&mut self, nodes: &[NodeId]) -> NodeId {
+        match nodes {
+            [one] => *one,
+            several => {
+                let (top, bottom) = several.split_at(several.len() / 2);
+                let (top, bottom) = (self.one_below_another(top), self.one_below_another(bottom));
+                self.ir.apply(atoms::CONCAT, &[top, bottom])
+            }
+        }
+    }
+
+    /// The place of an entry among all entries of an array.
+    fn flat_position(&mut self, at: &[Pos], shape: &[usize]) -> Lowered<Pos> {
+        let strides = strides(shape);
+        let (mut terms, mut offset) = (BTreeMap::new(), 0);
+        for (p, s) in at.iter().zip(&strides) {
+            let Pos::Affine { terms: own, offset: o } = p else {
+                let mut sum = self.ir.constant(0.0);
+                for (p, s) in at.iter().zip(&strides) {
+                    let (n, s) = (self.position_node(p)?, self.ir.constant(*s as f64));
+                    let step = self.ir.apply(atoms::MUL, &[n, s]);
+                    sum = self.ir.apply(atoms::ADD, &[sum, step]);
+                }
+                return Ok(Pos::Node(sum));
+            };
+            offset += o * *s as i64;
+            for (i, by) in own {
+                *terms.entry(*i).or_insert(0) += by * *s as i64;
+            }
+        }
+        Ok(Pos::Affine {
+            terms: terms.into_iter().filter(|t| t.1 != 0).collect(),
+            offset,
+        })
     }
 
     /// An expression of a solved problem's names, with the values they have in its solution.
@@ -322,6 +409,11 @@ impl Lower<'_> {
         }
         Ok(scope)
     }
+}
+
+/// Strides of an array whose last index runs fastest.
+fn strides(shape: &[usize]) -> Vec<usize> {
+    (0..shape.len()).map(|k| shape[k + 1..].iter().product()).collect()
 }
 
 impl super::Past {
