@@ -3,7 +3,7 @@
 //! Invariant: at most about [`WIDEST`] characters, whatever the node; for reading only, never parsed.
 
 use super::build::Ir;
-use super::node::{DomainId, Node, NodeId, Pos};
+use super::node::{DomainId, IndexId, Node, NodeId, Pos};
 
 /// Where a formula is cut.
 pub const WIDEST: usize = 72;
@@ -39,7 +39,7 @@ fn write(ir: &Ir, n: NodeId, outer: u8, depth: usize, s: &mut String) {
     match ir.node(n) {
         Node::Const(b) => s.push_str(&f64::from_bits(*b).to_string()),
         Node::Input(i) => s.push_str(&ir.input(*i).name),
-        Node::Index(i) => s.push_str(&ir.index(*i).name),
+        Node::Index(i) => s.push_str(&name(ir, *i)),
         Node::Apply { atom, args } => {
             let infix = atom
                 .symbol
@@ -134,12 +134,31 @@ fn binder(ir: &Ir, d: DomainId, depth: usize, s: &mut String) {
             s.push_str(", ");
         }
         let index = ir.index(*i);
-        s.push_str(&format!("{} in {}", index.name, index.set.describe()));
+        s.push_str(&format!("{} in {}", name(ir, *i), index.set.describe()));
     }
     if let Some(f) = domain.filter {
         s.push_str(" if ");
         write(ir, f, 0, depth + 1, s);
     }
+}
+
+/// The name of an index; indices that lowering made are told apart from those of the same name around them.
+fn name(ir: &Ir, i: IndexId) -> String {
+    let index = ir.index(i);
+    let above = ir.domain(index.domain).parent.map_or(vec![], |p| ir.chain(p));
+    let mut around = above.iter().flat_map(|d| &ir.domain(*d).indices);
+    if !around.any(|o| ir.index(*o).name == index.name) {
+        return index.name.clone();
+    }
+    let depth: usize = above.iter().map(|d| ir.domain(*d).indices.len()).sum();
+    let base = index.name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let own = ir
+        .domain(index.domain)
+        .indices
+        .iter()
+        .position(|o| *o == i)
+        .unwrap_or(0);
+    format!("{base}{}", depth + own + 1)
 }
 
 /// A position as the element the user would write there, where the sets allow.
@@ -160,11 +179,12 @@ fn position(ir: &Ir, p: &Pos, dimension: usize, array: NodeId, depth: usize, s: 
             for (k, (i, stride)) in terms.iter().enumerate() {
                 let index = ir.index(*i);
                 shift -= stride * index.set.lo();
+                let name = name(ir, *i);
                 match (k, *stride) {
-                    (0, 1) => s.push_str(&index.name),
-                    (0, c) => s.push_str(&format!("{c}*{}", index.name)),
-                    (_, 1) => s.push_str(&format!(" + {}", index.name)),
-                    (_, c) => s.push_str(&format!(" + {c}*{}", index.name)),
+                    (0, 1) => s.push_str(&name),
+                    (0, c) => s.push_str(&format!("{c}*{name}")),
+                    (_, 1) => s.push_str(&format!(" + {name}")),
+                    (_, c) => s.push_str(&format!(" + {c}*{name}")),
                 }
             }
             match shift {

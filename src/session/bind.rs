@@ -335,6 +335,7 @@ impl Session {
                 tensor: Arc::new(tensor),
                 elem,
                 sign: Sign::Unknown,
+                operator: d.ty.as_ref().is_some_and(|t| t.name.text == "Operator"),
             },
             sizes,
         ))

@@ -9,7 +9,7 @@ use crate::ir::{InputId, Problem};
 use crate::lang::syntax::{Expr, ProblemRef, show as shown};
 use crate::solve::Class;
 use crate::solve::diagnose::{Diagnosis, INCOMPLETE, Meaning, Number, Parallel, Remedy, Scales, Subject, diagnose};
-use crate::solve::examine::{By, Part, Relation};
+use crate::solve::examine::{By, Part, Relation, Together};
 use ravine_linalg::{Csr, Dense, Matrix};
 
 use super::show::number;
@@ -103,13 +103,19 @@ impl Session {
         let mut views = vec![];
         for p in &parts {
             let row = |k: usize| match p.rows.get(k) {
-                Some((con, i)) => row_name(&c.problem, *con, *i),
+                Some(r) => {
+                    let own = row_name(&c.problem, r.constraint, r.instance);
+                    match r.entry {
+                        0 => own,
+                        k => format!("{own}, entry {k}"),
+                    }
+                }
                 None => format!("term {}", k + 1),
             };
             let subject = Subject {
                 matrix: &p.matrix,
                 meaning: p.meaning,
-                columns: &|k| c.coordinate(k),
+                columns: &|k| c.coordinate(p.columns.get(k).copied().unwrap_or(k)),
                 rows: &row,
                 blocks: &blocks,
                 measure: measured,
@@ -121,11 +127,15 @@ impl Session {
             } else {
                 Of::Matrix
             };
-            views.push(view(&format!("{name}: {}", p.title), &d, p.meaning, of));
+            let title = format!("{name}: {}", p.title);
+            views.push(view(&title, &d, p.meaning, of));
+            if !constraints {
+                views.extend(together(p, &c.problem));
+            }
         }
         if views.is_empty() {
             views.push(View::text(format!(
-                "{name}: no constraints and no second derivatives, so that nothing is ill-conditioned"
+                "{name}: no rows of constraints and no second derivatives to look at"
             )));
         }
         Ok((name, View::Stack(views)))
@@ -295,12 +305,14 @@ fn view(title: &str, d: &Diagnosis, meaning: Meaning, of: Of<'_>) -> View {
         fact("weakest", format!("{one_of}{}", weakest(terms, *length, meaning)));
     }
     let mut parts = vec![View::styled(title, Role::Strong), View::Facts(facts)];
-    if meaning != Meaning::Symmetric {
+    // A single row has nothing but parallel columns.
+    if meaning != Meaning::Symmetric && d.shape.0 > 1 {
         parts.extend(pairs("near-parallel columns", &d.near_columns));
     }
     match of {
         Of::Constraints(part, problem) => {
             parts.extend(redundant(part, problem));
+            parts.extend(together(part, problem));
             parts.push(scalings(&d.remedies));
             parts.push(View::text(constraint_advice(d, part)));
         }
@@ -325,11 +337,15 @@ fn scalings(all: &[Remedy]) -> View {
 }
 
 fn constraint_advice(d: &Diagnosis, part: &Part) -> String {
-    if part.redundant.iter().any(|r| r.how == Relation::Contradiction) {
+    let apart = part.dependent.iter().any(|d| d.rest != 0.0);
+    if apart || part.redundant.iter().any(|r| r.how == Relation::Contradiction) {
         return "constraints contradict one another: the problem is infeasible".into();
     }
     if !part.redundant.is_empty() {
         return "drop the constraints that say nothing new: they make multipliers ambiguous".into();
+    }
+    if !part.dependent.is_empty() {
+        return "one equation of each such sum follows from the others: without it multipliers are unique".into();
     }
     let best = d
         .remedies
@@ -556,4 +572,60 @@ fn redundant(p: &Part, problem: &Problem) -> Option<View> {
             rows,
         },
     ]))
+}
+
+/// Combinations of equations that cancel, in the user's names.
+fn together(p: &Part, problem: &Problem) -> Option<View> {
+    if p.dependent.is_empty() {
+        return None;
+    }
+    let rows = p.dependent.iter().take(SHOWN).map(|d| {
+        let reads = match d.rest {
+            0.0 => "0 == 0".to_string(),
+            v => format!("0 == {}: a contradiction", number(v)),
+        };
+        vec![Cell::Text(sum_text(d, problem)), Cell::Text(reads)]
+    });
+    let title = format!("equations that cancel one another ({})", p.dependent.len());
+    Some(View::Stack(vec![
+        View::styled(title, Role::Name),
+        View::Table {
+            head: ["together", "they read"].map(String::from).to_vec(),
+            rows: rows.collect(),
+        },
+    ]))
+}
+
+/// `sum(balance) - 2 total`: whole families by their sums.
+fn sum_text(d: &Together, problem: &Problem) -> String {
+    let mut parts: Vec<(String, f64)> = vec![];
+    let mut rest = &d.terms[..];
+    while let Some(first) = rest.first() {
+        let (own, more) = rest.split_at(rest.iter().take_while(|t| t.0 == first.0).count());
+        rest = more;
+        let c = &problem.constraints[first.0];
+        let all: usize = c.dims.iter().map(crate::base::value::IndexSet::len).product();
+        if own.len() > 1 && own.len() == all && own.iter().all(|t| t.2 == first.2) {
+            parts.push((format!("sum({})", c.name), first.2));
+        } else {
+            parts.extend(own.iter().map(|t| (row_name(problem, t.0, t.1), t.2)));
+        }
+    }
+    let mut out = String::new();
+    for (k, (name, by)) in parts.iter().take(SHOWN).enumerate() {
+        out += match (k, *by < 0.0) {
+            (0, false) => "",
+            (0, true) => "-",
+            (_, false) => " + ",
+            (_, true) => " - ",
+        };
+        if by.abs() != 1.0 {
+            out += &format!("{} ", number(by.abs()));
+        }
+        out += name;
+    }
+    match parts.len() {
+        n if n > SHOWN => format!("{out} and {} more", n - SHOWN),
+        _ => out,
+    }
 }

@@ -198,6 +198,11 @@ impl Session {
         }
         for x in &found.places {
             let what = match x.kink {
+                Some((left, right)) if x.order == 2 => format!(
+                    "a kink of its slope: second derivative {} to the left, {} to the right",
+                    number(left),
+                    number(right)
+                ),
                 Some((left, right)) => {
                     format!(
                         "a kink: slope {} to the left, {} to the right",

@@ -28,6 +28,7 @@ mod sets;
 pub mod show;
 mod slice;
 mod solving;
+mod systems;
 mod trust;
 mod uses;
 mod what_if;
@@ -231,6 +232,10 @@ impl Names for Session {
         nodes: &[NodeId],
     ) -> Result<Vec<Vec<f64>>, Box<Diagnostic>> {
         self.lists_now(ir, params, domain, nodes)
+    }
+
+    fn solved(&self, system: &crate::lang::lower::System<'_>) -> Result<Vec<f64>, Box<Diagnostic>> {
+        self.solved_by_products(system)
     }
 
     fn memory(&self) -> u64 {

@@ -103,6 +103,9 @@ impl Names for Over<'_> {
     ) -> Result<Vec<Vec<f64>>, Box<Diagnostic>> {
         self.session.lists(ir, params, domain, nodes)
     }
+    fn solved(&self, system: &lower::System<'_>) -> Result<Vec<f64>, Box<Diagnostic>> {
+        self.session.solved(system)
+    }
     fn memory(&self) -> u64 {
         self.session.memory()
     }
@@ -584,6 +587,7 @@ impl Session {
                 tensor: t,
                 elem: crate::base::value::Elem::Real,
                 sign: Sign::Unknown,
+                operator: false,
             };
             own.entry(n.to_string()).or_insert_with(value);
         };

@@ -11,7 +11,7 @@ use super::Session;
 use super::show::number;
 
 /// Relative error above which an answer is warned about.
-const DOUBTFUL: f64 = 1e-6;
+pub(super) const DOUBTFUL: f64 = 1e-6;
 
 impl Session {
     /// The value of an expression and, where linear systems were solved for it, the trust that the worst one deserves.

@@ -2,7 +2,8 @@
 //!
 //! Invariant: a difference is only held against a derivative where it is trusted: extrapolated central differences that
 //! agree among themselves (Ridders, Adv. Eng. Software 4, 1982); where they do not, the place is reported as a kink or as
-//! an edge of a domain, never as a wrong derivative.
+//! an edge of a domain, never as a wrong derivative. What a difference may itself be off, by its own table and by rounding,
+//! is no difference from the derivative.
 
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ use crate::ir::{AtomKind, DomainId, InputId, Ir, NodeId, Problem};
 const LOOKED_AT: usize = 200;
 /// Halvings of the difference.
 const ROUNDS: usize = 6;
+/// An estimated error may be too small by this.
+const SAFETY: f64 = 10.0;
 /// Relative difference above which a derivative is called wrong.
 pub const WRONG: f64 = 1e-5;
 
@@ -81,6 +84,8 @@ pub struct Place {
     pub constraint: Option<usize>,
     /// The flat coordinate that was moved.
     pub at: usize,
+    /// Of the function (1), or of its slope (2).
+    pub order: u8,
     /// Slopes to the left and to the right; nothing where the function is not defined beside the point.
     pub kink: Option<(f64, f64)>,
 }
@@ -234,10 +239,11 @@ impl Subject {
             };
             for j in (*first..first + len).step_by(stride) {
                 match slope(s, x, j, f0) {
-                    Slope::Smooth(d) => slopes.add(j, g[j], d, size),
+                    Slope::Smooth(d, error) => slopes.add(j, g[j], d, error, size),
                     Slope::Kink(left, right) => {
                         out.places.push(Place {
                             constraint,
+                            order: 1,
                             at: j,
                             kink: Some((left, right)),
                         });
@@ -246,17 +252,33 @@ impl Subject {
                     Slope::Edge => {
                         out.places.push(Place {
                             constraint,
+                            order: 1,
                             at: j,
                             kink: None,
                         });
                         continue;
                     }
                 }
-                if second && let Some((h, d, size)) = column(s, x, j) {
-                    let worst = (0..n).max_by(|a, b| (h[*a] - d[*a]).abs().total_cmp(&(h[*b] - d[*b]).abs()));
-                    if let Some(w) = worst {
-                        curves.add(j, h[w], d[w], size);
+                match second.then(|| column(s, x, j, &g)).flatten() {
+                    Some(Column::Smooth(h, entries)) => {
+                        let size = 1.0 + h.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+                        let off =
+                            |w: &usize| entries[*w].map_or(-1.0, |(d, error)| ((h[*w] - d).abs() - error).max(0.0));
+                        let larger = |a: &usize, b: &usize| h[*a].abs().total_cmp(&h[*b].abs());
+                        let worst = (0..n).max_by(|a, b| off(a).total_cmp(&off(b)).then(larger(a, b)));
+                        if let Some(w) = worst
+                            && let Some((d, error)) = entries[w]
+                        {
+                            curves.add(j, h[w], d, error, size);
+                        }
                     }
+                    Some(Column::Kink(left, right)) => out.places.push(Place {
+                        constraint,
+                        order: 2,
+                        at: j,
+                        kink: Some((left, right)),
+                    }),
+                    None => {}
                 }
             }
             for b in [slopes, curves] {
@@ -271,8 +293,10 @@ impl Subject {
 }
 
 impl Block {
-    fn add(&mut self, at: usize, derivative: f64, difference: f64, size: f64) {
-        let off = (derivative - difference).abs() / size;
+    /// `error` is what the difference itself may be off.
+    fn add(&mut self, at: usize, derivative: f64, difference: f64, error: f64, size: f64) {
+        let off = ((derivative - difference).abs() - error).max(0.0) / size;
+        let off = if derivative.is_nan() { f64::NAN } else { off };
         if self.looked_at == 0 || off > self.worst || off.is_nan() {
             self.worst = if off.is_nan() { f64::INFINITY } else { off };
             (self.at, self.derivative, self.difference) = (at, derivative, difference);
@@ -307,7 +331,8 @@ fn weighted(ir: &mut Ir, domain: DomainId, a: NodeId, b: NodeId) -> NodeId {
 }
 
 enum Slope {
-    Smooth(f64),
+    /// And what it may be off.
+    Smooth(f64, f64),
     /// Left and right.
     Kink(f64, f64),
     /// Not defined on one side.
@@ -340,15 +365,23 @@ fn slope(s: &mut Smooth, x: &[f64], j: usize, f0: f64) -> Slope {
         return Slope::Kink(near.0, near.1);
     }
     let central = |h: f64| Some((f(h)? - f(-h)?) / (2.0 * h));
-    extrapolated(central, h).map_or(Slope::Edge, Slope::Smooth)
+    match extrapolated(central, h) {
+        Some((d, error)) => Slope::Smooth(d, SAFETY * error + rounded(f0, h)),
+        None => Slope::Edge,
+    }
 }
 
-/// Ridders' table of central differences with halved steps; the entry with the least estimated error.
-fn extrapolated(mut central: impl FnMut(f64) -> Option<f64>, h: f64) -> Option<f64> {
+/// What rounding makes of the difference of two numbers of this size over a step.
+fn rounded(f: f64, h: f64) -> f64 {
+    16.0 * f64::EPSILON * f.abs() / h
+}
+
+/// Ridders' table of central differences with halved steps; the entry with the least estimated error, and that.
+fn extrapolated(mut central: impl FnMut(f64) -> Option<f64>, h: f64) -> Option<(f64, f64)> {
     let mut row: Vec<f64> = vec![];
     let (mut best, mut error) = (None, f64::INFINITY);
     let mut h = h;
-    for k in 0..ROUNDS {
+    for _ in 0..ROUNDS {
         // Too wide a step may leave the domain; a narrower one need not.
         let Some(d) = central(h) else {
             row.clear();
@@ -368,35 +401,63 @@ fn extrapolated(mut central: impl FnMut(f64) -> Option<f64>, h: f64) -> Option<f
                 (best, error) = (Some(next[w]), e);
             }
         }
-        if k == 0 && best.is_none() {
-            best = Some(d);
-        }
         row = next;
         h *= 0.5;
     }
-    best
+    best.map(|d| (d, error))
 }
 
-/// A column of the Hessian, the difference of gradients, and what their difference is relative to; nothing where the
-/// gradient is not defined beside the point.
-fn column(s: &mut Smooth, x: &[f64], j: usize) -> Option<(Vec<f64>, Vec<f64>, f64)> {
+/// A column of the Hessian beside differences of gradients.
+enum Column {
+    /// The column; entry by entry the difference and what it may be off, nothing where it says nothing.
+    Smooth(Vec<f64>, Vec<Option<(f64, f64)>>),
+    /// The slope's own slope along the coordinate jumps: to the left and to the right.
+    Kink(f64, f64),
+}
+
+/// Column `j` where the gradient is `g`; nothing where it is not defined beside the point.
+fn column(s: &mut Smooth, x: &[f64], j: usize, g: &[f64]) -> Option<Column> {
     let n = x.len();
     let mut e = vec![0.0; n];
     e[j] = 1.0;
     let mut h = vec![0.0; n];
     s.hvp(x, &e, &mut h).ok()?;
-    let t = step_of(x[j]) * 1e-1;
+    let first = step_of(x[j]);
     let mut at = x.to_vec();
-    let mut gradient = |t: f64| {
-        at[j] = x[j] + t;
-        let mut g = vec![0.0; n];
-        s.gradient(&at, &mut g).ok().map(|()| g)
-    };
-    // Two central differences, extrapolated once.
-    let (a, b, c, d) = (gradient(t)?, gradient(-t)?, gradient(t / 2.0)?, gradient(-t / 2.0)?);
-    let wide = a.iter().zip(&b).map(|(a, b)| (a - b) / (2.0 * t));
-    let close = c.iter().zip(&d).map(|(c, d)| (c - d) / t);
-    let best: Vec<f64> = wide.zip(close).map(|(w, c)| (4.0 * c - w) / 3.0).collect();
-    let size = 1.0 + h.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-    Some((h, best, size))
+    let mut beside: Vec<(f64, Option<Vec<f64>>)> = vec![];
+    for k in 0..ROUNDS as i32 {
+        let t = first * 0.5f64.powi(k);
+        for t in [t, -t] {
+            at[j] = x[j] + t;
+            let mut g = vec![0.0; n];
+            let found = s
+                .gradient(&at, &mut g)
+                .ok()
+                .filter(|()| g.iter().all(|v| v.is_finite()));
+            beside.push((t, found.map(|()| g)));
+        }
+    }
+    let gradient = |t: f64| beside.iter().find(|b| b.0 == t).and_then(|b| b.1.as_ref());
+    // A jump stays when the step shrinks; what a third derivative makes shrinks with it.
+    let near = first * 0.5f64.powi(ROUNDS as i32 - 1);
+    let sides = |t: f64, i: usize| Some(((g[i] - gradient(-t)?[i]) / t, (gradient(t)?[i] - g[i]) / t));
+    for i in 0..n {
+        let (far, close) = (sides(4.0 * near, i), sides(near, i)?);
+        let gap = (close.1 - close.0).abs();
+        let size = 1.0 + close.0.abs().max(close.1.abs());
+        if let Some(far) = far
+            && gap > 1e-4 * size + rounded(g[i], near)
+            && gap > 0.7 * (far.1 - far.0).abs()
+        {
+            return Some(Column::Kink(close.0, close.1));
+        }
+    }
+    let entries = (0..n).map(|i| {
+        let central = |t: f64| Some((gradient(t)?[i] - gradient(-t)?[i]) / (2.0 * t));
+        let (d, error) = extrapolated(central, first)?;
+        let error = SAFETY * error + rounded(g[i], near);
+        (error <= WRONG * (1.0 + d.abs())).then_some((d, error))
+    });
+    let entries = entries.collect();
+    Some(Column::Smooth(h, entries))
 }

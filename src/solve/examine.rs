@@ -4,19 +4,25 @@
 //! Invariant: the matrices are those that methods work on, with the user's variables as columns.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use ravine_linalg::clarabel_adapter::{Cone, ConicForm};
 use ravine_linalg::{Csr, Dense, Matrix};
 
 use super::classify::Kind;
 use super::compiled::Compiled;
+use super::dependent::dependencies;
 use super::diagnose::Meaning;
 use super::oracle::Oracle;
 use super::smooth::Smooth;
+use super::vectors::Vectors;
 use crate::atoms::rules;
 use crate::base::Tensor;
 use crate::exec::Fault;
+use crate::ir::script::Of;
 use crate::ir::{InputId, Sides};
+use crate::passes::analysis::curvature::degree;
 
 /// Variables up to which second derivatives without a pattern are put together from products.
 const PRODUCTS: usize = 800;
@@ -31,12 +37,62 @@ pub struct Part {
     pub title: String,
     /// The matrix.
     pub matrix: Matrix,
+    /// The coordinate that each column is of; empty where column `k` is that of coordinate `k`.
+    pub columns: Vec<usize>,
     /// What may be done to it.
     pub meaning: Meaning,
-    /// Constraint and instance of each row, where rows are constraints.
-    pub rows: Vec<(usize, usize)>,
+    /// What each row is of, where rows are constraints.
+    pub rows: Vec<RowOf>,
     /// Rows that say what another one says.
     pub redundant: Vec<Redundant>,
+    /// Equations that add up to nothing, or to a contradiction, by constraint and instance.
+    pub dependent: Vec<Together>,
+}
+
+/// What a row of a matrix of constraints is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowOf {
+    /// The constraint.
+    pub constraint: usize,
+    /// Its instance.
+    pub instance: usize,
+    /// 0 for the row itself; 1, 2, … for what its cones take: the entries of the `norm` that it limits.
+    pub entry: usize,
+}
+
+/// A combination of equations whose left-hand sides cancel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Together {
+    /// Constraint, instance, and what the equation is multiplied by.
+    pub terms: Vec<(usize, usize, f64)>,
+    /// What the right-hand sides add up to: 0, or the equations contradict one another.
+    pub rest: f64,
+}
+
+/// Rows by constraint and instance; the rows themselves.
+fn plain_rows(of: Vec<(usize, usize)>) -> Vec<RowOf> {
+    let row = |(constraint, instance)| RowOf {
+        constraint,
+        instance,
+        entry: 0,
+    };
+    of.into_iter().map(row).collect()
+}
+
+/// Dependencies among the rows of `a x = b` that are chosen.
+fn together(a: &Csr, b: &[f64], of: &[(usize, usize)], chosen: &[usize]) -> Vec<Together> {
+    let rhs: Vec<f64> = chosen.iter().map(|k| b[*k]).collect();
+    let term = |(i, v): (usize, f64)| {
+        let (constraint, instance) = of[chosen[i]];
+        (constraint, instance, v)
+    };
+    dependencies(&select_rows(a, chosen), &rhs)
+        .into_iter()
+        .map(|d| Together {
+            terms: d.terms.into_iter().map(term).collect(),
+            rest: d.rest,
+        })
+        .collect()
 }
 
 /// A row that something else makes superfluous, or contradicts.
@@ -89,6 +145,16 @@ impl Compiled {
                 let Kind::LeastSquares(ls) = &mut self.kind else {
                     return Ok(out);
                 };
+                let data = ls.data()?;
+                let dependent = match rows.len() == data.a.rows() && data.b.len() == rows.len() {
+                    true => together(
+                        &data.a.to_sparse(),
+                        &data.b,
+                        &rows,
+                        &(0..rows.len()).collect::<Vec<usize>>(),
+                    ),
+                    false => vec![],
+                };
                 out.push(Part {
                     title: if system {
                         "the matrix of the system"
@@ -96,10 +162,12 @@ impl Compiled {
                         "the matrix of the least-squares problem"
                     }
                     .into(),
-                    matrix: ls.data()?.a,
+                    matrix: data.a,
+                    columns: vec![],
                     meaning: if system { Meaning::Rows } else { Meaning::LeastSquares },
-                    rows,
+                    rows: plain_rows(rows),
                     redundant: vec![],
+                    dependent,
                 });
             }
             Kind::Products(p) => {
@@ -109,15 +177,18 @@ impl Compiled {
                 out.extend(formed.map(|a| Part {
                     title: "the operator, its columns by products".into(),
                     matrix: Matrix::Dense(a),
+                    columns: vec![],
                     meaning: if system { Meaning::Rows } else { Meaning::LeastSquares },
                     rows: vec![],
                     redundant: vec![],
+                    dependent: vec![],
                 }));
             }
             Kind::Conic(program) => {
                 let (l, u) = self.model.bounds();
                 program.rows.bind(params);
                 let bound = program.data(&l, &u)?;
+                let cones = Cones::new(&bound.form);
                 let mut of = vec![];
                 let mut equations = vec![];
                 let mut take = vec![];
@@ -127,10 +198,9 @@ impl Compiled {
                 let (last, first): (Vec<&(usize, usize, f64)>, Vec<_>) = self.origins.iter().partition(member);
                 for (group, constraint, _) in first.into_iter().chain(last) {
                     let (first, len) = bound.spans[*group];
-                    let equation = first < zero_rows(&bound.form.cones);
                     for i in 0..len {
                         of.push((*constraint, i));
-                        equations.push(equation);
+                        equations.push(cones.zero[first + i]);
                         take.push(first + i);
                     }
                     if !matches!(self.problem.constraints[*constraint].sides, Sides::In(_)) {
@@ -153,14 +223,27 @@ impl Compiled {
                     within: &within,
                 };
                 let redundant = rows.redundant();
-                let own = left_columns(&whole, n);
+                let chosen: Vec<usize> = (0..comparisons).filter(|k| equations[*k]).collect();
+                let dependent = together(&whole, rows.b, &of, &chosen);
+                // Both places of a symmetric entry are one variable of the form.
+                let mut coordinates: Vec<usize> = vec![];
+                for k in 0..n {
+                    if bound.fold.of(k) == coordinates.len() {
+                        coordinates.push(k);
+                    }
+                }
+                let width = coordinates.len();
+                let (shown, rows) = cones.rows_of(&bound.form.a, width, &take, &of);
+                let own = left_columns(&select_rows(&bound.form.a, &shown), width);
                 if own.rows > 0 && own.nnz() > 0 {
                     out.push(Part {
                         title: "the rows of the constraints".into(),
                         matrix: Matrix::Sparse(own),
+                        columns: coordinates,
                         meaning: Meaning::Rows,
-                        rows: of,
+                        rows,
                         redundant,
+                        dependent,
                     });
                 }
                 if let Some(h) = self.objective_hessian(params, &x) {
@@ -178,9 +261,11 @@ impl Compiled {
                     Some(q) if q.columns.cols() > 0 => out.push(Part {
                         title: "the matrix of the squares".into(),
                         matrix: q.columns.transpose(),
+                        columns: vec![],
                         meaning: Meaning::LeastSquares,
                         rows: vec![],
                         redundant: vec![],
+                        dependent: vec![],
                     }),
                     _ => out.push(hessian_part(second_derivatives(&mut c.smooth, &x)?, place)),
                 }
@@ -190,7 +275,52 @@ impl Compiled {
                 out.push(hessian_part(second_derivatives(s, &x)?, place));
             }
         }
+        if matches!(self.kind, Kind::Smooth(_) | Kind::Composite(..)) {
+            out.extend(self.gradients_of_constraints(params, &x, place));
+        }
         Ok(out)
+    }
+
+    /// First derivatives of the constraints at a point; none where there are none.
+    fn gradients_of_constraints(&self, params: &[(InputId, Arc<Tensor>)], x: &[f64], place: &str) -> Option<Part> {
+        let mut p = self.problem.clone();
+        let nothing = p.ir.constant(0.0);
+        let affine: Vec<bool> = p
+            .constraints
+            .iter()
+            .map(|c| {
+                let nodes = c.sides.nodes(c.domain);
+                nodes.iter().all(|n| degree(&p.ir, n.1) <= 1)
+            })
+            .collect();
+        let mut v = Vectors::new(&mut p, nothing, &self.columns, false);
+        v.bind(params);
+        let (of, equations) = v.rows_at(x).ok()?;
+        let mut values = vec![0.0; of.len()];
+        v.values(Of::Constraints, x, &mut values).ok()?;
+        let a = v.jacobian(Of::Constraints, x).ok()?.clone();
+        if a.nnz() == 0 {
+            return None;
+        }
+        let mut b = vec![0.0; a.rows];
+        a.mul_vec(x, &mut b);
+        b.iter_mut().zip(&values).for_each(|(b, v)| *b -= v);
+        let chosen: Vec<usize> = (0..of.len()).filter(|k| equations[*k] && affine[of[*k].0]).collect();
+        let dependent = together(&a, &b, &of, &chosen);
+        let place = if affine.iter().all(|a| *a) {
+            String::new()
+        } else {
+            format!(" at {place}")
+        };
+        Some(Part {
+            title: format!("the rows of the constraints{place}"),
+            matrix: Matrix::Sparse(a),
+            columns: vec![],
+            meaning: Meaning::Rows,
+            rows: plain_rows(of),
+            redundant: vec![],
+            dependent,
+        })
     }
 
     /// Constraint and instance of each row of the model.
@@ -225,9 +355,11 @@ fn hessian_part(matrix: Matrix, place: &str) -> Part {
     Part {
         title: format!("second derivatives of the objective at {place}"),
         matrix,
+        columns: vec![],
         meaning: Meaning::Symmetric,
         rows: vec![],
         redundant: vec![],
+        dependent: vec![],
     }
 }
 
@@ -269,16 +401,98 @@ fn second_derivatives(s: &mut Smooth, x: &[f64]) -> Result<Matrix, Fault> {
     Ok(Matrix::Dense(h))
 }
 
-/// Rows of the zero cones that the form begins with.
-fn zero_rows(cones: &[ravine_linalg::clarabel_adapter::Cone]) -> usize {
-    use ravine_linalg::clarabel_adapter::Cone;
-    cones
-        .iter()
-        .map_while(|c| match c {
-            Cone::Zero(n) => Some(*n),
-            _ => None,
-        })
-        .sum()
+/// Rows that their constraints' cones may bring in, at most.
+const CONE_ROWS: usize = 200_000;
+
+/// Which rows of a form belong together: those of one cone, and single ones.
+struct Cones {
+    /// Is the row an equation?
+    zero: Vec<bool>,
+    /// The block that a row is in, and the rows of each block.
+    of: Vec<usize>,
+    blocks: Vec<(usize, usize)>,
+}
+
+impl Cones {
+    fn new(form: &ConicForm) -> Cones {
+        let mut out = Cones {
+            zero: vec![],
+            of: vec![],
+            blocks: vec![],
+        };
+        for c in &form.cones {
+            let (zero, together) = match c {
+                Cone::Zero(_) => (true, false),
+                Cone::Nonneg(_) => (false, false),
+                _ => (false, true),
+            };
+            for k in 0..c.rows() {
+                if k == 0 || !together {
+                    out.blocks.push((out.of.len(), 0));
+                }
+                let last = out.blocks.len() - 1;
+                out.blocks[last].1 += 1;
+                out.of.push(last);
+                out.zero.push(zero);
+            }
+        }
+        out
+    }
+
+    /// The rows that constraints are made of: a constraint's own row, and where that speaks of a cone's height, what
+    /// the cone takes. Only rows with variables of the problem, the first `n` columns.
+    fn rows_of(&self, a: &Csr, n: usize, take: &[usize], of: &[(usize, usize)]) -> (Vec<usize>, Vec<RowOf>) {
+        let mut written = vec![false; a.rows];
+        take.iter().for_each(|r| written[*r] = true);
+        let mut speaks: Vec<Vec<usize>> = vec![vec![]; a.cols.saturating_sub(n)];
+        for (block, (first, len)) in self.blocks.iter().enumerate() {
+            for r in (*first..first + len).filter(|r| !written[*r]) {
+                for (j, v) in a.entries(r).filter(|e| e.0 >= n) {
+                    if v != 0.0 && speaks[j - n].last() != Some(&block) {
+                        speaks[j - n].push(block);
+                    }
+                }
+            }
+        }
+        let has_variables = |r: usize| a.entries(r).any(|(j, v)| j < n && v != 0.0);
+        let (mut rows, mut names) = (vec![], vec![]);
+        for (r, (constraint, instance)) in take.iter().zip(of) {
+            let name = |entry| RowOf {
+                constraint: *constraint,
+                instance: *instance,
+                entry,
+            };
+            let mut inside: Vec<usize> = vec![];
+            let mut blocks: BTreeSet<usize> = BTreeSet::new();
+            let mut heights: BTreeSet<usize> = BTreeSet::new();
+            let mut todo: Vec<usize> = a.entries(*r).filter(|e| e.0 >= n && e.1 != 0.0).map(|e| e.0).collect();
+            while let Some(j) = todo.pop() {
+                if !heights.insert(j) || rows.len() + inside.len() > CONE_ROWS {
+                    continue;
+                }
+                for block in &speaks[j - n] {
+                    if blocks.insert(*block) {
+                        let (first, len) = self.blocks[*block];
+                        inside.extend((first..first + len).filter(|r| !written[*r]));
+                        let own = (first..first + len).flat_map(|r| a.entries(r));
+                        todo.extend(own.filter(|e| e.0 >= n && e.1 != 0.0).map(|e| e.0));
+                    }
+                }
+            }
+            inside.retain(|r| has_variables(*r));
+            inside.sort_unstable();
+            if has_variables(*r) || inside.is_empty() {
+                rows.push(*r);
+                names.push(name(0));
+            }
+            let single = inside.len() == 1 && !has_variables(*r);
+            for (k, r) in inside.into_iter().enumerate() {
+                rows.push(r);
+                names.push(name(if single { 0 } else { k + 1 }));
+            }
+        }
+        (rows, names)
+    }
 }
 
 fn select_rows(a: &Csr, take: &[usize]) -> Csr {

@@ -14,6 +14,7 @@ mod conclude;
 pub mod conflict;
 pub mod corners;
 pub mod course;
+pub mod dependent;
 pub mod diagnose;
 pub mod differences;
 pub mod draws;

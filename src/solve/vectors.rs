@@ -153,6 +153,17 @@ impl Vectors {
         groups.iter().flat_map(of).collect()
     }
 
+    /// Constraint and instance of each row of the constraints, and whether it is an equation.
+    pub fn rows_at(&mut self, x: &[f64]) -> Result<(Vec<(usize, usize)>, Vec<bool>), Fault> {
+        self.reach(x)?;
+        let groups = self.groups(Of::Constraints)?;
+        let of = groups
+            .iter()
+            .flat_map(|g| (0..self.rows.count(g.set)).map(|i| (g.constraint, i)))
+            .collect();
+        Ok((of, self.equations()))
+    }
+
     fn reach(&mut self, x: &[f64]) -> Result<(), Fault> {
         let same = self.at.len() == x.len() && self.at.iter().zip(x).all(|(a, b)| a.to_bits() == b.to_bits());
         if same {

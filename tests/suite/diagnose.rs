@@ -1,6 +1,7 @@
 //! Conditioning against matrices made to order: known singular values, planted pairs, planted redundancies.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test")]
 
+use ravine::solve::dependent::dependencies;
 use ravine::solve::diagnose::{Meaning, Subject, diagnose};
 use ravine_linalg::{Csr, Dense, Matrix};
 
@@ -193,4 +194,87 @@ fn a_large_dense_matrix_is_not_factored() {
         "{:?}",
         d.condition
     );
+}
+
+/// Rows of a sparse matrix from a dense one.
+fn sparse(rows: &[Vec<f64>]) -> Csr {
+    let t: Vec<(usize, usize, f64)> = rows
+        .iter()
+        .enumerate()
+        .flat_map(|(i, r)| r.iter().enumerate().map(move |(j, v)| (i, j, *v)))
+        .filter(|e| e.2 != 0.0)
+        .collect();
+    Csr::from_triplets(rows.len(), rows[0].len(), &t)
+}
+
+#[test]
+fn planted_dependencies_are_found_and_named_in_whole_numbers() {
+    let mut rows: Vec<Vec<f64>> = (0..6)
+        .map(|i| (0..9).map(|j| ((i * 9 + j) as f64 * 12.9898 + 4.1).sin()).collect())
+        .collect();
+    let mut b: Vec<f64> = (0..6).map(|i| (i as f64 * 1.7).cos()).collect();
+    // Row 6 is 2 r0 - r3 + 3 r5, row 7 the same combination of rows times 1e4 with another right-hand side.
+    let plus = |f: &dyn Fn(usize) -> f64| 2.0 * f(0) - f(3) + 3.0 * f(5);
+    rows.push((0..9).map(|j| plus(&|i| rows[i][j])).collect());
+    b.push(plus(&|i| b[i]));
+    rows.push((0..9).map(|j| 1e4 * (rows[1][j] + rows[2][j] + rows[4][j])).collect());
+    b.push(1e4 * (b[1] + b[2] + b[4]) + 7.0);
+    let found = dependencies(&sparse(&rows), &b);
+    assert_eq!(found.len(), 2, "{found:?}");
+    for d in &found {
+        for j in 0..9 {
+            let sum: f64 = d.terms.iter().map(|(i, v)| v * rows[*i][j]).sum();
+            assert!(sum.abs() < 1e-8 * 1e4, "{d:?}");
+        }
+    }
+    let first = found.iter().find(|d| d.terms.iter().any(|t| t.0 == 6)).unwrap();
+    let mut ratio: Vec<(usize, f64)> = first.terms.clone();
+    ratio.sort_by_key(|t| t.0);
+    let by = ratio[1].1;
+    let scaled: Vec<(usize, f64)> = ratio.iter().map(|(i, v)| (*i, v / -by)).collect();
+    assert_eq!(
+        scaled,
+        [(0, 2.0), (3, -1.0), (5, 3.0), (6, -1.0)],
+        "whole numbers: {first:?}"
+    );
+    assert_eq!(first.rest, 0.0);
+    let second = found.iter().find(|d| d.terms.iter().any(|t| t.0 == 7)).unwrap();
+    assert!(second.rest != 0.0, "contradicts: {second:?}");
+    // Without the two rows nothing depends on anything.
+    assert_eq!(dependencies(&sparse(&rows[..6]), &b[..6]), []);
+}
+
+#[test]
+fn a_large_network_balances_as_a_whole() {
+    // A grid of 60 by 60 nodes: more rows than are eliminated; a flow on every edge; two networks apart from one another.
+    let (k, mut t, mut flow) = (60, vec![], 0);
+    for net in 0..2 {
+        let node = |i: usize, j: usize| net * k * k + i * k + j;
+        for i in 0..k {
+            for j in 0..k {
+                for (p, q) in [(i + 1, j), (i, j + 1)] {
+                    if p < k && q < k {
+                        t.push((node(i, j), flow, -1.0));
+                        t.push((node(p, q), flow, 1.0));
+                        flow += 1;
+                    }
+                }
+            }
+        }
+    }
+    let a = Csr::from_triplets(2 * k * k, flow, &t);
+    let mut b = vec![0.0; 2 * k * k];
+    (b[0], b[17]) = (-2.0, 2.0);
+    b[k * k] = 1.0;
+    let found = dependencies(&a, &b);
+    assert_eq!(found.len(), 2);
+    for (net, d) in found.iter().enumerate() {
+        assert_eq!(d.terms.len(), k * k);
+        assert!(d.terms.iter().all(|(i, v)| *v == 1.0 && i / (k * k) == net));
+        assert_eq!(d.rest, [0.0, 1.0][net]);
+    }
+    // One flow that leaves the first network: its balances no longer cancel.
+    t.push((5, flow, 1.0));
+    let a = Csr::from_triplets(2 * k * k, flow + 1, &t);
+    assert_eq!(dependencies(&a, &b).len(), 1);
 }

@@ -210,19 +210,6 @@ impl Checker<'_> {
         self.wrong(d)
     }
 
-    /// A declared type of a parameter. Operators are derived from parameters, not parameters themselves yet.
-    fn param_type(&mut self, t: &TypeExpr, fresh: &mut Vec<String>) -> Ty {
-        let mut sizes = Sizes::Bind(fresh);
-        if t.name.text != "Operator" {
-            return self.declared_type(t, sizes);
-        }
-        self.bind_sizes(t, &mut sizes);
-        let d = Diagnostic::new(Code::NotBuiltYet, "an operator as a parameter is not built yet")
-            .at(t.span, "")
-            .help("derive it from parameters: `let A = toeplitz(c, r)`");
-        self.wrong(d)
-    }
-
     /// Binds the sizes that a type names, whatever becomes of it.
     fn bind_sizes(&mut self, t: &TypeExpr, sizes: &mut Sizes<'_>) {
         for e in &t.dims {
@@ -331,7 +318,7 @@ impl Checker<'_> {
             return;
         }
         let mut fresh = vec![];
-        let declared = d.ty.as_ref().map(|t| self.param_type(t, &mut fresh));
+        let declared = d.ty.as_ref().map(|t| self.declared_type(t, Sizes::Bind(&mut fresh)));
         self.defining.push((d.name.text.clone(), d.name.span));
         let ty = match declared {
             Some(ty) => {
@@ -415,6 +402,12 @@ impl Checker<'_> {
 
     /// Does a value fit a declared type? Dimensions whose sizes this value binds are not compared.
     pub(super) fn value_fits(&mut self, name: &Ident, ty: &Ty, value: &Expr, fresh: &[String]) {
+        // An operator is given by its matrix, of which only products are used.
+        let matrix = match &ty.kind {
+            Kind::Operator { rows, cols } => Some(Ty::array(Elem::Real, vec![rows.clone(), cols.clone()], false)),
+            _ => None,
+        };
+        let ty = matrix.as_ref().unwrap_or(ty);
         match &value.kind {
             _ if is_read(value) => {
                 if let ExprKind::Call { args, .. } = &value.kind {

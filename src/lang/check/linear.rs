@@ -111,19 +111,25 @@ impl Checker<'_> {
                 (Some((r, c)), Some((p, q))) if fits(r, p) && fits(c, q) => Some(operator(r, c, varies)),
                 _ => None,
             },
-            BinaryOp::Solve => {
-                let d = Diagnostic::new(Code::NotBuiltYet, "`\\` with an operator is not built yet")
-                    .at(at, "nothing is factored here")
-                    .help("write it as a problem, `minimize sumsq(A*x - b)`, which LSMR solves by products");
+            BinaryOp::Solve if varies && a.1.is_operator() => {
+                let d = Diagnostic::new(Code::NotBuiltYet, "`\\` of an operator and a variable is not built yet")
+                    .at(at, "depends on a variable")
+                    .help("write the system as constraints: `A*x == b`");
                 return self.wrong(d);
             }
+            BinaryOp::Solve => match (a.1.is_operator(), map_of(a.1), vector(b.1)) {
+                (true, Some((r, c)), Some((n, false))) if fits(r, &n) => {
+                    Some(Ty::array(Elem::Real, vec![c.clone()], varies))
+                }
+                _ => None,
+            },
             _ => None,
         };
         if let Some(ty) = built {
             return ty;
         }
         let what = match op {
-            BinaryOp::Mul | BinaryOp::Add | BinaryOp::Sub => {
+            BinaryOp::Mul | BinaryOp::Add | BinaryOp::Sub | BinaryOp::Solve => {
                 format!("`{}` does not fit the sizes of its sides", op.symbol())
             }
             _ => format!("`{}` is not defined for operators", op.symbol()),

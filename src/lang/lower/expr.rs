@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::index::Opened;
+use super::linear::Linear;
 use super::{Arr, Entity, Local, Lower, Lowered, Part, Src, Val, describe, err};
 use crate::atoms;
 use crate::base::value::{Column, Elem, IndexSet, Table, Tensor};
@@ -338,6 +339,12 @@ impl Lower<'_> {
                 Some(Entity::Size(k)) => Ok(Val::Num(self.ir.constant(k as f64), Elem::Int)),
                 Some(Entity::Param(p)) => {
                     let node = self.param(n, &p);
+                    if let ([rows, cols], true) = (p.tensor.dims.as_slice(), p.operator) {
+                        return Ok(Val::Linear(Rc::new(Linear::of_matrix(
+                            node,
+                            [rows.clone(), cols.clone()],
+                        ))));
+                    }
                     Ok(if p.tensor.dims.is_empty() {
                         Val::Num(node, p.elem)
                     } else {
@@ -459,6 +466,9 @@ impl Lower<'_> {
     }
 
     fn solve_system(&mut self, a: Val, b: Val, span: Span) -> Lowered<Val> {
+        if let Val::Linear(a) = &a {
+            return self.solved_by_products(a, &b, span);
+        }
         let (Val::Arr(m), Val::Arr(r)) = (a, b) else {
             return Err(err(
                 Code::WrongType,

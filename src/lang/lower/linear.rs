@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{Arr, Closure, Local, Lower, Lowered, Names, Val, describe, err};
 use crate::atoms::{self, operators, rules};
-use crate::base::value::{Elem, IndexSet, Tensor};
+use crate::base::value::{Elem, IndexSet, Storage, Tensor};
 use crate::base::{Code, Diagnostic, Span};
 use crate::ir::{DomainId, IndexId, Input, InputId, InputKind, Ir, NodeId, Pos, Sign};
 use crate::lang::syntax::{Arg, BinaryOp, Expr};
@@ -100,6 +100,13 @@ impl Linear {
     }
     fn cols(&self) -> usize {
         self.dims[1].len()
+    }
+    /// A matrix of which only products are used.
+    pub(super) fn of_matrix(node: NodeId, dims: [IndexSet; 2]) -> Linear {
+        Linear {
+            dims,
+            map: Map::Matrix(node, false),
+        }
     }
     fn transposed(&self) -> Linear {
         let both = |a: &Rc<Linear>| Rc::new(a.transposed());
@@ -402,6 +409,61 @@ impl Lower<'_> {
                 all.unwrap_or(x)
             }
         })
+    }
+
+    /// `A \ b` for data, by products with `A` and its transpose, computed now.
+    pub(super) fn solved_by_products(&mut self, a: &Rc<Linear>, b: &Val, span: Span) -> Lowered<Val> {
+        let fits = |r: &&Arr| r.dims.len() == 1 && r.dims[0] == a.dims[0];
+        let Some(right) = Some(b).and_then(|b| match b {
+            Val::Arr(r) => Some(r).filter(fits),
+            _ => None,
+        }) else {
+            let what = format!(
+                "`\\` needs a vector over the rows of the operator, found {} and {}",
+                describe(&a.dims),
+                describe(b.dims())
+            );
+            return Err(err(Code::ShapeMismatch, what).at(span, "here").into());
+        };
+        let right = self.whole(right, span)?;
+        let mut seed = |set: &IndexSet| {
+            let input = self.ir.add_input(Input {
+                name: "·".into(),
+                kind: InputKind::Seed,
+                dims: vec![set.clone()],
+                sparse: false,
+                sign: Sign::Unknown,
+            });
+            (input, self.ir.read(input))
+        };
+        let ((x, at_x), (y, at_y)) = (seed(&a.dims[1]), seed(&a.dims[0]));
+        let forward = self.rows_applied(a, at_x, 1, span)?;
+        let back = self.rows_applied(&a.transposed(), at_y, 1, span)?;
+        let read = [right, forward, back];
+        if read.iter().any(|n| self.depends_on_var(*n)) {
+            return Err(
+                err(Code::NotBuiltYet, "`\\` of an operator and a variable is not built yet")
+                    .at(span, "depends on a variable")
+                    .help("write the system as constraints: `A*x == b`")
+                    .into(),
+            );
+        }
+        self.mark_structural(&read);
+        let params: Vec<_> = self.params.iter().map(|(n, i)| (n.clone(), *i)).collect();
+        let found = self.names.solved(&super::System {
+            ir: &self.ir,
+            params: &params,
+            forward: (x, forward),
+            back: (y, back),
+            size: (a.rows(), a.cols()),
+            right,
+            at: span,
+        })?;
+        let t = Tensor {
+            dims: vec![a.dims[1].clone()],
+            storage: Storage::Dense(found),
+        };
+        Ok(self.constant_value("solution", &Arc::new(t)))
     }
 
     /// A call of a function that makes an operator; none for other functions.

@@ -71,6 +71,26 @@ pub struct ParamValue {
     pub elem: Elem,
     /// Sign promised by its checks.
     pub sign: Sign,
+    /// Is it declared as an operator: a matrix of which only products are used?
+    pub operator: bool,
+}
+
+/// A linear system known by products: `A \ b`, as programs.
+pub struct System<'a> {
+    /// The programs.
+    pub ir: &'a Ir,
+    /// Inputs that are parameters, by name.
+    pub params: &'a [(String, InputId)],
+    /// `A x`, and what `x` is.
+    pub forward: (InputId, NodeId),
+    /// `A' y`, and what `y` is.
+    pub back: (InputId, NodeId),
+    /// Rows and columns.
+    pub size: (usize, usize),
+    /// `b`.
+    pub right: NodeId,
+    /// Where it is written.
+    pub at: Span,
 }
 
 /// What programs may ask of a solution.
@@ -136,6 +156,9 @@ pub trait Names {
         domain: DomainId,
         nodes: &[NodeId],
     ) -> Lowered<Vec<Vec<f64>>>;
+
+    /// The solution of a linear system in the least-squares sense, by products, computed now.
+    fn solved(&self, system: &System<'_>) -> Lowered<Vec<f64>>;
 
     /// Bytes that a set may take.
     fn memory(&self) -> u64;
