@@ -210,7 +210,11 @@ fn sparse(rows: &[Vec<f64>]) -> Csr {
 #[test]
 fn planted_dependencies_are_found_and_named_in_whole_numbers() {
     let mut rows: Vec<Vec<f64>> = (0..6)
-        .map(|i| (0..9).map(|j| ((i * 9 + j) as f64 * 12.9898 + 4.1).sin()).collect())
+        .map(|i| {
+            (0..9)
+                .map(|j| (((i * 9 + j) as f64).sin() * 43758.5453).fract())
+                .collect()
+        })
         .collect();
     let mut b: Vec<f64> = (0..6).map(|i| (i as f64 * 1.7).cos()).collect();
     // Row 6 is 2 r0 - r3 + 3 r5, row 7 the same combination of rows times 1e4 with another right-hand side.

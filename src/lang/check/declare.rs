@@ -210,6 +210,23 @@ impl Checker<'_> {
         self.wrong(d)
     }
 
+    /// A declared type of a parameter.
+    fn param_type(&mut self, t: &TypeExpr, fresh: &mut Vec<String>) -> Ty {
+        let mut sizes = Sizes::Bind(fresh);
+        let of_arrays = t.dims.iter().any(|e| matches!(e.kind, ExprKind::Tuple(_)));
+        if t.name.text != "Operator" || !of_arrays {
+            return self.declared_type(t, sizes);
+        }
+        self.bind_sizes(t, &mut sizes);
+        let d = Diagnostic::new(
+            Code::NotBuiltYet,
+            "an operator on matrices as a parameter is not built yet",
+        )
+        .at(t.span, "")
+        .help("one on vectors is `param A: Operator[m, n] = read(…)`");
+        self.wrong(d)
+    }
+
     /// Binds the sizes that a type names, whatever becomes of it.
     fn bind_sizes(&mut self, t: &TypeExpr, sizes: &mut Sizes<'_>) {
         for e in &t.dims {
@@ -318,7 +335,7 @@ impl Checker<'_> {
             return;
         }
         let mut fresh = vec![];
-        let declared = d.ty.as_ref().map(|t| self.declared_type(t, Sizes::Bind(&mut fresh)));
+        let declared = d.ty.as_ref().map(|t| self.param_type(t, &mut fresh));
         self.defining.push((d.name.text.clone(), d.name.span));
         let ty = match declared {
             Some(ty) => {
@@ -426,7 +443,14 @@ impl Checker<'_> {
                     return;
                 }
                 let wrong = |c: &mut Self| {
-                    let d = errors::declared_otherwise(&name.text, &ty.describe(), &v.words(), value.span, name.span);
+                    let mut d =
+                        errors::declared_otherwise(&name.text, &ty.describe(), &v.words(), value.span, name.span);
+                    if v.is_operator() {
+                        d = d.help(format!(
+                            "what is made of other data is derived: `let {} = …`",
+                            name.text
+                        ));
+                    }
                     c.report(d);
                 };
                 let (Some(want), Some(have)) = (ty.elem(), v.elem()) else {

@@ -466,9 +466,6 @@ impl Lower<'_> {
     }
 
     fn solve_system(&mut self, a: Val, b: Val, span: Span) -> Lowered<Val> {
-        if let Val::Linear(a) = &a {
-            return self.solved_by_products(a, &b, span);
-        }
         let (Val::Arr(m), Val::Arr(r)) = (a, b) else {
             return Err(err(
                 Code::WrongType,

@@ -231,6 +231,9 @@ impl Lower<'_> {
 
     /// An operation with an operator on at least one side.
     pub(super) fn linear_binary(&mut self, op: BinaryOp, a: Val, b: Val, span: Span) -> Lowered<Val> {
+        if let (BinaryOp::Solve, Val::Linear(m)) = (op, &a) {
+            return self.solved_by_products(m, &b, span);
+        }
         let (p, q) = (self.as_linear(&a, span)?, self.as_linear(&b, span)?);
         let made = match (op, &a, &b, &p, &q) {
             (BinaryOp::Mul, Val::Num(k, _), _, _, Some(m)) | (BinaryOp::Mul, _, Val::Num(k, _), Some(m), _) => {

@@ -18,6 +18,7 @@ use crate::solve::oracle::{Form, Oracle};
 use crate::solve::products::OracleMap;
 use crate::solve::state::{Point, Slot, SlotKind, State};
 use crate::solve::stop::{Reason, Status};
+use crate::solve::user_map::UserMap;
 use crate::solve::verify;
 
 /// The row of `lsmr`.
@@ -30,8 +31,9 @@ pub static CARD: MethodCard = MethodCard {
     granularity: Granularity::Step,
     options: &[OptionSpec {
         name: "preconditioner",
-        kind: OptionKind::Choice(&["auto", "columns", "none"]),
-        doc: "columns scaled to length 1, or nothing; `auto` scales where the matrix is known",
+        kind: OptionKind::Map(&["auto", "columns", "none"]),
+        doc: "columns scaled to length 1, or nothing; `auto` scales where the matrix is known; or factors of the columns of \
+              your own, a positive vector",
     }],
     state: &[
         EVIDENCE[0],
@@ -81,13 +83,23 @@ const SCALARS: usize = 7;
 /// LSMR.
 pub struct LeastSquaresByProducts {
     scaled: bool,
+    own: Option<UserMap>,
 }
 
 impl LeastSquaresByProducts {
     fn new(s: &Settings) -> Self {
         LeastSquaresByProducts {
             scaled: s.choice("preconditioner") != "none",
+            own: s.map("preconditioner"),
         }
+    }
+
+    /// The user's own factors of `n` columns: what a diagonal makes of ones.
+    fn factors(&self, n: usize) -> Option<Vec<f64>> {
+        let mut own = self.own.as_ref()?.applicable();
+        let mut by = vec![1.0; n];
+        own.apply(&vec![1.0; n], &mut by);
+        Some(by)
     }
 }
 
@@ -169,6 +181,20 @@ impl Method for LeastSquaresByProducts {
         &CARD
     }
 
+    fn misfit(&self, n: usize) -> Option<String> {
+        let own = self.own.as_ref()?;
+        if let Some(why) = own.unfit(n, true) {
+            return Some(why);
+        }
+        let by = self.factors(n)?;
+        let probe: Vec<f64> = (0..n).map(|i| 1.0 + ((i * i + 3 * i) % 11) as f64 / 4.0).collect();
+        let mut seen = vec![0.0; n];
+        own.applicable().apply(&probe, &mut seen);
+        let same =
+            (0..n).all(|i| by[i] > 0.0 && (seen[i] - by[i] * probe[i]).abs() <= 1e-12 * (by[i] * probe[i]).abs());
+        (!same).then(|| "`lsmr` takes factors of the columns: a vector of positive numbers".into())
+    }
+
     fn start(&self, problem: &mut dyn Oracle, from: &Point, _seed: Seed) -> Result<State, Refusal> {
         krylov::check(problem, from)?;
         krylov::fresh_state(&CARD, problem, from)
@@ -179,13 +205,14 @@ impl Method for LeastSquaresByProducts {
         let system = problem.class() == Class::LinearSystem;
         let tolerance = cx.tolerance;
         if let Some(b) = problem.right_side().map(<[f64]>::to_vec) {
-            let by = vec![1.0; problem.dim()];
+            let n = problem.dim();
+            let by: &Vec<f64> = cx.cache.get_or(|| self.factors(n).unwrap_or_else(|| vec![1.0; n]));
             let mut map = OracleMap::new(problem, b.len());
             let equations = Equations {
                 map: &mut map,
                 matrix: None,
                 b: &b,
-                by: &by,
+                by,
                 system,
             };
             let outcome = advance(equations, now, next, tolerance);
@@ -198,9 +225,11 @@ impl Method for LeastSquaresByProducts {
             return Outcome::Refuse(Fault::NotOffered("matrix and right side".into()));
         };
         let scaled = self.scaled;
-        let by: &Vec<f64> = cx
-            .cache
-            .get_or(|| if scaled { column_scales(a) } else { vec![1.0; a.cols()] });
+        let by: &Vec<f64> = cx.cache.get_or(|| match self.factors(a.cols()) {
+            Some(by) => by,
+            None if scaled => column_scales(a),
+            None => vec![1.0; a.cols()],
+        });
         let mut plain = a;
         let equations = Equations {
             map: &mut plain,
@@ -267,7 +296,7 @@ fn advance(equations: Equations<'_>, now: &State, next: &mut State, tolerance: f
         let (residual, normal) = (norm2(&r), norm2(&g));
         let stationary = match matrix {
             Some((a, _)) => verify::normal_residual(a, b, &x),
-            None => verify::normal_by_products(&mut map, b, &x).1,
+            None => verify::normal_by_products(&mut *map.map, b, &x).1,
         };
         next.measures.stationarity = stationary;
         next.measures.objective = residual * residual;
