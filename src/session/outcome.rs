@@ -226,6 +226,14 @@ impl Session {
                 }
                 first += n;
             }
+        } else if a.status.is_success() && !a.x.is_empty() {
+            // Where nothing bounds a variable, no bound has a price.
+            for v in p.vars.iter().filter(|v| v.lower.is_none() && v.upper.is_none()) {
+                let n: usize = v.dims.iter().map(IndexSet::len).product();
+                if let Some(t) = Tensor::dense(v.dims.clone(), vec![0.0; n]) {
+                    s.reduced.insert(v.name.clone(), Arc::new(t));
+                }
+            }
         }
         s
     }

@@ -706,11 +706,6 @@ impl Compiled {
             }
             (Lent::Functions, _) => {}
         }
-        // Where nothing bounds a variable, no bound has a price.
-        let free = l.iter().chain(&u).all(|b| b.is_infinite());
-        if a.reduced.is_none() && free && a.status.is_success() && a.x.len() == l.len() {
-            a.reduced = Some(vec![0.0; a.x.len()]);
-        }
         Ok(self.settled(a))
     }
 
