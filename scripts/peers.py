@@ -141,8 +141,10 @@ def main():
         print(f"\n## {task}\n\n| tool | time | objective | {what} |\n|---|---|---|---|")
         for name, seconds, objective, check in ([own] if own else []) + rows:
             print(f"| {name} | {show(seconds)} | {objective:.12g} | {check:.1e} |")
-        if own and rows:
-            print(f"\nBest peer `{rows[0][0]}`: ratio {rows[0][1] / own[1]:.2f}.")
+        # A peer that is fast and wrong is not the best one.
+        good = [r for r in rows if own and abs(r[3]) <= max(1e-6, 100 * abs(own[3]))]
+        if good:
+            print(f"\nBest peer `{good[0][0]}`: ratio {good[0][1] / own[1]:.2f}.")
         sys.stdout.flush()
 
 

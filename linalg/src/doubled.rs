@@ -5,11 +5,20 @@
 //!
 //! Source: T. Ogita, S. Rump, S. Oishi, "Accurate sum and dot product", SIAM J. Sci. Comput. 26, 2005; T. Dekker, 1971.
 
+#![allow(
+    unsafe_code,
+    reason = "calls into functions compiled for instructions that were detected"
+)]
+
+use std::sync::OnceLock;
+
 use crate::matrix::Matrix;
 use rayon::prelude::*;
 
 /// 2^-53 squared: what a doubled operation loses.
 pub(crate) const DOUBLED_UNIT: f64 = f64::EPSILON * f64::EPSILON / 4.0;
+/// Columns that a thread takes at once.
+const STRIPE: usize = 128;
 /// Entries above which rows are shared among threads (each entry costs about twenty operations here).
 const PARALLEL_WORK: usize = 1 << 14;
 
@@ -67,40 +76,134 @@ impl Doubled {
     }
 }
 
-/// Sum of products on top of a start value, both doubled.
-#[derive(Clone, Copy)]
-struct Sum {
-    s: f64,
-    c: f64,
+/// Sums of a row: as many chains of additions run side by side.
+const CHAINS: usize = 16;
+
+/// One step of a doubled sum of products.
+#[inline(always)]
+fn add<const FUSED: bool>(s: &mut f64, c: &mut f64, a: f64, hi: f64, lo: f64) {
+    let (p, e) = if FUSED {
+        // The rounding error of a product is a number, so both ways give the same one.
+        let p = a * hi;
+        (p, a.mul_add(hi, -p))
+    } else {
+        two_prod(a, hi)
+    };
+    let (t, f) = two_sum(*s, p);
+    *s = t;
+    *c += f + (e + a * lo);
 }
 
-impl Sum {
-    #[inline(always)]
-    fn add(&mut self, a: f64, hi: f64, lo: f64) {
-        let (p, e) = two_prod(a, hi);
-        let (s, f) = two_sum(self.s, p);
-        self.s = s;
-        self.c += f + (e + a * lo);
+#[inline(always)]
+fn dot_body<const FUSED: bool>(a: &[f64], hi: &[f64], lo: &[f64]) -> (f64, f64) {
+    let (mut s, mut c) = ([0.0; CHAINS], [0.0; CHAINS]);
+    let n = a.len() - a.len() % CHAINS;
+    let blocks = a[..n]
+        .chunks_exact(CHAINS)
+        .zip(hi[..n].chunks_exact(CHAINS))
+        .zip(lo[..n].chunks_exact(CHAINS));
+    for ((a, hi), lo) in blocks {
+        for k in 0..CHAINS {
+            add::<FUSED>(&mut s[k], &mut c[k], a[k], hi[k], lo[k]);
+        }
     }
+    for (k, j) in (n..a.len()).enumerate() {
+        add::<FUSED>(&mut s[k], &mut c[k], a[j], hi[j], lo[j]);
+    }
+    let mut half = CHAINS / 2;
+    while half > 0 {
+        for k in 0..half {
+            let (t, f) = two_sum(s[k], s[k + half]);
+            s[k] = t;
+            c[k] += c[k + half] + f;
+        }
+        half /= 2;
+    }
+    (s[0], c[0])
+}
+
+#[inline(always)]
+fn add_row_body<const FUSED: bool>(s: &mut [f64], c: &mut [f64], row: &[f64], hi: f64, lo: f64) {
+    for ((s, c), a) in s.iter_mut().zip(c).zip(row) {
+        add::<FUSED>(s, c, *a, hi, lo);
+    }
+}
+
+/// Doubled sums of products with the instructions of this processor.
+struct Kernels {
+    /// `Σ a (hi + lo)`.
+    dot: fn(&[f64], &[f64], &[f64]) -> (f64, f64),
+    /// `s + c += row · (hi + lo)`.
+    add_row: fn(&mut [f64], &mut [f64], &[f64], f64, f64),
+}
+
+#[cfg(target_arch = "x86_64")]
+mod fused {
+    use super::{add_row_body, dot_body};
+
+    #[target_feature(enable = "avx512f,fma")]
+    fn dot_512(a: &[f64], hi: &[f64], lo: &[f64]) -> (f64, f64) {
+        dot_body::<true>(a, hi, lo)
+    }
+    #[target_feature(enable = "avx512f,fma")]
+    fn add_row_512(s: &mut [f64], c: &mut [f64], row: &[f64], hi: f64, lo: f64) {
+        add_row_body::<true>(s, c, row, hi, lo);
+    }
+    #[target_feature(enable = "avx2,fma")]
+    fn dot_256(a: &[f64], hi: &[f64], lo: &[f64]) -> (f64, f64) {
+        dot_body::<true>(a, hi, lo)
+    }
+    #[target_feature(enable = "avx2,fma")]
+    fn add_row_256(s: &mut [f64], c: &mut [f64], row: &[f64], hi: f64, lo: f64) {
+        add_row_body::<true>(s, c, row, hi, lo);
+    }
+
+    pub(super) fn chosen() -> Option<super::Kernels> {
+        let fma = is_x86_feature_detected!("fma");
+        if fma && is_x86_feature_detected!("avx512f") {
+            // SAFETY: the processor has both.
+            return Some(super::Kernels {
+                dot: |a, hi, lo| unsafe { dot_512(a, hi, lo) },
+                add_row: |s, c, row, hi, lo| unsafe { add_row_512(s, c, row, hi, lo) },
+            });
+        }
+        // SAFETY: the processor has both.
+        (fma && is_x86_feature_detected!("avx2")).then_some(super::Kernels {
+            dot: |a, hi, lo| unsafe { dot_256(a, hi, lo) },
+            add_row: |s, c, row, hi, lo| unsafe { add_row_256(s, c, row, hi, lo) },
+        })
+    }
+}
+
+fn kernels() -> &'static Kernels {
+    static CHOSEN: OnceLock<Kernels> = OnceLock::new();
+    CHOSEN.get_or_init(|| {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(k) = fused::chosen() {
+            return k;
+        }
+        Kernels {
+            dot: dot_body::<false>,
+            add_row: add_row_body::<false>,
+        }
+    })
 }
 
 /// b - A x, with doubled b and x and a doubled result.
 pub(crate) fn residual(a: &Matrix, x: &Doubled, b: &Doubled) -> Doubled {
     let row = |i: usize| {
-        let mut sum = Sum { s: b.hi[i], c: b.lo[i] };
-        match a {
-            Matrix::Dense(a) => {
-                for (j, v) in a.row(i).iter().enumerate() {
-                    sum.add(-v, x.hi[j], x.lo[j]);
-                }
-            }
+        let (s, c) = match a {
+            Matrix::Dense(a) => (kernels().dot)(a.row(i), &x.hi, &x.lo),
             Matrix::Sparse(a) => {
+                let (mut s, mut c) = (0.0, 0.0);
                 for (j, v) in a.entries(i) {
-                    sum.add(-v, x.hi[j], x.lo[j]);
+                    add::<false>(&mut s, &mut c, v, x.hi[j], x.lo[j]);
                 }
+                (s, c)
             }
-        }
-        two_sum(sum.s, sum.c)
+        };
+        let (t, f) = two_sum(b.hi[i], -s);
+        two_sum(t, f + (b.lo[i] - c))
     };
     let m = a.rows();
     let work = match a {
@@ -120,32 +223,31 @@ pub(crate) fn residual(a: &Matrix, x: &Doubled, b: &Doubled) -> Doubled {
 /// A' r, with doubled r and a doubled result.
 pub(crate) fn transposed_product(a: &Matrix, r: &Doubled) -> Doubled {
     let n = a.cols();
-    let mut sums = vec![Sum { s: 0.0, c: 0.0 }; n];
+    let (mut s, mut c) = (vec![0.0; n], vec![0.0; n]);
     match a {
         Matrix::Dense(a) => {
-            let stripe = |first: usize, out: &mut [Sum]| {
+            let stripe = |first: usize, s: &mut [f64], c: &mut [f64]| {
                 for i in 0..a.rows {
-                    let row = &a.data[i * a.cols + first..][..out.len()];
-                    for (sum, v) in out.iter_mut().zip(row) {
-                        sum.add(*v, r.hi[i], r.lo[i]);
-                    }
+                    let row = &a.data[i * a.cols + first..][..s.len()];
+                    (kernels().add_row)(s, c, row, r.hi[i], r.lo[i]);
                 }
             };
             if a.data.len() < PARALLEL_WORK {
-                stripe(0, &mut sums);
+                stripe(0, &mut s, &mut c);
             } else {
-                sums.par_chunks_mut(32)
+                s.par_chunks_mut(STRIPE)
+                    .zip(c.par_chunks_mut(STRIPE))
                     .enumerate()
-                    .for_each(|(k, out)| stripe(32 * k, out));
+                    .for_each(|(k, (s, c))| stripe(STRIPE * k, s, c));
             }
         }
         Matrix::Sparse(a) => {
             for (i, j, v) in a.triplets() {
-                sums[j].add(v, r.hi[i], r.lo[i]);
+                add::<false>(&mut s[j], &mut c[j], v, r.hi[i], r.lo[i]);
             }
         }
     }
-    let (hi, lo) = sums.into_iter().map(|s| two_sum(s.s, s.c)).unzip();
+    let (hi, lo) = s.into_iter().zip(c).map(|(s, c)| two_sum(s, c)).unzip();
     Doubled { hi, lo }
 }
 

@@ -72,6 +72,7 @@ impl RFactor {
         let n = self.n;
         let mut y: Vec<f64> = self.perm.iter().map(|&j| g[j]).collect();
         match &self.rows {
+            Rows::Dense(r) if r.rows < n => y.fill(f64::NAN),
             Rows::Dense(r) => {
                 for k in 0..n {
                     let row = r.row(k);

@@ -134,6 +134,31 @@ pub fn largest_eigenvalue(n: usize, steps: usize, apply: &dyn Fn(&[f64]) -> Vec<
     found
 }
 
+/// Ratio of diagonal entries from which a matrix is brought to a unit diagonal before its eigenvalues are looked at: smaller
+/// ones drown in the rounding of the largest.
+const UNEVEN: f64 = 1e6;
+
+/// Rows F with F'F = A for a symmetric positive semidefinite A, one for each eigenvalue of A, or of A with a unit diagonal
+/// where its own spans many magnitudes; and those eigenvalues, increasing. Negative ones have rows of zeros.
+pub fn semidefinite_root(a: &Dense) -> Result<(Vec<f64>, Dense), NumericalFault> {
+    let n = a.rows;
+    let diagonal = a.diagonal();
+    let positive = || diagonal.iter().copied().filter(|d| *d > 0.0);
+    let (least, most) = (positive().fold(f64::INFINITY, f64::min), positive().fold(0.0, f64::max));
+    // Powers of two, so that nothing is rounded on the way.
+    let by: Vec<f64> = diagonal
+        .iter()
+        .map(|d| match *d > 0.0 && most > UNEVEN * least {
+            true => 2f64.powi((-0.5 * crate::math::log2(*d)).round() as i32),
+            false => 1.0,
+        })
+        .collect();
+    let scaled = Dense::from_fn(n, n, |i, j| a.at(i, j) * by[i] * by[j]);
+    let (values, q) = symmetric_eigen(&scaled)?;
+    let root = Dense::from_fn(n, n, |k, i| values[k].max(0.0).sqrt() * q.at(i, k) / by[i]);
+    Ok((values, root))
+}
+
 /// Whether a symmetric matrix is positive semidefinite up to `tol` times its 1-norm, and a bound on its smallest
 /// eigenvalue: the eigenvalue itself up to order 300; above, a lower bound if the answer is yes, an upper bound if no.
 pub fn is_psd(a: &Matrix, tol: f64) -> Result<(bool, f64), NumericalFault> {

@@ -4,7 +4,7 @@
 
 use ravine_linalg::factor::{Cholesky, Factor, Lu};
 use ravine_linalg::solve::{Solved, least_squares, solve_linear_columns};
-use ravine_linalg::spectrum::{singular_values, svd, symmetric_eigen, symmetric_eigenvalues};
+use ravine_linalg::spectrum::{semidefinite_root, singular_values, svd, symmetric_eigen, symmetric_eigenvalues};
 use ravine_linalg::{Dense, Matrix, NumericalFault, reduce};
 
 use super::arrays::{as_dense, dense, sparse};
@@ -156,19 +156,16 @@ pub fn matrix_frac(args: &[ArrayRef<'_>]) -> Out {
 
 /// `F` with `F'F` the symmetric part, from its eigenvalues; negative ones count as zero.
 pub fn psd_factor(args: &[ArrayRef<'_>]) -> Out {
-    let (values, q) = symmetric_eigen(&symmetric_part(&args[0])?)?;
-    let n = values.len();
-    let mut f = vec![0.0; n * n];
-    for (k, v) in values.iter().enumerate() {
+    let (_, mut f) = semidefinite_root(&symmetric_part(&args[0])?)?;
+    for k in 0..f.rows {
         // An eigenvector's sign is chance: its largest entry is positive here.
-        let column = || (0..n).map(|i| q.data[i * n + k]);
-        let top = column().fold(0.0f64, |m, x| if x.abs() > m.abs() { x } else { m });
-        let root = v.max(0.0).sqrt().copysign(top);
-        for i in 0..n {
-            f[k * n + i] = root * q.data[i * n + k];
+        let row = f.row_mut(k);
+        let top = row.iter().fold(0.0f64, |m, x| if x.abs() > m.abs() { *x } else { m });
+        if top < 0.0 {
+            row.iter_mut().for_each(|x| *x = -*x);
         }
     }
-    Ok(ArrayOut::Dense(f))
+    Ok(ArrayOut::Dense(f.data))
 }
 
 fn symmetric_part(a: &ArrayRef<'_>) -> Result<Dense, KernelFault> {

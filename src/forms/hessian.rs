@@ -138,7 +138,7 @@ pub fn factor(h: &Csr) -> Result<Csr, Fault> {
             }
         }
     }
-    let (values, q) = ravine_linalg::spectrum::symmetric_eigen(&d).map_err(|f| Fault {
+    let (values, root) = ravine_linalg::spectrum::semidefinite_root(&d).map_err(|f| Fault {
         what: f.what,
         node: None,
         at: vec![],
@@ -146,12 +146,8 @@ pub fn factor(h: &Csr) -> Result<Csr, Fault> {
     let top = values.iter().fold(0.0f64, |m, v| m.max(v.abs()));
     let mut t = vec![];
     let mut rows = 0;
-    for (j, v) in values.iter().enumerate().filter(|v| *v.1 > 1e-14 * top) {
-        t.extend(
-            used.iter()
-                .enumerate()
-                .map(|(a, i)| (rows, *i, v.sqrt() * q.data[a * k + j])),
-        );
+    for (j, _) in values.iter().enumerate().filter(|v| *v.1 > 1e-14 * top) {
+        t.extend(used.iter().enumerate().map(|(a, i)| (rows, *i, root.at(j, a))));
         rows += 1;
     }
     Ok(Csr::from_triplets(rows, h.cols, &t))

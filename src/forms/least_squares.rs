@@ -50,6 +50,9 @@ impl LeastSquares {
     /// Evaluates matrix and right side for the bound parameters.
     pub fn data(&mut self) -> Result<BoundLeastSquares, Fault> {
         self.rows.eval(&vec![0.0; self.rows.width()])?;
+        if let Some(plain) = self.plain() {
+            return Ok(plain);
+        }
         let mut memo = Memo::default();
         let mut a = Csr::zeros(0, self.rows.width());
         let mut b = vec![];
@@ -69,9 +72,8 @@ impl LeastSquares {
             a = a.stack(&j);
             b.extend(self.rows.body(*set).iter().zip(&s).map(|(c, s)| -c * s));
         }
-        let dense = a.cols <= DENSE_COLUMNS || a.nnz() as f64 > DENSE_SHARE * (a.rows as f64) * (a.cols as f64);
         Ok(BoundLeastSquares {
-            a: if dense {
+            a: if as_dense(a.rows, a.cols, a.nnz()) {
                 Matrix::Dense(a.to_dense())
             } else {
                 Matrix::Sparse(a)
@@ -81,4 +83,28 @@ impl LeastSquares {
             rounded,
         })
     }
+
+    /// The data of `‖A x − b‖²` with one dense matrix, as they stand.
+    fn plain(&self) -> Option<BoundLeastSquares> {
+        let [(set, weight)] = &self.terms[..] else { return None };
+        let w = self.rows.values(*weight);
+        let unit = *w.first().filter(|w| **w > 0.0)?;
+        let a = w
+            .iter()
+            .all(|v| *v == unit)
+            .then(|| self.rows.dense_rows(*set))
+            .flatten()?;
+        let held = a.data.iter().filter(|v| **v != 0.0).count();
+        as_dense(a.rows, a.cols, held).then(|| BoundLeastSquares {
+            b: self.rows.body(*set).iter().map(|c| -c).collect(),
+            a: Matrix::Dense(a),
+            negative_weight: false,
+            rounded: false,
+        })
+    }
+}
+
+/// Is a matrix with these many entries that are not 0 factored as a dense one?
+fn as_dense(rows: usize, cols: usize, held: usize) -> bool {
+    cols <= DENSE_COLUMNS || held as f64 > DENSE_SHARE * (rows as f64) * (cols as f64)
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ravine_linalg::Csr;
+use ravine_linalg::{Csr, Dense};
 
 use crate::atoms::{self, rules};
 use crate::exec::{Fault, Machine, Plan};
@@ -625,24 +625,24 @@ impl RowsProgram {
     }
     /// A root value as a dense array.
     pub fn root(&self, r: Root) -> Vec<f64> {
-        let dims = self.root_shapes[r.0]
-            .iter()
-            .map(|n| crate::base::value::IndexSet::upto(*n))
-            .collect();
-        self.machine.tensor(r.0, dims).to_dense()
+        self.root_tensor(r.0).to_dense()
     }
     /// A root matrix, sparse where its parameters are.
     pub fn matrix(&self, r: Root) -> Csr {
         self.root_csr(r.0)
     }
+    fn root_tensor(&self, r: usize) -> crate::base::Tensor {
+        let dims = self.root_shapes[r]
+            .iter()
+            .map(|n| crate::base::value::IndexSet::upto(*n));
+        self.machine.tensor(r, dims.collect())
+    }
     fn root_csr(&self, r: usize) -> Csr {
         let shape = &self.root_shapes[r];
-        let dims = shape.iter().map(|n| crate::base::value::IndexSet::upto(*n)).collect();
-        let t = self.machine.tensor(r, dims);
         let (rows, cols) = (shape.first().copied().unwrap_or(1), shape.get(1).copied().unwrap_or(1));
-        match t.storage {
+        match self.root_tensor(r).storage {
             crate::base::value::Storage::Sparse(s) => s,
-            crate::base::value::Storage::Dense(data) => Csr::from_dense(&ravine_linalg::Dense { rows, cols, data }),
+            crate::base::value::Storage::Dense(data) => Csr::from_dense(&Dense { rows, cols, data }),
         }
     }
 
@@ -698,7 +698,7 @@ impl RowsProgram {
 
     /// The Jacobian of rows that are those of `A·x + b` with a dense `A` and `x` all of the variables, without passing
     /// through compressed rows.
-    pub fn dense_rows(&self, s: RowSet) -> Option<ravine_linalg::Dense> {
+    pub fn dense_rows(&self, s: RowSet) -> Option<Dense> {
         let spec = &self.sets[s.0];
         let [leaf] = spec.leaves.as_slice() else { return None };
         let ArraySpec::Left { a, x, n, k: 1 } = self.arrays[leaf.places.array] else {
@@ -712,14 +712,10 @@ impl RowsProgram {
         if !whole || leaf.places.region != spec.domain || flat.len() != self.root_shapes[a][0] {
             return None;
         }
-        let dims = self.root_shapes[a]
-            .iter()
-            .map(|n| crate::base::value::IndexSet::upto(*n))
-            .collect();
-        let crate::base::value::Storage::Dense(data) = self.machine.tensor(a, dims).storage else {
+        let crate::base::value::Storage::Dense(data) = self.root_tensor(a).storage else {
             return None;
         };
-        let mut m = ravine_linalg::Dense {
+        let mut m = Dense {
             rows: flat.len(),
             cols: n,
             data,

@@ -105,6 +105,8 @@ pub struct Shape {
     pub separable: bool,
     /// Penalties of groups by their norm, at most.
     pub groups: bool,
+    /// Are there groups of several variables?
+    pub blocks: bool,
     /// Are there penalties at all (not bounds alone)?
     pub penalties: bool,
     /// Is the smooth part known to be convex?
@@ -125,6 +127,7 @@ impl Shape {
             squares: Some(1),
             separable: true,
             groups: true,
+            blocks: false,
             penalties: true,
             convex: true,
             hessian: true,
@@ -155,9 +158,16 @@ pub fn misfit(card: &MethodCard, s: Shape) -> Option<&'static str> {
     None
 }
 
+/// Variables up to which squares of fewer rows with penalties of groups go to the cones: a group has no face on which to end
+/// what sweeps leave of directions that no row sees.
+const WIDE_GROUPS: usize = 300;
+
 /// The row for a composite problem, or `None` where the conic form is taken.
 pub fn composite(s: Shape) -> Option<&'static Choice> {
     let k = row_of(s)?;
+    if s.blocks && s.n <= WIDE_GROUPS && s.squares.is_some_and(|rows| rows < s.n) {
+        return None;
+    }
     // First-order steps have no start where the objective is not defined at the declared one; cones need none.
     let inside = k < 2 || s.hessian || s.total;
     (s.n >= COMPOSITE_VARIABLES[k] && inside).then(|| &COMPOSITE[k])

@@ -696,6 +696,7 @@ fn shape_of(c: &Composite, simple: &Simple, n: usize, penalties: bool) -> Shape 
         squares: c.is_quadratic().then(|| c.square_rows()),
         separable: simple.separable(),
         groups: simple.entries.is_empty() && simple.blocks.iter().all(|b| matches!(b.piece, Piece::Norm(_))),
+        blocks: !simple.blocks.is_empty(),
         penalties,
         convex: c.smooth.convex,
         hessian: c.smooth.unstructured.is_none(),

@@ -431,7 +431,7 @@ impl Compiled {
                 at: vec![],
             });
         }
-        let (start, warm) = self.start(ask.start, ask.previous);
+        let (mut start, warm) = self.start(ask.start, ask.previous);
         let class = self.class;
         let row = choose::choose(class);
         let (method, head, lent, from) = match &mut self.kind {
@@ -536,6 +536,18 @@ impl Compiled {
                 let mut declared = self.model.start();
                 conditions::project(Some(&bounds), &mut declared);
                 s.bounds = bounds;
+                // Zero was nobody's choice: where a logarithm begins there, another point is as good.
+                let chosen = self.problem.vars.iter().any(|v| v.start.is_some()) || !ask.start.is_empty();
+                let mut moved = false;
+                if !chosen && !warm && saved.is_none() && !s.defined(&start) {
+                    let others = [1.0, 0.1, 10.0, -1.0].map(|t| within(&s.bounds, t));
+                    let other = others.into_iter().find(|x| s.defined(x));
+                    if let Some(x) = other {
+                        moved = true;
+                        declared.clone_from(&x);
+                        start = x;
+                    }
+                }
                 s.weigh(&declared);
                 let entries = match (&ask.method, &s.unstructured) {
                     (None, None) if !quadratic => s.constant_hessian(&start).ok().map(|h| h.nnz()),
@@ -562,6 +574,9 @@ impl Compiled {
                 let (method, mut head) = begin(&ask, Some(row), "");
                 if !s.bounds.units.is_empty() {
                     head.method_why += "; slopes are measured in the declared scales";
+                }
+                if moved {
+                    head.method_why += "; started inside the domain, as no start was given and zero is not in it";
                 }
                 head.warm = warmth(warm, &ask);
                 (method, head, Lent::Functions, start)
@@ -816,6 +831,19 @@ impl Lent {
             (Lent::Functions, _) => unreachable!(),
         }
     }
+}
+
+/// The point `t` from the bounds where there are any: between two the middle, else `t` from the one or from zero.
+fn within(bounds: &Bounds, t: f64) -> Vec<f64> {
+    let pairs = bounds.lower.iter().zip(&bounds.upper);
+    pairs
+        .map(|(l, u)| match (l.is_finite(), u.is_finite()) {
+            (true, true) => 0.5 * l + 0.5 * u,
+            (true, false) => l + t.abs() * l.abs().max(1.0),
+            (false, true) => u - t.abs() * u.abs().max(1.0),
+            (false, false) => t,
+        })
+        .collect()
 }
 
 /// The unit that the objective of a cone program is measured in: a power of two near what it is at the declared start and what

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use ravine_linalg::Csr;
-use ravine_linalg::reduce::{norm_inf, sum_by};
+use ravine_linalg::reduce::{norm_inf, sum_by, sumsq};
 
 use super::smooth::Smooth;
 use super::{Bounds, Class, Counts, Fault, Needs, Oracle};
@@ -37,9 +37,9 @@ pub struct Parts {
 pub struct Optimality {
     /// Largest entry of `prox(x - g) - x`.
     pub stationarity: f64,
-    /// `1 + |g|` by the largest entry.
+    /// `unit + |g|` by the largest entry; the unit is 1, or the size of the squares at zero where that is less.
     pub scale: f64,
-    /// An upper bound of `F(x) - min F`, over `1 + |F(x)|`; NaN where nothing bounds it.
+    /// An upper bound of `F(x) - min F`, over `unit + |F(x)|`; NaN where nothing bounds it.
     pub gap: f64,
 }
 
@@ -50,9 +50,15 @@ impl Parts {
         let gap = if self.convex { self.simple.gap(x, g, room) } else { None };
         Optimality {
             stationarity: norm_inf(&self.simple.residual(x, g)),
-            scale: 1.0 + norm_inf(g),
-            gap: gap.map_or(f64::NAN, |v| v / (1.0 + whole.abs())),
+            scale: self.unit() + norm_inf(g),
+            gap: gap.map_or(f64::NAN, |v| v / (self.unit() + whole.abs())),
         }
+    }
+
+    /// What the objective is measured in: answers do not depend on the units of squares.
+    pub fn unit(&self) -> f64 {
+        let size = self.quadratic.as_ref().map(|q| q.scale * sumsq(&q.b));
+        size.filter(|s| *s > 0.0).map_or(1.0, |s| s.min(1.0))
     }
 }
 
@@ -233,7 +239,5 @@ pub fn quadratic_gradient(q: &Quadratic, x: &[f64], residual: &[f64], g: &mut [f
     for (i, g) in g.iter_mut().enumerate() {
         *g = 2.0 * (q.scale * *g + q.ridge[i] * x[i]) + q.q[i];
     }
-    q.scale * ravine_linalg::reduce::sumsq(residual)
-        + sum_by(x.len(), |i| (q.ridge[i] * x[i] + q.q[i]) * x[i])
-        + q.constant
+    q.scale * sumsq(residual) + sum_by(x.len(), |i| (q.ridge[i] * x[i] + q.q[i]) * x[i]) + q.constant
 }

@@ -475,7 +475,18 @@ impl Compiled {
         let sense = if self.maximize { -dual.unit } else { dual.unit };
         a.duals = rows.iter().map(|r| vec![0.0; r.slack.len()]).collect();
         for (group, constraint, sign) in &self.origins {
-            dual.add(*group, sense * sign, z, &mut a.duals[*constraint]);
+            let out = &mut a.duals[*constraint];
+            let mut own = vec![0.0; out.len()];
+            dual.add(*group, sense * sign, z, &mut own);
+            for (o, v) in out.iter_mut().zip(own) {
+                // One side of a row holds it. Where both sides are one number, the multipliers of the two are known only up to
+                // what they have in common.
+                *o = match *o * v > 0.0 {
+                    true if o.abs() < v.abs() => v - *o,
+                    true => *o - v,
+                    false => *o + v,
+                };
+            }
         }
         let mut reduced = vec![0.0; n];
         let (l, u) = dual.fold.bounds(l, u);

@@ -73,15 +73,43 @@ pub fn polish(form: &ConicForm, constant: f64, x: &[f64], z: &[f64], s: &[f64]) 
     };
     let by_equations = solved.map(|s| s.x);
     let pair = |moves: Vec<f64>| settle(form, &active, &equations, (x, &held), &moves);
-    let mut best: Option<((Vec<f64>, Vec<f64>), f64)> = None;
-    for found in [by_squares, by_equations].into_iter().flatten().map(pair) {
-        let worth = worth(form, constant, &equations, &found.0, &found.1);
-        if worth.is_finite() && best.as_ref().is_none_or(|b| worth < b.1) {
-            best = Some((found, worth));
+    let judged = |(x, z): (Vec<f64>, Vec<f64>)| {
+        let worth = worth(form, constant, &equations, &x, &z);
+        let low = verify::value(form, &x);
+        Judged { x, z, worth, low }
+    };
+    let given = judged((x.to_vec(), z.to_vec()));
+    let mut best: Option<Judged> = None;
+    for found in [by_squares, by_equations].into_iter().flatten().map(pair).map(judged) {
+        if found.beats(best.as_ref().unwrap_or(&given)) {
+            best = Some(found);
         }
     }
-    let (found, new) = best?;
-    (new < worth(form, constant, &equations, x, z)).then_some(found)
+    best.map(|b| (b.x, b.z))
+}
+
+/// A pair, its largest residual, and its objective without the constant.
+struct Judged {
+    x: Vec<f64>,
+    z: Vec<f64>,
+    worth: f64,
+    low: f64,
+}
+
+/// Largest residual below which residuals do not tell which of two points is the better one: along directions that hardly
+/// bend the objective they are all small. The objective does.
+const ALIKE: f64 = 1e-7;
+
+impl Judged {
+    fn beats(&self, other: &Judged) -> bool {
+        if self.worth <= ALIKE && other.worth <= ALIKE && self.low.is_finite() {
+            let apart = 1e-6 * self.low.abs().max(other.low.abs());
+            if (self.low - other.low).abs() > apart {
+                return self.low < other.low;
+            }
+        }
+        self.worth < other.worth
+    }
 }
 
 /// Point and multipliers after the moves of both.
@@ -221,6 +249,15 @@ fn worth(form: &ConicForm, constant: f64, equations: &[bool], x: &[f64], z: &[f6
         return f64::INFINITY;
     }
     all.into_iter().fold(0.0, f64::max)
+}
+
+/// The direction of one coordinate, if that alone proves the problem unbounded (or infeasible).
+pub fn along(form: &ConicForm, i: usize) -> Option<Vec<f64>> {
+    [1.0, -1.0].into_iter().find_map(|step| {
+        let mut ray = vec![0.0; form.q.len()];
+        ray[i] = step;
+        verify::proves_unbounded(form, &ray).then_some(ray)
+    })
 }
 
 /// A direction that proves the problem unbounded (or infeasible), found as the solution of a problem that is itself

@@ -239,6 +239,16 @@ impl Smooth {
         }
     }
 
+    /// Have objective and gradient finite values at a point? Nothing of it is counted.
+    pub fn defined(&mut self, x: &[f64]) -> bool {
+        let before = self.counts;
+        let mut g = vec![0.0; x.len()];
+        let finite = self.value_gradient(x, &mut g).is_ok_and(f64::is_finite) && vector::all_finite(&g);
+        self.counts = before;
+        self.last_fault = None;
+        finite
+    }
+
     /// Finds the objective's unit at the declared start; nothing of it is counted.
     pub fn weigh(&mut self, x: &[f64]) {
         self.unit = 1.0;

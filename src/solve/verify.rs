@@ -104,6 +104,16 @@ pub struct DualCheck {
     /// it, and what multipliers pay for rows that do not hold, as points and multipliers may grow there without end while the
     /// gap closes.
     pub hidden: f64,
+    /// A coordinate with a cost that nothing holds on the side its residual leads to, and whose residual is most of its own slope:
+    /// one too flat beside the others to be seen by `stationarity`, which is measured by the steepest.
+    pub unseen: Option<usize>,
+}
+
+/// `½x'Px + q'x`.
+pub fn value(form: &ConicForm, x: &[f64]) -> f64 {
+    let mut px = vec![0.0; x.len()];
+    form.p.mul_vec(x, &mut px);
+    0.5 * ravine_linalg::reduce::dot(x, &px) + ravine_linalg::reduce::dot(&form.q, x)
 }
 
 /// Checks multipliers against the form.
@@ -114,10 +124,16 @@ pub fn dual(form: &ConicForm, constant: f64, x: &[f64], z: &[f64]) -> DualCheck 
     form.a.mul_vec_transposed(z, &mut atz);
     let mut worst = 0.0f64;
     let mut hidden = 0.0;
+    let mut unseen = None;
+    let (ranges, terms) = (ranges(form), terms(form, z));
     for i in 0..n {
-        let r = (px[i] + form.q[i] + atz[i]).abs();
-        worst = worst.max(r);
-        hidden += r * x[i].abs();
+        let r = px[i] + form.q[i] + atz[i];
+        let end = if r > 0.0 { ranges[i].0 } else { ranges[i].1 };
+        if form.q[i] != 0.0 && end.is_infinite() && r.abs() > 0.5 * (px[i].abs() + form.q[i].abs() + terms[i]) {
+            unseen = unseen.or(Some(i));
+        }
+        worst = worst.max(r.abs());
+        hidden += r.abs() * x[i].abs();
     }
     if form.cones.iter().any(|c| matches!(c, Cone::Semidefinite(_))) {
         hidden += paid(form, x, z);
@@ -132,7 +148,17 @@ pub fn dual(form: &ConicForm, constant: f64, x: &[f64], z: &[f64]) -> DualCheck 
         objective: -0.5 * xpx - bz + constant,
         outside: outside(&form.cones, z, true) / (1.0 + z.iter().fold(0.0f64, |m, v| m.max(v.abs()))),
         hidden,
+        unseen,
     }
+}
+
+/// `|A|'|z|`: the size of the terms of `A'z`.
+fn terms(form: &ConicForm, z: &[f64]) -> Vec<f64> {
+    let mut out = vec![0.0; form.q.len()];
+    for (i, j, v) in form.a.triplets() {
+        out[j] += (v * z[i]).abs();
+    }
+    out
 }
 
 /// What the multipliers pay for rows that do not hold: the size of `z` times the distance of `b - Ax` from the cone, cone by cone.
@@ -245,14 +271,18 @@ pub fn proves_infeasible(form: &ConicForm, z: &[f64]) -> bool {
     let (scale, worst) = (size(&form.a.values) * size(z), size(&atz));
     let out = outside(&form.cones, z, true);
     // Every feasible point has `(A'z)'x <= b'z`. What is left of `A'z` is harmless only as far as bounds hold `x` in.
-    let reach = atz.iter().zip(ranges(form)).fold(0.0f64, |sum, (r, (low, high))| {
+    // Where none do, it has to be what rounding leaves of its own terms; what cones of other kinds leave there cannot be told
+    // from that as sharply.
+    let linear = form.cones.iter().all(|c| matches!(c, Cone::Zero(_) | Cone::Nonneg(_)));
+    let mut reach = 0.0f64;
+    for ((r, (low, high)), terms) in atz.iter().zip(ranges(form)).zip(terms(form, z)) {
         let far = if *r > 0.0 { -low } else { high };
         if far.is_finite() {
-            sum + r.abs() * far.max(0.0)
-        } else {
-            sum
+            reach += r.abs() * far.max(0.0);
+        } else if linear && r.abs() > 1e-3 * terms {
+            return false;
         }
-    });
+    }
     worst <= 1e-6 * scale.min(-bz).max(1e-9 * scale)
         && reach < -bz
         && out <= 1e-7 * -bz

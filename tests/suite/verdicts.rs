@@ -90,3 +90,98 @@ s = solve p\nr = solve q\nassert s.objective^2 == r.objective within 1e-16\nasse
 assert s.objective <= 8.13562e-6";
     assert_eq!(verdict(&format!("{HILBERT}{bounds}")), Status::Optimal);
 }
+
+#[test]
+fn literals_of_one_shape_are_not_one_literal() {
+    let quadratic =
+        "problem p {\n var x: Vector[2]\n minimize sumsq(x) - 2*dot([2, 1], x) - dot([1, 3], x)\n}\ns = solve p
+assert s.x[1] == 2.5 within 1e-9\nassert s.x[2] == 2.5 within 1e-9";
+    assert_eq!(verdict(quadratic), Status::Optimal);
+    let linear = "problem p {\n var x: Vector[2]\n minimize x[1] + x[2]\n subject to
+ a: dot([2, 1], x) >= 1\n b: dot([1, 3], x) >= 4\n}\ns = solve p\nassert s.objective == 1.2 within 1e-8";
+    assert_eq!(verdict(linear), Status::Optimal);
+    let squares = "problem p {\n var x: Vector[2]
+ minimize sumsq([2, 1; 1, 1]*x - [1, 2]) + sumsq([1, 3; 0, 1]*x - [4, 5])\n}\ns = solve p
+assert s.x[1] == -2/3 within 1e-9\nassert s.x[2] == 2 within 1e-9";
+    assert_eq!(verdict(squares), Status::Optimal);
+}
+
+#[test]
+fn a_flat_cost_beside_a_steep_one_is_seen() {
+    for text in [
+        "problem p {\n var x: Real >= 0\n var y: Real\n minimize 1e9*x - y\n}\nsolve p",
+        "problem p {\n var x: Real\n var w: Real\n minimize 1e9*x - w\n subject to\n c: x == 0\n}\nsolve p",
+        "problem p {\n var x: Vector[2] >= 0\n minimize (x[1] - x[2])^2 - x[2]\n}\nsolve p",
+    ] {
+        assert_eq!(verdict(text), Status::Unbounded, "{text}");
+    }
+    let runs = "problem p {\n var x: Vector[2]\n minimize softplus(x[1]) + 2*x[1] + x[2]^2\n}\nsolve p";
+    assert_eq!(verdict(runs), Status::Diverged);
+}
+
+#[test]
+fn what_rounding_leaves_of_a_free_variable_proves_nothing() {
+    let text = "problem p {\n var w: Real\n var x: Real\n var y: Real\n minimize -0.3*w + 2e8*x - 9e9*y\n subject to
+ a: -3e6*x == 2000\n b: 0 <= y <= 0\n}\nsolve p";
+    assert_ne!(verdict(text), Status::Infeasible);
+}
+
+#[test]
+fn both_sides_of_an_equation_share_no_multiplier() {
+    let text = "problem p {\n var x: Real\n minimize x\n subject to\n r: 2 <= x <= 2\n}\ns = solve p
+assert abs(s.dual(r)) == 1 within 1e-7";
+    assert_eq!(verdict(text), Status::Optimal);
+}
+
+#[test]
+fn squares_with_bounds_are_measured_in_their_own_units() {
+    let small = "param A: Matrix[3, 2] = [1, 2; 2, 1; 1, 1]\nproblem p {\n var x: Vector[2] >= 0
+ minimize sumsq(1e-5*(A*x) - [3e-5, 3e-5, 2e-5])\n}\ns = solve p
+assert s.x[1] == 1 within 1e-8\nassert s.x[2] == 1 within 1e-8";
+    assert_eq!(verdict(small), Status::Optimal);
+    let uneven = "param A: Matrix[2, 2] = [1e5, 1e-4; -1e5, 1e-4]\nproblem p {
+ var x: Vector[2] in [[0, -inf], [1e-5, inf]]\n minimize 1/2*sumsq(A*x - [1, 3])\n}\ns = solve p
+assert s.x[2] == 2e4 within 1e-3\nassert s.objective == 1 within 1e-8";
+    assert_eq!(verdict(uneven), Status::Optimal);
+}
+
+#[test]
+fn a_quadratic_keeps_its_flat_directions() {
+    let text = "param Q: Matrix[2, 2] = [1e10, 3; 3, 1e-8]\nproblem p {\n var x: Vector[2]
+ minimize 1e5*x[1] + 1e-4*x[2]\n subject to\n a: quad(x, Q) <= 1\n}\ns = solve p
+assert s.objective == -1.24034734589 within 1e-7";
+    assert_eq!(verdict(text), Status::Optimal);
+}
+
+#[test]
+fn small_cones_reach_the_tolerance() {
+    let shares = "param w: Vector[3] = [2, 1, 5]\nparam v: Vector[3] = [2, 4, 4]\nproblem p {\n var x: Vector[3] >= 0
+ maximize sum(i in 1..3) w[i]*log(x[i])\n subject to\n budget: dot(v, x) <= 3\n}\ns = solve p
+assert s.x[1] == 3*2/(2*8) within 1e-4";
+    assert_eq!(verdict(shares), Status::Optimal);
+    let largest = "param A: Matrix[3, 2] = [1, 2; 3, 4; 5, 6]\nproblem p {\n var x: Vector[2]
+ minimize sum_largest(A*x, 2) + sumsq(x)\n}\ns = solve p\nassert s.objective == -13 within 1e-7";
+    assert_eq!(verdict(largest), Status::Optimal);
+    let groups = "param A: Matrix[2, 4] = [2, 0, 1, 1; 1, -3, 0, -2]\nproblem p {\n var x: Vector[4]
+ minimize sumsq(A*x - [-1, 3]) + 0.1*norm(x[1..2]) + 0.1*norm(x[3..4])\n}\nsolve p";
+    assert_eq!(verdict(groups), Status::Optimal);
+}
+
+#[test]
+fn where_zero_is_outside_the_domain_the_start_is_inside() {
+    let divergence =
+        "problem p {\n var x: Vector[2] >= 0\n minimize kl_div(x[1], 2) + kl_div(x[2], 0.5)\n}\ns = solve p
+assert s.x[1] == 2 within 1e-6\nassert s.x[2] == 0.5 within 1e-6";
+    verdict(divergence);
+    let barrier = "problem p {\n var x: Vector[2]\n minimize sum(x) - log(x[1]) - log(x[2])\n}\ns = solve p
+assert s.x[1] == 1 within 1e-6\nassert s.x[2] == 1 within 1e-6";
+    verdict(barrier);
+}
+
+#[test]
+fn equations_keep_the_condition_of_squares() {
+    // The optimum from rational arithmetic.
+    let text = "let A = [i in 1..12, j in 1..8] 1/(i + j)\nlet b = [i in 1..12] i % 3\nproblem p {\n var x: Vector[8]
+ minimize sumsq(A*x - b)\n subject to\n e: sum(x) == 1\n}\ns = solve p\nassert s.objective == 5.316781151145 within 1e-4";
+    verdict(text);
+}

@@ -1,10 +1,11 @@
 //! Structural keys: the same for the same expression whatever its node ids and index names.
 //!
-//! Invariant: a key depends on atoms, inputs' names, sets and structure only, so orders made from keys are canonical.
+//! Invariant: a key depends on atoms, inputs' names, sets and structure only, and on the values of arrays that the program itself
+//! holds, so orders made from keys are canonical; two inputs never have one key.
 
 use super::Rewriter;
-use crate::base::value::IndexSet;
-use crate::ir::{DomainId, IndexId, Ir, Node, NodeId, Pos};
+use crate::base::value::{IndexSet, Storage};
+use crate::ir::{DomainId, IndexId, InputId, InputKind, Ir, Node, NodeId, Pos};
 
 /// FNV-1a over 128 bits.
 struct Hash(u128);
@@ -19,6 +20,11 @@ impl Hash {
     }
     fn bytes(self, b: &[u8]) -> Self {
         b.iter().fold(self, |h, b| h.byte(*b))
+    }
+    /// Many of them at once; the parts of a number are not told apart as well as by bytes.
+    fn word(self, w: u64) -> Self {
+        let h = (self.0 ^ u128::from(w)).wrapping_mul(0x0000000001000000000000000000013b);
+        Hash(h ^ (h >> 67))
     }
     fn number(self, n: i64) -> Self {
         self.bytes(&n.to_le_bytes())
@@ -48,6 +54,29 @@ fn index(ir: &Ir, h: Hash, i: IndexId) -> Hash {
     h.number(ir.chain(d).len() as i64)
         .number(place as i64)
         .set(&ir.index(i).set)
+}
+
+/// An input by its name and sets, and by what tells it from others of the same: values that are known, else their order.
+fn input(ir: &Ir, i: InputId) -> Hash {
+    let input = ir.input(i);
+    let h = input.dims.iter().fold(Hash::new(2).text(&input.name), Hash::set);
+    if let InputKind::Data(t) = &input.kind {
+        return match &t.storage {
+            Storage::Dense(d) => d.iter().fold(h.byte(3), |h, v| h.word(v.to_bits())),
+            Storage::Sparse(m) => {
+                let places = m
+                    .indptr
+                    .iter()
+                    .chain(&m.indices)
+                    .fold(h.byte(4), |h, k| h.word(*k as u64));
+                m.values.iter().fold(places, |h, v| h.word(v.to_bits()))
+            }
+        };
+    }
+    match ir.inputs()[..i.index()].iter().filter(|o| o.name == input.name).count() {
+        0 => h,
+        before => h.number(before as i64),
+    }
 }
 
 impl Rewriter<'_> {
@@ -97,10 +126,7 @@ impl Rewriter<'_> {
             }
             let h = match self.ir.node(n) {
                 Node::Const(b) => Hash::new(1).number(*b as i64),
-                Node::Input(i) => {
-                    let input = self.ir.input(*i);
-                    input.dims.iter().fold(Hash::new(2).text(&input.name), Hash::set)
-                }
+                Node::Input(i) => input(self.ir, *i),
                 Node::Index(i) => index(self.ir, Hash::new(3), *i),
                 Node::Apply { atom, args } => {
                     let h = Hash::new(4).text(atom.0.name);

@@ -6,10 +6,11 @@
 //! Source: Friedman, Hastie and Tibshirani, J. Statistical Software 33 (2010) (cyclic descent, active sets); Massias,
 //! Gramfort and Salmon, ICML 2018 (working sets with a duality gap); Tseng and Yun, Math. Program. 117 (2009) (blocks).
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use ravine_linalg::qr::RFactor;
-use ravine_linalg::reduce::{dot, sumsq};
+use ravine_linalg::reduce::{dot, norm_inf, norm2, sumsq};
 use ravine_linalg::{Dense, Matrix};
 
 use crate::forms::composite::Quadratic;
@@ -113,6 +114,8 @@ struct Work {
     /// Largest second derivative within each block.
     block_curvature: Vec<f64>,
     residual: Vec<f64>,
+    /// The last face that was factored, and its triangle.
+    kept: RefCell<Option<(Vec<usize>, RFactor)>>,
 }
 
 impl Work {
@@ -144,6 +147,7 @@ impl Work {
             block,
             block_curvature,
             residual: vec![0.0; q.b.len()],
+            kept: RefCell::new(None),
         }
     }
 }
@@ -221,29 +225,14 @@ impl Method for Coordinate {
             return Outcome::Refuse(Fault::NotOffered("sum of squares".into()));
         };
         next.copy_from(now);
-        let m = &now.measures;
-        let small_gap = m.gap.is_nan() || m.gap <= cx.tolerance;
-        if m.stationarity <= cx.tolerance * m.gradient_scale && small_gap {
-            return Outcome::Finish(Reason::new(
-                Status::Optimal,
-                if m.gap.is_nan() {
-                    "the first-order condition holds, and the problem is convex"
-                } else {
-                    "the duality gap is within the tolerance"
-                },
-            ));
-        }
-        if let Some(why) = diverged(m.objective, &now.x) {
-            return Outcome::Finish(why);
-        }
-        if now.slots[STAGNANT].count() >= 12 {
-            let why = "rounding allows no smaller residual";
-            return Outcome::Finish(Reason::new(Status::PrecisionLimited, why));
-        }
         let mut cache = std::mem::take(cx.cache);
         let work = cache.get_or(|| None::<Work>);
         if work.as_ref().is_none_or(|w| !Arc::ptr_eq(&w.parts, &parts)) {
             *work = Some(Work::new(parts.clone(), q));
+        }
+        if let Some(reason) = work.as_ref().and_then(|w| over(&parts, now, cx.tolerance, w)) {
+            *cx.cache = cache;
+            return Outcome::Finish(reason);
         }
         let outcome = match work {
             Some(w) => self.attempt(&parts, q, now, next, cx, w),
@@ -254,11 +243,47 @@ impl Method for Coordinate {
     }
 }
 
+/// Why there is nothing more to do at a point.
+fn over(parts: &Parts, now: &State, tolerance: f64, w: &Work) -> Option<Reason> {
+    let (s, m) = (&parts.simple, &now.measures);
+    if s.blocks.is_empty() && endless(s, &w.curvature, now.slots[GRADIENT].array()) {
+        let why = "the objective falls without end along a variable that occurs in no square";
+        return Some(Reason::new(Status::Unbounded, why));
+    }
+    let small_gap = m.gap.is_nan() || m.gap <= tolerance;
+    if m.stationarity <= tolerance * m.gradient_scale && small_gap {
+        let why = if m.gap.is_nan() {
+            "the first-order condition holds, and the problem is convex"
+        } else {
+            "the duality gap is within the tolerance"
+        };
+        return Some(Reason::new(Status::Optimal, why));
+    }
+    let stagnant = now.slots[STAGNANT].count() >= 12;
+    diverged(m.objective, &now.x)
+        .or_else(|| stagnant.then(|| Reason::new(Status::PrecisionLimited, "rounding allows no smaller residual")))
+}
+
 /// Objective and first-order measures at the state's point.
 fn measure(parts: &Parts, q: &Quadratic, r: &[f64], state: &mut State, g: &mut [f64]) {
     let f = quadratic_gradient(q, &state.x, r, g);
     let whole = f + parts.simple.value(&state.x);
-    let o = parts.optimality(&state.x, g, whole);
+    let mut o = parts.optimality(&state.x, g, whole);
+    if o.stationarity <= 1e-6 * o.scale {
+        // The steepest column sets the scale; a flat one may still have far to go. What a step along it alone would gain
+        // tells, relative to the objective.
+        let moves = parts.simple.residual(&state.x, g);
+        let gain = (0..g.len()).fold(0.0f64, |most, j| {
+            let bent = 2.0 * (q.scale * column_square(&q.columns, j) + q.ridge[j]);
+            let free = moves[j] != 0.0 && (moves[j] + g[j]).abs() <= 1e-6 * g[j].abs();
+            if free && bent > 0.0 {
+                most.max(0.5 * g[j] * g[j] / bent)
+            } else {
+                most
+            }
+        });
+        o.stationarity = o.stationarity.max(o.scale * gain / (parts.unit() + whole.abs()));
+    }
     let m = &mut state.measures;
     (m.objective, m.stationarity, m.gradient_scale, m.gap) = (whole, o.stationarity, o.scale, o.gap);
 }
@@ -275,10 +300,6 @@ impl Coordinate {
     ) -> Result<Outcome, Fault> {
         let s = &parts.simple;
         let gradient = now.slots[GRADIENT].array();
-        if s.blocks.is_empty() && endless(s, &w.curvature, gradient) {
-            let why = "the objective falls without end along a variable that occurs in no square";
-            return Ok(Outcome::Finish(Reason::new(Status::Unbounded, why)));
-        }
         let moves = s.residual(&now.x, gradient);
         let wanted = now.slots[WANTED].count() as usize;
         let (single, blocks) = working_set(s, &w.block, &now.x, &moves, wanted);
@@ -309,6 +330,7 @@ impl Coordinate {
                     let mut face = Face {
                         q,
                         residual: &mut w.residual,
+                        kept: &w.kept,
                     };
                     descend(&mut face, s, &single, x, rounds)?;
                     break;
@@ -317,6 +339,10 @@ impl Coordinate {
         }
         // Afresh: what the sweeps added up carries their rounding.
         residual(q, x, &mut w.residual);
+        if falls_along(parts, q, gradient, &now.x, x) {
+            let why = "a direction along which the objective falls without end was checked";
+            return Ok(Outcome::Finish(Reason::new(Status::Unbounded, why)));
+        }
         let mut g = std::mem::replace(&mut next.slots[GRADIENT], Slot::Count(0));
         let before = now.measures.stationarity;
         measure(parts, q, &w.residual, next, g.array_mut());
@@ -440,10 +466,81 @@ fn endless(s: &Simple, curvature: &[f64], g: &[f64]) -> bool {
     })
 }
 
+/// How far a step goes, beside the point, before its direction is looked at.
+const FAR: f64 = 1e6;
+
+/// Is the way from one point to another, a long one, a direction that squares do not see, bounds do not end, and along which
+/// slope and penalties fall?
+fn falls_along(parts: &Parts, q: &Quadratic, gradient: &[f64], from: &[f64], to: &[f64]) -> bool {
+    let s = &parts.simple;
+    let d: Vec<f64> = from.iter().zip(to).map(|(a, b)| b - a).collect();
+    let length = norm_inf(&d);
+    if !(length > FAR * (1.0 + norm_inf(from)) && length.is_finite()) {
+        return false;
+    }
+    let free = |j: usize| match d[j] > 0.0 {
+        true => s.upper[j] == f64::INFINITY,
+        false => s.lower[j] == f64::NEG_INFINITY,
+    };
+    // What is small beside the longest entry is the point settling, not the direction.
+    let d: Vec<f64> = d
+        .iter()
+        .map(|v| if v.abs() > 1e-6 * length { v / length } else { 0.0 })
+        .collect();
+    let (mut image, mut terms, mut slope) = (vec![0.0; q.b.len()], vec![0.0; q.b.len()], 0.0);
+    for (j, v) in d.iter().enumerate().filter(|e| *e.1 != 0.0) {
+        if !free(j) || q.ridge[j] > 0.0 {
+            return false;
+        }
+        let mut own = vec![0.0; q.b.len()];
+        add_column(&q.columns, j, *v, &mut own);
+        for ((i, t), o) in image.iter_mut().zip(&mut terms).zip(own) {
+            *i += o;
+            *t += o.abs();
+        }
+        slope += gradient[j] * v + s.l1[j] * v.abs();
+    }
+    for b in &s.blocks {
+        let own: Vec<f64> = b.at.iter().map(|i| d[*i]).collect();
+        if let Piece::Norm(weight) = b.piece {
+            slope += weight * norm2(&own);
+        }
+    }
+    let unseen = image.iter().zip(&terms).all(|(v, t)| v.abs() <= 1e-6 * t);
+    unseen && slope < -1e-9 * (1.0 + norm_inf(gradient))
+}
+
 /// The squares on a face, by their residual.
 struct Face<'a> {
     q: &'a Quadratic,
     residual: &'a mut [f64],
+    /// The last face that was factored.
+    kept: &'a RefCell<Option<(Vec<usize>, RFactor)>>,
+}
+
+impl Face<'_> {
+    /// `[√s A, √ridge]` on the face.
+    fn rows(&self, free: &[usize], ridge: &[f64]) -> Dense {
+        let (q, m, k) = (self.q, self.q.b.len(), free.len());
+        let ridged = ridge.iter().any(|v| *v > 0.0);
+        let mut a = Dense::zeros(if ridged { m + k } else { m }, k);
+        let root = q.scale.sqrt();
+        for (c, j) in free.iter().enumerate() {
+            match &q.columns {
+                Matrix::Dense(d) => d.row(*j).iter().enumerate().for_each(|(i, v)| a.set(i, c, root * v)),
+                Matrix::Sparse(t) => t.entries(*j).for_each(|(i, v)| a.set(i, c, root * v)),
+            }
+            if ridged {
+                a.set(m + c, c, ridge[c].sqrt());
+            }
+        }
+        a
+    }
+}
+
+/// Where the members of one increasing list stand in another; nothing if one is missing.
+fn within(all: &[usize], some: &[usize]) -> Option<Vec<usize>> {
+    some.iter().map(|j| all.binary_search(j).ok()).collect()
 }
 
 impl super::support::Quadratic for Face<'_> {
@@ -453,26 +550,30 @@ impl super::support::Quadratic for Face<'_> {
     }
     fn solve(&self, free: &[usize], right: &mut [f64]) -> Result<bool, Fault> {
         let q = self.q;
-        let (m, k) = (q.b.len(), free.len());
+        let mut kept = self.kept.borrow_mut();
+        let least = |r: &RFactor, right: &mut [f64]| {
+            right.iter_mut().for_each(|v| *v *= 0.5);
+            r.gram_solve(right);
+        };
+        // A face within the last one: the columns that are left of its triangle have the same products.
+        let mut a = match &*kept {
+            Some((old, r)) if old == free => {
+                least(r, right);
+                return Ok(true);
+            }
+            Some((old, r)) => within(old, free).map(|at| {
+                let r = r.unpermuted();
+                Dense::from_fn(r.rows, at.len(), |i, c| r.at(i, at[c]))
+            }),
+            None => None,
+        };
         let mut raised: Vec<f64> = free.iter().map(|j| q.ridge[*j]).collect();
         for again in [false, true] {
-            let ridged = raised.iter().any(|v| *v > 0.0);
-            // [√s A, √ridge] on the face.
-            let mut a = Dense::zeros(if ridged { m + k } else { m }, k);
-            let root = q.scale.sqrt();
-            for (c, j) in free.iter().enumerate() {
-                match &q.columns {
-                    Matrix::Dense(d) => d.row(*j).iter().enumerate().for_each(|(i, v)| a.set(i, c, root * v)),
-                    Matrix::Sparse(t) => t.entries(*j).for_each(|(i, v)| a.set(i, c, root * v)),
-                }
-                if ridged {
-                    a.set(m + c, c, raised[c].sqrt());
-                }
-            }
+            let a = a.take().unwrap_or_else(|| self.rows(free, &raised));
             let r = RFactor::new(&Matrix::Dense(a)).map_err(|e| Fault::Numerical(e.to_string()))?;
-            if r.rank(1e-12) == k {
-                right.iter_mut().for_each(|v| *v *= 0.5);
-                r.gram_solve(right);
+            if r.rank(1e-12) == free.len() {
+                least(&r, right);
+                *kept = (!again).then(|| (free.to_vec(), r));
                 return Ok(true);
             }
             if again {

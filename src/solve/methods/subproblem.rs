@@ -119,11 +119,17 @@ pub fn exact(
             shift = (low * high).sqrt().max(low + 0.01 * (high - low));
         }
         if !h.factor(free, shift) {
-            // Singular but not indefinite beyond rounding: the shortest Newton step, if it fits, is the answer.
-            if shift == 0.0 && spread > 0.0 && h.factor(free, 1e-12 * spread) {
+            // Singular but not indefinite beyond rounding: the shortest Newton step, if it fits, is the answer. Where it
+            // leaves the slope as it was, that falls along a direction without curvature, and only the ball ends it.
+            let least = 1e-12 * spread;
+            if shift == 0.0 && spread > 0.0 && h.factor(free, least) {
                 newton(h, s);
-                if norm2(s) <= radius {
-                    step.boundary = false;
+                let size = norm2(s);
+                if size <= radius {
+                    step.boundary = least * size > 0.5 * g_norm;
+                    if step.boundary {
+                        s.iter_mut().for_each(|v| *v *= radius / size);
+                    }
                     return Ok(step);
                 }
             }
