@@ -24,18 +24,22 @@ impl Lower<'_> {
         if let Src::Node(n) = a.src {
             return Ok(Some(n));
         }
-        let (d, at) = match self.shared_domain(&a.dims) {
-            Some(found) => found,
-            None => {
-                let (d, ix) = self.ir.add_domain(DomainId::ROOT, index_names(&a.dims));
-                (d, ix.iter().map(|i| Pos::index(*i)).collect())
-            }
+        let shared = match self.region {
+            DomainId::ROOT => self.shared_domain(&a.dims),
+            _ => None,
         };
+        if let Some((d, at)) = shared {
+            let body = self.in_region(d, |l| l.entry(a, &at))?;
+            return Ok(Some(self.ir.map(d, body)));
+        }
+        // Below the enclosing loops, so that loops in the entries may turn out to depend on them.
+        let (d, ix) = self.ir.add_domain(self.region, index_names(&a.dims));
+        let at: Vec<Pos> = ix.iter().map(|i| Pos::index(*i)).collect();
         let body = self.in_region(d, |l| l.entry(a, &at))?;
-        let r = self.ir.region(body);
-        if r != DomainId::ROOT && !self.ir.encloses(d, r) {
+        if self.enclosing_of(d, body) != DomainId::ROOT {
             return Ok(None);
         }
+        self.ir.reparent(d, DomainId::ROOT);
         Ok(Some(self.ir.map(d, body)))
     }
 
@@ -353,6 +357,13 @@ impl Lower<'_> {
 
     /// Ends a fold: its domain moves up to the innermost region that body and filter really depend on.
     pub(super) fn close_fold(&mut self, atom: AtomRef, d: DomainId, body: NodeId) -> NodeId {
+        let deepest = self.enclosing_of(d, body);
+        self.ir.reparent(d, deepest);
+        self.ir.fold(atom, d, body)
+    }
+
+    /// The innermost region outside of a domain that a body in it and its filter depend on.
+    fn enclosing_of(&self, d: DomainId, body: NodeId) -> DomainId {
         let mut deepest = DomainId::ROOT;
         let mut stack: Vec<NodeId> = vec![body];
         stack.extend(self.ir.domain(d).filter);
@@ -384,8 +395,7 @@ impl Lower<'_> {
             }
             self.ir.for_each_arg(n, |a| stack.push(a));
         }
-        self.ir.reparent(d, deepest);
-        self.ir.fold(atom, d, body)
+        deepest
     }
 
     /// A reduction of all entries of an array.
