@@ -73,12 +73,24 @@ fn run(a: &RunArgs, out: Out, interrupt: Arc<AtomicBool>) -> u8 {
 }
 
 fn check(a: &CheckArgs, out: Out, interrupt: Arc<AtomicBool>) -> u8 {
+    let again = interrupt.clone();
     let Some(mut session) = start(&a.file, &Inputs::default(), false, &out, interrupt) else {
         return exit::USAGE;
     };
     if let Some(text) = program(&a.file, &mut session) {
         let (_, _, found) = session.check(&name_of(&a.file), &text);
         session.report.diagnostics.extend(found);
+        if !session.report.diagnostics.iter().any(Diagnostic::is_error) {
+            // What this session has checked is declared in it; what would run runs in one of its own.
+            let inputs = Inputs::default();
+            if let Some(mut ahead) = start(&a.file, &inputs, false, &out, again) {
+                let found = ahead.foresee(&name_of(&a.file), &text);
+                if found.iter().any(Diagnostic::is_error) {
+                    ahead.report.diagnostics = found;
+                    return finish(&ahead, &out, a.json);
+                }
+            }
+        }
     }
     let code = finish(&session, &out, a.json);
     if code == exit::SUCCESS && !a.json {

@@ -288,6 +288,8 @@ pub enum Op {
         condition: Reg,
         /// What is repeated.
         body: Vec<Op>,
+        /// The head of the loop, as it is written.
+        text: String,
         /// The line.
         span: Span,
     },
@@ -308,6 +310,8 @@ pub enum Op {
         counter: Reg,
         /// What is repeated.
         body: Vec<Op>,
+        /// The head of the loop, as it is written.
+        text: String,
         /// The line.
         span: Span,
     },
@@ -412,6 +416,8 @@ pub struct Script {
     pub samples: Option<Span>,
     /// Place where the known lower bound is used.
     pub fmin_at: Option<Span>,
+    /// Lines of the definitions with what they compute, as they are written.
+    pub lines: Vec<(Span, String)>,
     /// For each variable the line of the definition that changes it; nothing where none does.
     pub moves: Vec<Option<String>>,
     /// Variables of the problem: name, index sets, first coordinate.
@@ -448,9 +454,9 @@ impl Script {
             .unwrap_or_default()
     }
 
-    /// Variables that no line changes, of a definition that changes others.
+    /// Variables that no line changes, where points are not made otherwise.
     pub fn frozen(&self) -> Vec<&str> {
-        if self.moves.iter().all(Option::is_none) {
+        if self.answer.is_some() && self.moves.iter().all(Option::is_none) {
             return vec![];
         }
         let none = self.blocks.iter().zip(&self.moves).filter(|(_, m)| m.is_none());
@@ -501,6 +507,7 @@ impl Script {
             asks: vec![],
             samples: None,
             fmin_at: None,
+            lines: vec![],
             moves: vec![],
             blocks: vec![],
             projects: false,

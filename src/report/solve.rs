@@ -182,7 +182,13 @@ pub fn summary(s: &SolveEntry, detail: Detail) -> View {
     if !answers(s.status) && !s.as_written {
         // A step of a method of the language says where it failed, and that is seldom the model.
         let of_step = matches!(s.status, Status::Diverged | Status::EvaluationError) && s.reason.starts_with("step ");
-        let advice = if of_step { AFTER_A_STEP } else { s.status.advice() };
+        let advice = match s.reason.as_str() {
+            _ if !of_step => s.status.advice(),
+            r if r.contains("a schedule gives a number") => SCHEDULE,
+            r if r.contains("did not end within") => LOOP,
+            r if s.status == Status::EvaluationError && (r.ends_with('`') || r.contains(" is asked for")) => IN_A_STEP,
+            _ => AFTER_A_STEP,
+        };
         fact("next", words(&[(advice, Role::Plain)]));
     }
     let mut parts = vec![head, View::Facts(facts)];
@@ -196,6 +202,10 @@ pub fn summary(s: &SolveEntry, detail: Detail) -> View {
 /// What to try after a step of a method of the language failed.
 const AFTER_A_STEP: &str =
     "look there with `r = start …` and `step r`; shorter steps, bounds or another start avoid it";
+/// What to try after a step failed for what it computes itself.
+const IN_A_STEP: &str = "look there with `r = start …` and `step r`: it is this line that fails, and not the model";
+const LOOP: &str = "let the loop end: count its turns, or keep what it divides above a least value";
+const SCHEDULE: &str = "write a schedule that stays at 0 or above: `t -> max(…, 0)`";
 /// Optima that are shown; the others are counted.
 const OPTIMA_SHOWN: usize = 10;
 /// Coordinates of a point that are shown.

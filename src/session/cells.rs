@@ -98,6 +98,48 @@ impl Session {
         (id, program, found)
     }
 
+    /// What a run of a text that checks would refuse before a first step: declarations are taken over, every solve is
+    /// prepared and none is run. Data in files are not read, and what hangs on them or on answers is not judged.
+    pub fn foresee(&mut self, name: &str, text: &str) -> Diagnostics {
+        let key = self.fresh_cell();
+        let mut found = vec![];
+        let Some(e) = self.enter(key, name, text, &mut |_| {}) else {
+            return found;
+        };
+        for s in &e.program.statements {
+            let refused = match &s.kind {
+                StmtKind::Solve(c) => self
+                    .prepared(s, e.program.exprs, &mut |_| {})
+                    .and_then(|()| self.refused(c, s.span)),
+                StmtKind::Compare(c) => self
+                    .prepared(s, e.program.exprs, &mut |_| {})
+                    .and_then(|()| self.refused_of(c, s.span)),
+                StmtKind::Assign { .. } | StmtKind::Seed(_) if !reads(s) => {
+                    // Another value is no reason to judge by the old one.
+                    if self.executed(s, &e.cell, e.program.exprs, &mut |_| {}).is_err() {
+                        break;
+                    }
+                    continue;
+                }
+                _ if s.kind.declared().is_some() && !s.kind.keeps_a_result() && !reads(s) => {
+                    let _ = self.executed(s, &e.cell, e.program.exprs, &mut |_| {});
+                    continue;
+                }
+                StmtKind::Var(_) | StmtKind::SubjectTo(_) | StmtKind::Objective(_) | StmtKind::Assume { .. } => {
+                    let _ = self.executed(s, &e.cell, e.program.exprs, &mut |_| {});
+                    continue;
+                }
+                StmtKind::Assign { .. } => break,
+                _ => continue,
+            };
+            let known = [Code::OracleMissing, Code::BadOption, Code::BadPipeline];
+            let refused = refused.err().into_iter().flatten();
+            found.extend(refused.filter(|d| known.contains(&d.code)));
+        }
+        self.forget_report();
+        found
+    }
+
     /// Checks a text and takes back what its cell declared before; nothing if the text is wrong, and then nothing
     /// changed.
     pub(super) fn enter(

@@ -597,8 +597,14 @@ impl Session {
         let Some(a) = &stage.asks else {
             return self.takes(at, form, stage);
         };
+        let corners = a.asks.iter().find(|(k, _)| *k == Ask::LinearMinimum);
+        let params = match corners {
+            Some(_) => self.param_inputs(&self.compiled[at].lowered.params),
+            None => vec![],
+        };
         let c = &mut self.compiled[at].forms[form].1;
         c.sample_over(a.over.as_ref().map(|o| &o.0));
+        let no_corners = corners.and_then(|_| c.no_corners(&params));
         let c = &*c;
         let problem = match c.problem.name.as_str() {
             "" => "the problem".to_string(),
@@ -625,13 +631,11 @@ impl Session {
                 "the objective of a saddle point falls and rises: `extragradient(lr: …)`, `optimistic_gradient(lr: …)`",
             ));
         }
-        if let Some((_, span)) = a.asks.iter().find(|(k, _)| *k == Ask::LinearMinimum)
-            && c.class != Class::Composite
-            && c.problem.vars.iter().any(|v| v.lower.is_none() || v.upper.is_none())
-        {
+        let open = c.class != Class::Composite && c.problem.vars.iter().any(|v| v.lower.is_none() || v.upper.is_none());
+        if let Some((_, span)) = corners.filter(|_| open || no_corners.is_some()) {
+            let d = missing("the least value of a linear function", *span);
             found.push(
-                missing("the least value of a linear function", *span)
-                    .help("it is known where every variable lies between bounds, in a simplex or in a ball: `in [0, 1]`, `in simplex`"),
+                d.help("it is known where every variable lies between bounds, in a simplex or in a ball: `in [0, 1]`, `in simplex`"),
             );
         }
         if let (None, Some((set, span))) = (c.terms(), &a.over) {

@@ -14,8 +14,8 @@ use crate::ir::InputId;
 use crate::ir::atom::Trust;
 use crate::lang::lower::{self, LoweredProblem, SolutionData};
 use crate::lang::syntax::{
-    Arg, Expr, FormalParam, MethodCall, MinimizeFrom, ProblemRef, Solve, Start, Stmt, StmtKind, TypeExpr, VarDecl,
-    Variation, show as shown,
+    Arg, Compare, Expr, FormalParam, MethodCall, MinimizeFrom, Pipeline, ProblemRef, Solve, Start, Stmt, StmtKind,
+    TypeExpr, VarDecl, Variation, show as shown,
 };
 
 use crate::exec::{Fault, Machine, Plan};
@@ -356,6 +356,33 @@ impl Session {
         let c = &*c.resolved(|n| matches!(self.defs.get(n), Some(Def::Problem(_))));
         let at = self.varied(c, span, sink)?;
         self.solve_compiled(c, at, span, started, sink)
+    }
+
+    /// Why a solve would not begin, if it would not.
+    pub(super) fn refused(&mut self, c: &Solve, span: Span) -> Found<()> {
+        let c = c.resolved(|n| matches!(self.defs.get(n), Some(Def::Problem(_))));
+        let at = self.varied(&c, span, &mut |_| {})?;
+        self.refused_at(at, c.method.as_ref())
+    }
+
+    /// Why one of the runs of a comparison would not begin, if it would not.
+    pub(super) fn refused_of(&mut self, c: &Compare, span: Span) -> Found<()> {
+        let targets: Vec<Option<&ProblemRef>> = match c.targets.is_empty() {
+            true => vec![None],
+            false => c.targets.iter().map(Some).collect(),
+        };
+        for target in targets {
+            let at = self.compiled(target, span, &mut |_| {})?;
+            for e in &c.entrants {
+                self.refused_at(at, Some(&e.pipeline))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn refused_at(&mut self, at: usize, p: Option<&Pipeline>) -> Found<()> {
+        let stages = self.stages(p, at)?;
+        self.fitted(at, stages, &mut |_| {}).map(drop)
     }
 
     /// Solves a problem that is compiled already.

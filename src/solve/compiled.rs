@@ -12,6 +12,7 @@ use ravine_linalg::operator::LinearMap;
 use super::choose::{self, Choice};
 use super::classify::{Classifier, Kind, as_written, definite, open_quadratics};
 use super::conclude::{Dual, Ended};
+use super::corners::Corners;
 use super::draws;
 use super::method::{Class, Granularity, Method, MethodCard, Seed};
 use super::methods::{self, clarabel, conditions};
@@ -414,6 +415,22 @@ impl Compiled {
             }
             _ => None,
         }
+    }
+
+    /// Why a linear function has no least value over the sets of a composite problem, known before a run.
+    pub fn no_corners(&mut self, params: &[(InputId, Arc<Tensor>)]) -> Option<String> {
+        self.model.bind(params).ok()?;
+        let (lower, upper) = self.model.bounds();
+        let Kind::Composite(c, _) = &mut self.kind else {
+            return None;
+        };
+        // What does not have the form is said by the run.
+        let simple = c.try_bind(params, lower, upper).ok()?;
+        let n = self.columns.len();
+        let corners = Corners::of_sets(&simple);
+        let mut s = vec![0.0; n];
+        let refused = [1.0, -1.0].map(|g| corners.least(&vec![g; n], &mut s).err());
+        refused.into_iter().flatten().next().map(|f| f.to_string())
     }
 
     /// Begins a run for the given parameters, or takes a saved one up again.

@@ -1389,14 +1389,11 @@ impl Leg {
             Ok(a) => {
                 let (own, around) = (&self.stage, &left.budget);
                 self.as_written = match a.status {
-                    Status::StepLimit => own.budget.steps.is_some() && !own.judge || around.steps.is_some(),
-                    Status::EvaluationLimit => own
-                        .budget
-                        .evaluations
-                        .or(own.budget.epochs)
-                        .or(around.evaluations)
-                        .or(around.epochs)
-                        .is_some(),
+                    Status::StepLimit => {
+                        let given = own.budget.steps.is_some() && !own.judge || own.budget.epochs.is_some();
+                        given || around.steps.or(around.epochs).is_some()
+                    }
+                    Status::EvaluationLimit => own.budget.evaluations.or(around.evaluations).is_some(),
                     Status::TimeLimit => own.budget.seconds.is_some(),
                     Status::Feasible => {
                         let own_rule = g.run.ended().is_some_and(|r| r.why == OWN_RULE);

@@ -104,10 +104,11 @@ impl Model {
     fn declared(&self, which: usize, default: f64) -> Vec<f64> {
         let mut out = vec![default; self.columns.len()];
         for (d, (_, first, len)) in self.declared.iter().zip(&self.columns.blocks) {
-            if let Some(v) = d[which].and_then(|k| self.data.dense(k)) {
-                for k in 0..*len {
-                    out[first + k] = if v.len() == 1 { v[0] } else { v[k] };
-                }
+            let to = &mut out[*first..first + len];
+            match d[which] {
+                Some(k) if self.data.dense(k).is_some_and(|v| v.len() == 1) => to.fill(self.data.scalar(k)),
+                Some(k) if !self.data.copy_output(k, to) => to.fill(f64::NAN),
+                _ => {}
             }
         }
         out

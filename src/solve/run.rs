@@ -660,7 +660,8 @@ fn converged(m: &Measures, tolerance: f64, problem: &dyn Oracle) -> Option<Reaso
 fn exhausted(budget: &Budget, step: u64, counts: &Counts, terms: Option<usize>, seconds: f64) -> Option<Reason> {
     let evaluations = counts.total();
     if budget.steps.is_some_and(|k| step >= k) {
-        return Some(Reason::new(Status::StepLimit, format!("{step} steps taken")));
+        let s = if step == 1 { "" } else { "s" };
+        return Some(Reason::new(Status::StepLimit, format!("{step} step{s} taken")));
     }
     if budget.evaluations.is_some_and(|k| evaluations >= k) {
         return Some(Reason::new(
@@ -671,9 +672,11 @@ fn exhausted(budget: &Budget, step: u64, counts: &Counts, terms: Option<usize>, 
     if let (Some(k), Some(n)) = (budget.epochs, terms)
         && counts.terms_seen(n) >= k.saturating_mul(n as u64)
     {
+        // So many passes are so many steps of a batch: what the stage was given, and no guard against too much work.
+        let s = if k == 1 { "" } else { "es" };
         return Some(Reason::new(
-            Status::EvaluationLimit,
-            format!("{k} passes over {n} terms made"),
+            Status::StepLimit,
+            format!("{k} pass{s} over {n} terms made"),
         ));
     }
     if budget.seconds.is_some_and(|s| seconds >= s) {

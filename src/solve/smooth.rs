@@ -283,9 +283,7 @@ impl Smooth {
         }
         g.fill(0.0);
         for (k, (_, first, len)) in self.parts.iter().enumerate() {
-            if let Some(d) = self.gradient.dense(k + 1) {
-                g[*first..first + len].copy_from_slice(d);
-            }
+            put_out(&self.gradient, k + 1, &mut g[*first..first + len]);
         }
         self.turn(g);
         let v = self.gradient.scalar(0);
@@ -337,6 +335,13 @@ impl Smooth {
             return Some(f);
         }
         crate::exec::watch::locate(&self.ir, &self.gradient, &[self.objective])
+    }
+}
+
+/// An output where it belongs, however it is stored; what has another size is no number.
+fn put_out(m: &Machine, k: usize, to: &mut [f64]) {
+    if !m.copy_output(k, to) {
+        to.fill(f64::NAN);
     }
 }
 
@@ -431,9 +436,7 @@ impl Oracle for Smooth {
         }
         g.fill(0.0);
         for (k, (_, first, len)) in self.parts.iter().enumerate() {
-            if let Some(d) = slope.dense(k) {
-                g[*first..first + len].copy_from_slice(d);
-            }
+            put_out(slope, k, &mut g[*first..first + len]);
         }
         self.turn(g);
         if vector::all_finite(g) {
@@ -501,9 +504,7 @@ impl Oracle for Smooth {
         }
         out.fill(0.0);
         for (k, (first, len)) in self.product_parts.iter().enumerate() {
-            if let Some(d) = m.dense(k) {
-                out[*first..first + len].copy_from_slice(d);
-            }
+            put_out(m, k, &mut out[*first..first + len]);
         }
         self.turn(out);
         if vector::all_finite(out) {
@@ -551,18 +552,15 @@ impl Oracle for Smooth {
         };
         Self::put(&self.columns, &mut b.machine, x);
         b.machine.set_point(b.input, terms);
-        let r = b.machine.eval();
+        if let Err(f) = b.machine.eval() {
+            return Err(self.fault("objective on a mini-batch", Some(f)));
+        }
         g.fill(0.0);
         for (k, (first, len)) in b.parts.iter().enumerate() {
-            if let Some(d) = b.machine.dense(k + 1) {
-                g[*first..first + len].copy_from_slice(d);
-            }
+            put_out(&b.machine, k + 1, &mut g[*first..first + len]);
         }
         let v = b.machine.scalar(0);
         self.turn(g);
-        if let Err(f) = r {
-            return Err(self.fault("objective on a mini-batch", Some(f)));
-        }
         if v.is_finite() && vector::all_finite(g) {
             Ok(v)
         } else {
@@ -594,17 +592,17 @@ impl Oracle for Smooth {
         for (s, first, len) in &p.seeds {
             p.machine.set_point(*s, &v[*first..first + len]);
         }
-        let r = p.machine.eval();
+        if let Err(f) = p.machine.eval() {
+            return Err(self.fault("Hessian product on a mini-batch", Some(f)));
+        }
         out.fill(0.0);
         for (k, (first, len)) in p.parts.iter().enumerate() {
-            if let Some(d) = p.machine.dense(k) {
-                out[*first..first + len].copy_from_slice(d);
-            }
+            put_out(&p.machine, k, &mut out[*first..first + len]);
         }
-        match r {
-            Err(f) => Err(self.fault("Hessian product on a mini-batch", Some(f))),
-            Ok(()) if vector::all_finite(out) => Ok(()),
-            Ok(()) => Err(self.fault("Hessian product on a mini-batch", None)),
+        if vector::all_finite(out) {
+            Ok(())
+        } else {
+            Err(self.fault("Hessian product on a mini-batch", None))
         }
     }
     fn vector(&mut self, of: Of, x: &[f64], out: &mut [f64]) -> Result<(), Fault> {

@@ -115,6 +115,34 @@ print s.w, r.evaluations",
 }
 
 #[test]
+fn one_gradient_a_step_and_the_means_of_all() {
+    let f = fixture("m_config_turns");
+    let p = &f["problem"];
+    let xs = f["trace"]["x"].as_array().unwrap();
+    // No move until every task was seen; then all digits of the reference.
+    for steps in [1, 2, 3, 10, xs.len() - 1] {
+        let program = format!(
+            "param a: Matrix[3, 4] = {}
+param c: Vector[3] = {}
+param centre: Matrix[3, 4] = {}
+problem tasks {{
+  var z: Vector[4] from {}
+  minimize mean(k in 1..3) ((sum(j in 1..4) a[k, j]*z[j] - c[k])^2 + sum(j in 1..4) (z[j] - centre[k, j])^2/10)
+}}
+s = solve tasks with m_config({}) for {steps} steps
+print s.z",
+            text(&p["a"]),
+            text(&p["c"]),
+            text(&p["centre"]),
+            text(&f["start"]),
+            f["lr"],
+        );
+        let found = printed(&mut session(&root()), &program);
+        near(&found[0], &vector(&xs[steps]), 1e-12, &format!("m_config {steps}"));
+    }
+}
+
+#[test]
 fn error_feedback() {
     let f = fixture("ef21");
     // Without feedback is a method that the reference shows to fail.

@@ -230,6 +230,56 @@ fn break_when_stops_at_the_first_step_where_it_holds() {
     }
 }
 
+/// A condition over a state of a later stage holds back until that stage, and stops where a loop by hand finds it.
+#[test]
+fn a_break_waits_for_the_stage_that_it_is_about() {
+    let grad = |a: f64, b: f64| (-2.0 * (1.0 - a) - 400.0 * a * (b - a * a), 200.0 * (b - a * a));
+    let (mut a, mut b, mut k) = (-1.2f64, 1.0f64, 0);
+    for _ in 0..10 {
+        let g = grad(a, b);
+        (a, b, k) = (a - 1e-3 * g.0, b - 1e-3 * g.1, k + 1);
+    }
+    let (mut v, mut fast) = ((0.0, 0.0), 0);
+    for _ in 0..50 {
+        let g = grad(a, b);
+        v = (0.9 * v.0 - 1e-3 * g.0, 0.9 * v.1 - 1e-3 * g.1);
+        (a, b, k) = (a + v.0, b + v.1, k + 1);
+        if fast == 0 && (v.0 * v.0 + v.1 * v.1).sqrt() > 0.01 {
+            fast = k;
+        }
+    }
+    let (mut m, mut steep) = ((0.0, 0.0), 0);
+    let mut w = (0.0, 0.0);
+    for t in 1..=40 {
+        let g = grad(a, b);
+        m = (0.9 * m.0 + 0.1 * g.0, 0.9 * m.1 + 0.1 * g.1);
+        w = (0.999 * w.0 + 0.001 * g.0 * g.0, 0.999 * w.1 + 0.001 * g.1 * g.1);
+        let (p, q) = (1.0 - 0.9f64.powi(t), 1.0 - 0.999f64.powi(t));
+        let move_of = |m: f64, w: f64| 0.01 * (m / p) / ((w / q).sqrt() + 1e-8);
+        (a, b, k) = (a - move_of(m.0, w.0), b - move_of(m.1, w.1), k + 1);
+        if steep == 0 && (m.0 * m.0 + m.1 * m.1).sqrt() > 0.3 {
+            steep = k;
+        }
+    }
+    assert!(fast > 11 && steep > 61, "{fast}, {steep}: neither condition is trivial");
+    let mut s = session(&folder("later"));
+    run(&mut s, "head.opt", HEAD);
+    let course = "gd(1e-3) for 10 steps then heavy_ball(1e-3) for 50 steps then adam(0.01) for 40 steps";
+    for (condition, at) in [("norm(v) > 0.01", fast), ("norm(m) > 0.3", steep), ("step >= 77", 77)] {
+        let found = printed(
+            &mut s,
+            &format!("r = start valley with {course}\nstep r break when {condition}\nprint r.step"),
+        );
+        assert_eq!(found, [format!("{:016x} ", f64::from(at).to_bits())], "{condition}");
+    }
+    // The end of a course ends the waiting.
+    let found = printed(
+        &mut s,
+        &format!("r = start valley with {course}\nstep r break when norm(m) > 1e9\nprint r.step, r.status"),
+    );
+    assert_eq!(found, [format!("{:016x} ", 100f64.to_bits()), "step limit".into()]);
+}
+
 /// A parameter rebound, a problem declared again, a solve beside it: the run is what it was.
 #[test]
 fn a_run_owns_what_it_began_with() {

@@ -56,6 +56,42 @@ fn conjugate_gradients_end_on_a_quadratic() {
     }
 }
 
+/// Evaluations of the first steps of a search, counted by hand: values and gradients of points, each once.
+#[test]
+fn searches_evaluate_what_their_rules_need() {
+    // f = z²/2 from 1. Along -z the whole step ends at 0; along -4 z a quarter, along -8 z an eighth. The gradient and the
+    // value at the start are two; then each trial is one, and a gradient there one more, where the rule asks for it.
+    let bowl = "problem bowl {\n  var z: Real from 1\n  minimize z^2/2\n}\n";
+    // f = (p² + q²/4)/2 from (1, 1). The whole step along the gradient passes both conditions. Then the search begins far out,
+    // and the parabola through value, slope and trial has its least value at the solution. The gradient at the second start is
+    // that of the last trial, its value is asked anew.
+    let oval = "problem oval {\n  var z: Vector[2] from 1\n  minimize (z[1]^2 + z[2]^2/4)/2\n}\n";
+    let cases = [
+        (bowl, "bowl", "gd(lr: 1) |> linesearch(armijo)", 1, 2 + 1),
+        // Halved three times.
+        (bowl, "bowl", "gd(lr: 8) |> linesearch(armijo)", 1, 2 + 4),
+        (bowl, "bowl", "gd(lr: 1) |> linesearch(wolfe)", 1, 2 + 1 + 1),
+        // The first trial is too high, and no gradient is asked there.
+        (bowl, "bowl", "gd(lr: 4) |> linesearch(wolfe)", 1, 2 + 1 + 1 + 1),
+        (bowl, "bowl", "gd(lr: 1) |> linesearch(hager_zhang)", 1, 2 + 1 + 1),
+        // The secant of both slopes hits.
+        (bowl, "bowl", "gd(lr: 4) |> linesearch(hager_zhang)", 1, 2 + 2 + 2),
+        // A gradient and a product.
+        (bowl, "bowl", "gd(lr: 4) |> linesearch(exact)", 1, 2),
+        (oval, "oval", "gd(lr: 1) |> linesearch(armijo)", 2, 3 + 3),
+        (oval, "oval", "gd(lr: 1) |> linesearch(wolfe)", 2, 4 + (1 + 1 + 1 + 1)),
+    ];
+    for (problem, name, method, steps, count) in cases {
+        let found = shown(&format!(
+            "{problem}r = start {name} with {method}\nstep r for {steps} steps\nprint r.evaluations"
+        ));
+        assert!(
+            found.contains(&format!("r.evaluations = {count}\n")),
+            "{method}, {count}: {found}"
+        );
+    }
+}
+
 #[test]
 fn searches_find_the_valley() {
     for search in ["wolfe", "hager_zhang"] {

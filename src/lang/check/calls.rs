@@ -20,6 +20,26 @@ use crate::lang::syntax::{Arg, Expr, ExprKind, Ident, Subscript, show};
 /// Functions of the language that are not built.
 const NOT_BUILT: &[&str] = &["jacobian", "randn", "rand", "fft", "piecewise", "minibatch"];
 
+/// Arguments of optimizers as they are called elsewhere, and here.
+const ELSEWHERE: &[(&[&str], &str)] = &[
+    (
+        &["rate", "learning_rate", "step_size", "stepsize", "step", "eta", "alpha"],
+        "lr",
+    ),
+    (&["momentum", "mu"], "beta"),
+    (&["weight_decay", "wd", "lambda"], "decay"),
+    (&["epsilon"], "eps"),
+    (&["batch_size", "batchsize", "minibatch"], "batch"),
+];
+
+/// What an argument known elsewhere is called here, if there is one.
+fn elsewhere(name: &str, known: impl Fn(&str) -> bool) -> Option<&'static str> {
+    let row = ELSEWHERE
+        .iter()
+        .find(|(names, here)| names.contains(&name) && known(here));
+    row.map(|r| r.1)
+}
+
 /// Functions that a step may call and nothing else yet.
 const STEP_ONLY: &[&str] = &["grad", "hessian", "hvp", "normal", "uniform"];
 
@@ -155,6 +175,7 @@ impl Checker<'_> {
                     Some(p) => p,
                     None => {
                         let near = did_you_mean(&n.text, formals.iter().map(|f| f.name.as_str()));
+                        let near = near.or_else(|| elsewhere(&n.text, |w| formals.iter().any(|f| f.name == w)));
                         let mut d =
                             Diagnostic::new(Code::UnknownArgument, format!("`{what}` has no argument `{}`", n.text))
                                 .at(n.span, "unknown");

@@ -172,7 +172,16 @@ impl Checker<'_> {
                 .help("make it two transforms, each on its side of the optimizer");
             self.report(m);
         }
-        let what = if self.diagnostics[before..].iter().any(Diagnostic::is_error) {
+        if d.broken {
+            // What names mean may stand in the line that could not be read.
+            let said = [Code::BadStep, Code::UnknownName, Code::StateShape];
+            let mut k = 0;
+            self.diagnostics.retain(|m| {
+                k += 1;
+                k <= before || !said.contains(&m.code)
+            });
+        }
+        let what = if d.broken || self.diagnostics[before..].iter().any(Diagnostic::is_error) {
             What::Error
         } else {
             What::Method(Rc::new(MethodInfo {
@@ -703,7 +712,11 @@ impl Checker<'_> {
             ),
         )
         .at(e.span, "")
-        .note(format!("it is written `{form}`"));
+        .note(match form.matches('`').count() % 2 {
+            0 => format!("it is written `{form}`"),
+            // It ends in words.
+            _ => format!("it is written `{form}"),
+        });
         let _ = callee;
         Some(self.wrong(d))
     }

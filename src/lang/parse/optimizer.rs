@@ -29,6 +29,7 @@ impl<'a> Parser<'a> {
             return None;
         }
         let block = r.blocks.remove(0);
+        let (said, torn) = (self.fold.diagnostics.len(), torn(&block));
         let head = self.read_range(r.start, block.open, Rule::optimizer_head)?;
         let (mut role, mut name, mut params) = (Role::Optimizer, None, vec![]);
         for q in head.into_inner() {
@@ -82,6 +83,7 @@ impl<'a> Parser<'a> {
             t,
             step,
             docs: docs.map(str::to_string),
+            broken: torn || self.fold.diagnostics.len() > said,
             span: whole,
         })))
     }
@@ -511,4 +513,9 @@ impl<'a> Parser<'a> {
             StmtKind::Help(name)
         })
     }
+}
+
+/// Has a block, or one in it, a line that could not be scanned?
+fn torn(b: &RawBlock) -> bool {
+    b.statements.iter().any(|s| s.broken || s.blocks.iter().any(torn))
 }

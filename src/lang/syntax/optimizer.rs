@@ -41,6 +41,8 @@ pub struct OptimizerDecl {
     pub step: Vec<StepStmt>,
     /// The documentation comment.
     pub docs: Option<String>,
+    /// Was a line left out because it could not be read?
+    pub broken: bool,
     /// All of it.
     pub span: Span,
 }

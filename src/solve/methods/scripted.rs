@@ -21,6 +21,7 @@ use super::super::state::{History, Point, Slot, SlotKind, State};
 use super::super::stop::{Reason, Status};
 use super::super::vector;
 use super::conditions;
+use crate::base::Span;
 use crate::base::value::IndexSet;
 use crate::exec::native::Ended;
 use crate::exec::{Machine, Plan};
@@ -322,6 +323,7 @@ impl Scripted {
                     before,
                     condition,
                     body,
+                    text,
                     ..
                 } => {
                     let mut turns = 0u64;
@@ -330,7 +332,7 @@ impl Scripted {
                         if f.regs[*condition][0] == 0.0 {
                             break;
                         }
-                        turn(&mut turns, cx)?;
+                        turn(&mut turns, text, cx)?;
                         self.ops(body, problem, f, state, cx)?;
                     }
                 }
@@ -343,7 +345,12 @@ impl Scripted {
                     }
                 }
                 Op::For {
-                    lo, hi, counter, body, ..
+                    lo,
+                    hi,
+                    counter,
+                    body,
+                    text,
+                    ..
                 } => {
                     let (lo, hi) = (f.regs[*lo][0], f.regs[*hi][0]);
                     if !(lo.is_finite() && hi.is_finite()) {
@@ -352,7 +359,7 @@ impl Scripted {
                     let mut turns = 0u64;
                     let mut k = lo;
                     while k <= hi {
-                        turn(&mut turns, cx)?;
+                        turn(&mut turns, text, cx)?;
                         f.regs[*counter][0] = k;
                         self.ops(body, problem, f, state, cx)?;
                         k += 1.0;
@@ -381,6 +388,17 @@ impl Scripted {
         )))
     }
 
+    /// The line of a definition that a node comes from, where one is known.
+    fn line_of(&self, node: Option<crate::ir::NodeId>) -> String {
+        let origins = node.map_or(&[][..], |n| self.script.ir.origins(n));
+        let of = |o: &Span| {
+            let holds = |at: &Span| at.source == o.source && at.start <= o.start && o.end <= at.end;
+            self.script.lines.iter().find(|(at, _)| holds(at))
+        };
+        let line = origins.iter().find_map(of);
+        line.map_or(String::new(), |(_, text)| format!(": `{text}`"))
+    }
+
     fn eval(&self, k: usize, f: &mut Frame) -> Result<(), Fault> {
         let p = &self.plans[k];
         let Frame { regs, machines, .. } = f;
@@ -397,7 +415,7 @@ impl Scripted {
                 what: "step".into(),
                 index: None,
                 node: None,
-                message: e.what,
+                message: format!("{}{}", e.what, self.line_of(e.node)),
             });
         }
         for (k, r, _) in p.outputs.iter().filter(|o| !o.2) {
@@ -740,10 +758,10 @@ fn shuffled(f: &mut Frame, (site, taken): (u64, Option<Reg>), terms: usize, out:
     }
 }
 
-fn turn(turns: &mut u64, cx: &Draw<'_>) -> Result<(), Fault> {
+fn turn(turns: &mut u64, line: &str, cx: &Draw<'_>) -> Result<(), Fault> {
     *turns += 1;
     if *turns > TURNS {
-        return Err(Fault::Numerical(format!("a loop did not end within {TURNS} turns")));
+        return Err(Fault::Numerical(format!("`{line}` did not end within {TURNS} turns")));
     }
     if turns.is_multiple_of(64) && cx.cx.is_some_and(StepCx::interrupted) {
         return Err(Fault::Interrupted);

@@ -88,6 +88,8 @@ pub struct Builder<'n> {
     pub answer: Option<usize>,
     pub draws: u64,
     pub projects: bool,
+    /// Lines with what they compute, as they are written.
+    pub read: Vec<(Span, String)>,
     /// The line that changes each block last, as it is written.
     pub moves: Vec<Option<String>>,
     /// Transforms of the gradient.
@@ -155,6 +157,7 @@ impl<'n> Builder<'n> {
             answer: None,
             draws: 0,
             projects: false,
+            read: vec![],
             moves: vec![None; blocks.len()],
             before: vec![],
             each: vec![],

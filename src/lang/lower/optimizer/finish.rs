@@ -131,6 +131,7 @@ impl Builder<'_> {
             asks: self.asks,
             samples: self.samples,
             fmin_at: self.fmin_at,
+            lines: self.read,
             moves: self.moves,
             blocks: self
                 .blocks

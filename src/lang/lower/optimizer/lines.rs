@@ -8,7 +8,7 @@ use crate::atoms;
 use crate::base::value::{Elem, IndexSet};
 use crate::base::{Code, Span};
 use crate::ir::script::{Ask, Commit, Law, Of, Op, Reg, StateKind, StateSpec};
-use crate::lang::syntax::{Arg, Expr, ExprKind, Ident, OptimizerDecl, StepKind, StepStmt, TypeExpr};
+use crate::lang::syntax::{Arg, Expr, ExprKind, Ident, OptimizerDecl, StepKind, StepStmt, TypeExpr, show};
 
 impl<'n> Builder<'n> {
     /// Asks the problem.
@@ -581,6 +581,7 @@ impl<'n> Builder<'n> {
     }
 
     fn line(&mut self, s: &StepStmt) -> Lowered<()> {
+        self.read_again(s);
         match &s.kind {
             StepKind::State { .. } => {}
             StepKind::Let(d) => {
@@ -641,6 +642,7 @@ impl<'n> Builder<'n> {
                     before,
                     condition: c,
                     body,
+                    text: format!("while {}", show(condition)),
                     span: s.span,
                 });
             }
@@ -671,6 +673,7 @@ impl<'n> Builder<'n> {
                     hi,
                     counter,
                     body,
+                    text: format!("for {} in {}", name.text, show(set)),
                     span: s.span,
                 });
             }
@@ -742,6 +745,22 @@ impl<'n> Builder<'n> {
         }
     }
 
+    /// Keeps what a line computes as it is written, for a run that fails there.
+    fn read_again(&mut self, s: &StepStmt) {
+        let (value, text) = match &s.kind {
+            StepKind::Let(d) => (&d.value, format!("let {} = {}", d.name.text, show(&d.value))),
+            StepKind::Record { name, value } => (value, format!("record {} = {}", name.text, show(value))),
+            StepKind::Update { name, block, value, .. } => {
+                let of = block.as_ref().map_or(String::new(), |b| format!(".{}", b.text));
+                (value, format!("{}{of} <- {}", name.text, show(value)))
+            }
+            _ => return,
+        };
+        if self.read.iter().all(|(at, _)| *at != value.span) {
+            self.read.push((value.span, text));
+        }
+    }
+
     /// Keeps the line that changes the point, or a block of it.
     fn moves(&mut self, name: &Ident, block: Option<&Ident>, value: &Expr) {
         let of = block.unwrap_or(name);
@@ -751,7 +770,7 @@ impl<'n> Builder<'n> {
             Some(b) => format!("{}.{}", name.text, b.text),
             None => name.text.clone(),
         };
-        let text = format!("{shown} <- {}", crate::lang::syntax::show(value));
+        let text = format!("{shown} <- {}", show(value));
         match one {
             _ if self.part != self.main => {}
             Some(k) if block.is_none() || name.text == "x" => self.moves[k] = Some(text),
