@@ -193,3 +193,54 @@ fn the_kernel_is_found_beside_the_binary() {
         (Some(7), "--install -x\n".into())
     );
 }
+
+/// What a run would refuse before its first step, a check refuses; what hangs on data or answers it leaves alone.
+#[test]
+fn check_foresees_what_a_run_refuses() {
+    let dir = std::env::temp_dir().join(format!("ravine-foresee-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let bowl = "problem bowl {\n  var x: Vector[3] from 1\n  minimize sumsq(x)/2\n}\n";
+    let sampled =
+        "optimizer o(lr: Schedule) {\n  step t {\n    let b = sample(2)\n    x <- x - lr(t)*grad(x, b)\n  }\n}\n";
+    let open = "problem open {\n  var w: Vector[3] in simplex\n  var z: Vector[2] from 1\n  minimize sumsq(w - 1) + sumsq(z)\n}\n";
+    let cases = [
+        (format!("{bowl}{sampled}solve bowl with o(0.1) for 5 steps\n"), "R0712"),
+        (format!("{bowl}solve bowl with adam(lr: -0.1) for 5 steps\n"), "R0702"),
+        (
+            format!("{bowl}c = compare bowl with {{ a: gd(0.1) for 3 steps; b: gd(-1) for 3 steps }}\n"),
+            "R0702",
+        ),
+        (
+            format!("{open}solve open with frank_wolfe(toward) for 5 steps\n"),
+            "R0712",
+        ),
+        // Not known before the run: data of a file, an answer.
+        (
+            format!("param n: Real = read(\"none.csv\")\n{bowl}solve bowl with gd(n) for 5 steps\n"),
+            "",
+        ),
+        (
+            format!("{bowl}s = solve bowl\nsolve bowl with gd(s.objective - 1) for 5 steps\n"),
+            "",
+        ),
+        (
+            format!("{bowl}s = solve bowl with adam(0.1) for 5 steps\nprint s.x\nassert s.objective < 1\n"),
+            "",
+        ),
+    ];
+    for (k, (program, code)) in cases.iter().enumerate() {
+        let file = dir.join(format!("{k}.opt"));
+        std::fs::write(&file, program).unwrap();
+        let out = ravine(&["check", &file.display().to_string()]);
+        let all = format!("{}{}", text(&out.stdout), text(&out.stderr));
+        if code.is_empty() {
+            assert_eq!(out.status.code(), Some(0), "{program}{all}");
+            assert!(all.contains("no mistakes found"), "{program}{all}");
+        } else {
+            assert_ne!(out.status.code(), Some(0), "{program}{all}");
+            assert!(all.contains(&format!("error[{code}]")), "{program}{all}");
+            assert_eq!(all.matches("error[").count(), 1, "{program}{all}");
+        }
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}

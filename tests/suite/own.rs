@@ -239,6 +239,9 @@ fn variables_that_stay_where_they_are_are_named() {
         "{BLOCKS}{each}{other}  }}\n}}\nsolve blocks with o() for 2 steps"
     ));
     assert!(lines.iter().all(|l| !l.contains("where it starts")), "{lines:?}");
+    // No variable is a matrix.
+    let lines = said(&format!("{BOWL}{each}  }}\n}}\nsolve bowl with o() for 2 steps"));
+    assert!(lines.iter().any(|l| l.contains("where it starts")), "{lines:?}");
 }
 
 #[test]
@@ -322,7 +325,7 @@ fn one_mistake_is_one_message() {
     );
     one_message(
         &format!("{BOWL}solve bowl with adam(rate: 0.1) for 5 steps"),
-        &["its arguments are `lr`"],
+        &["did you mean `lr`?"],
     );
     one_message(
         &format!("{BOWL}solve bowl with gd(lr: 0.1) for 5 epochs"),
@@ -344,14 +347,14 @@ fn one_mistake_is_one_message() {
 
 #[test]
 fn advice_after_a_step_is_about_the_step() {
-    for line in [
-        "x <- x - grad(x)/(t - 1)",
-        "while sumsq(x) >= 0 {\n      x <- x/2\n    }",
+    for (line, advice) in [
+        ("x <- x - grad(x)/(t - 1)", "look there with `r = start …`"),
+        ("while sumsq(x) >= 0 {\n      x <- x/2\n    }", "let the loop end"),
     ] {
         let (r, _) = ran(&format!(
             "{BOWL}optimizer o() {{\n  step t {{\n    {line}\n  }}\n}}\nsolve bowl with o() for 5 steps"
         ));
-        assert!(r.shown.contains("look there with `r = start …`"), "{}", r.shown);
+        assert!(r.shown.contains(advice), "{}", r.shown);
         assert!(!r.shown.contains("check the sign"), "{}", r.shown);
     }
 }

@@ -421,3 +421,65 @@ fn mistakes_are_found_before_the_run() {
         assert!(out.contains(code), "{lines}: {out}");
     }
 }
+
+/// A step that fails says which line failed, and what to try next follows the cause.
+#[test]
+fn a_failing_step_quotes_its_line() {
+    let own = |lines: &str, call: &str| {
+        format!(
+            "{BOWL}optimizer o(lr: Schedule) {{\n  state k = 1\n  step t {{\n{lines}\n    x <- x - lr(t)*grad(x)\n  }}\n}}\nsolve bowl with o({call}) for 5 steps\n"
+        )
+    };
+    let cases = [
+        (
+            own("    while k > 0 {\n      k <- k + 1\n    }", "0.01"),
+            "step 1: `while k > 0` did not end within",
+            "let the loop end",
+        ),
+        (
+            own("    for j in 1..10000000 {\n      k <- 1\n    }", "0.01"),
+            "step 1: `for j in 1..10000000` did not end within",
+            "let the loop end",
+        ),
+        (
+            own("    k <- sum(inv([1, 2; 2, t + 3]))", "0.01"),
+            "`k <- sum(inv([1, 2; 2, t + 3]))`",
+            "it is this line that fails",
+        ),
+        (
+            own("", "t -> 0.5 - t/4"),
+            "a schedule gives a number of at least 0",
+            "max(",
+        ),
+    ];
+    for (program, line, advice) in cases {
+        let found = shown(&program);
+        assert!(found.contains(line), "{program}{found}");
+        assert!(found.contains(advice), "{program}{found}");
+        assert!(!found.contains("shorter steps"), "{program}{found}");
+    }
+}
+
+/// One mistake in an optimizer is one message, and names used elsewhere lead to those used here.
+#[test]
+fn one_mistake_in_an_optimizer_is_one_message() {
+    for (line, piece) in [
+        ("x = x - lr*grad(x)", "`x <- …` changes a state"),
+        ("state v = zeros(x); v <- v - grad(x)", "cannot stand inside the step"),
+    ] {
+        let line = line.replace("; ", "\n    ");
+        let found = shown(&format!(
+            "{BOWL}optimizer o(lr: Real) {{\n  step t {{\n    {line}\n  }}\n}}\nsolve bowl with o(0.1) for 5 steps\n"
+        ));
+        assert_eq!(found.matches("error[").count(), 1, "{found}");
+        assert!(found.contains(piece), "{found}");
+    }
+    for (call, here) in [
+        ("adam(rate: 0.1)", "lr"),
+        ("sgd(learning_rate: 0.1)", "lr"),
+        ("heavy_ball(0.1, momentum: 0.5)", "beta"),
+    ] {
+        let found = shown(&format!("{BOWL}solve bowl with {call} for 5 steps\n"));
+        assert!(found.contains(&format!("did you mean `{here}`?")), "{found}");
+    }
+}
