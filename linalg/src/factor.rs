@@ -279,7 +279,7 @@ pub fn inertia(a: &Dense) -> Result<(usize, usize, usize), NumericalFault> {
 }
 
 /// The column-compressed view of `a'`, which is `a` read by columns.
-fn transposed_view(a: &Csr) -> SparseColMatRef<'_, usize, f64> {
+pub(crate) fn transposed_view(a: &Csr) -> SparseColMatRef<'_, usize, f64> {
     let pattern = SymbolicSparseColMatRef::new_checked(a.cols, a.rows, &a.indptr, None, &a.indices);
     SparseColMatRef::new(pattern, &a.values)
 }

@@ -17,6 +17,7 @@ pub mod operator;
 pub mod qr;
 pub mod reduce;
 mod refine;
+pub mod saddle;
 pub mod scaling;
 pub mod solve;
 pub mod sparse;

@@ -3,7 +3,7 @@
 //! Invariant: one row per class; nothing else chooses.
 
 use super::method::{Class, MethodCard};
-use super::methods::{apg, cg, clarabel, coordinate, direct, lbfgs, lsmr, minres, newton_tr, prox_newton};
+use super::methods::{apg, cg, clarabel, coordinate, direct, interior, lbfgs, lsmr, minres, newton_tr, prox_newton};
 use ravine_linalg::{Csr, Matrix};
 
 /// A row: class, its method, why.
@@ -35,12 +35,12 @@ pub const CHOICES: &[Choice] = &[
     },
     Choice {
         class: Class::Linear,
-        card: &clarabel::CARD,
+        card: &interior::CARD,
         why: "interior point for a linear program",
     },
     Choice {
         class: Class::ConvexQuadratic,
-        card: &clarabel::CARD,
+        card: &interior::CARD,
         why: "interior point for a convex quadratic program",
     },
     Choice {

@@ -19,16 +19,7 @@ const DENSE: usize = 150;
 /// the equations are regular. `None` for second-order and exponential cones, large systems, or where it is no better.
 pub fn polish(form: &ConicForm, constant: f64, x: &[f64], z: &[f64], s: &[f64]) -> Option<(Vec<f64>, Vec<f64>)> {
     let (n, m) = (x.len(), z.len());
-    let mut equations = vec![false; m];
-    let mut at = 0;
-    for c in &form.cones {
-        match c {
-            Cone::Zero(k) => equations[at..at + k].fill(true),
-            Cone::Nonneg(_) => {}
-            _ => return None,
-        }
-        at += c.rows();
-    }
+    let equations = equations(form)?;
     let active: Vec<usize> = (0..m).filter(|i| equations[*i] || z[*i] > s[*i]).collect();
     let size = n + active.len();
     // Without curvature the active rows must settle the point alone.
@@ -110,6 +101,20 @@ impl Judged {
         }
         self.worth < other.worth
     }
+}
+
+/// Which rows are equations; `None` where there are other cones than these and half lines.
+pub fn equations(form: &ConicForm) -> Option<Vec<bool>> {
+    let mut out = Vec::with_capacity(form.b.len());
+    for c in &form.cones {
+        let equal = match c {
+            Cone::Zero(_) => true,
+            Cone::Nonneg(_) => false,
+            _ => return None,
+        };
+        out.resize(out.len() + c.rows(), equal);
+    }
+    Some(out)
 }
 
 /// Point and multipliers after the moves of both.
@@ -230,15 +235,8 @@ pub fn sharpened(form: &ConicForm, z: &[f64]) -> Option<Vec<f64>> {
 }
 
 /// The largest residual of a pair: rows, stationarity, dual cone and gap, each relative.
-fn worth(form: &ConicForm, constant: f64, equations: &[bool], x: &[f64], z: &[f64]) -> f64 {
-    let mut ax = vec![0.0; z.len()];
-    form.a.mul_vec(x, &mut ax);
-    let mut worst = 0.0f64;
-    for i in 0..z.len() {
-        let off = ax[i] - form.b[i];
-        let off = if equations[i] { off.abs() } else { off.max(0.0) };
-        worst = worst.max(off / (1.0 + form.b[i].abs()));
-    }
+pub fn worth(form: &ConicForm, constant: f64, equations: &[bool], x: &[f64], z: &[f64]) -> f64 {
+    let worst = off_rows(form, equations, x);
     let d = verify::dual(form, constant, x, z);
     let mut px = vec![0.0; x.len()];
     form.p.mul_vec(x, &mut px);
@@ -258,6 +256,19 @@ pub fn along(form: &ConicForm, i: usize) -> Option<Vec<f64>> {
         ray[i] = step;
         verify::proves_unbounded(form, &ray).then_some(ray)
     })
+}
+
+/// The largest violation of a row, over `1 + |b|`.
+pub fn off_rows(form: &ConicForm, equations: &[bool], x: &[f64]) -> f64 {
+    let mut ax = vec![0.0; form.b.len()];
+    form.a.mul_vec(x, &mut ax);
+    let mut worst = 0.0f64;
+    for i in 0..ax.len() {
+        let off = ax[i] - form.b[i];
+        let off = if equations[i] { off.abs() } else { off.max(0.0) };
+        worst = worst.max(off / (1.0 + form.b[i].abs()));
+    }
+    worst
 }
 
 /// A direction that proves the problem unbounded (or infeasible), found as the solution of a problem that is itself

@@ -24,7 +24,7 @@ use crate::solve::verify::{self, DualCheck};
 /// The row of `clarabel`.
 pub static CARD: MethodCard = MethodCard {
     name: "clarabel",
-    aliases: &["interior", "interior_point"],
+    aliases: &[],
     title: "interior point (Clarabel)",
     accepts: &[
         Class::Linear,
@@ -112,58 +112,75 @@ impl Method for Clarabel {
     }
 
     fn start(&self, problem: &mut dyn Oracle, from: &Point, _seed: Seed) -> Result<State, Refusal> {
-        if !matches!(problem.form(), Some(Form::Conic { .. })) {
-            return Err(Refusal::Needs(vec!["a cone program as its form"]));
-        }
-        let mut state = State::new(from.values.clone(), vec![], CARD.records.len());
-        state.slots = vec![
-            Slot::Array(vec![]),
-            Slot::Count(0),
-            Slot::Count(0),
-            Slot::Array(vec![]),
-            Slot::Count(0),
-        ];
-        Ok(state)
+        begin(problem, from)
     }
 
     fn step(&self, problem: &mut dyn Oracle, now: &State, next: &mut State, cx: &mut StepCx<'_>) -> Outcome {
-        next.copy_from(now);
-        let Some(Form::Conic { form, constant }) = problem.form() else {
-            return Outcome::Refuse(Fault::NotOffered("cone program".into()));
-        };
-        let mut stop = || cx.interrupted() || (cx.out_of_time)();
-        let mut search = Search {
-            form,
-            constant: *constant,
-            tolerance: cx.tolerance,
-            iterations: self.iterations.min(u32::MAX as usize) as u32,
-            log: vec![],
-            stop: &mut stop,
-        };
-        let found = match search.in_units() {
-            Ok(f) => f,
-            Err(fault) => return Outcome::Refuse(Fault::Numerical(fault.to_string())),
-        };
-        let (s, d) = (&found.solution, &found.check);
-        next.slots[RESCALED] = Slot::Count(u64::from(found.rescaled));
-        next.slots[RAY] = Slot::Array(found.ray.clone());
-        next.slots[ITERATIONS] = Slot::Count(u64::from(s.iterations));
-        next.slots[FINISH] = Slot::Count(found.finish);
-        next.slots[LOG] = Slot::Array(std::mem::take(&mut search.log));
-        next.x.clone_from(&s.x);
-        next.multipliers.clone_from(&s.z);
-        next.records[0] = f64::from(s.iterations);
-        next.measures.objective = verify::value(form, &s.x) + constant;
-        next.measures.stationarity = d.stationarity.max(d.outside);
-        next.measures.gradient_scale = 1.0;
-        next.measures.feasibility = s.r_prim;
-        next.measures.gap = gap(form, *constant, &s.x, d);
-        let mut reason = found.reason;
-        if reason.status == Status::Interrupted && !cx.interrupted() {
-            reason = Reason::new(Status::TimeLimit, "the time is used up");
-        }
-        Outcome::Finish(reason)
+        whole(&|s| s.in_units(), self.iterations, problem, now, next, cx)
     }
+}
+
+/// The state of a method that runs a whole search in one step.
+pub(super) fn begin(problem: &mut dyn Oracle, from: &Point) -> Result<State, Refusal> {
+    if !matches!(problem.form(), Some(Form::Conic { .. })) {
+        return Err(Refusal::Needs(vec!["a cone program as its form"]));
+    }
+    let mut state = State::new(from.values.clone(), vec![], CARD.records.len());
+    state.slots = vec![
+        Slot::Array(vec![]),
+        Slot::Count(0),
+        Slot::Count(0),
+        Slot::Array(vec![]),
+        Slot::Count(0),
+    ];
+    Ok(state)
+}
+
+/// The step of such a method: the search by `find`.
+pub(super) fn whole(
+    find: &dyn Fn(&mut Search<'_>) -> Result<Found, ravine_linalg::NumericalFault>,
+    iterations: usize,
+    problem: &mut dyn Oracle,
+    now: &State,
+    next: &mut State,
+    cx: &mut StepCx<'_>,
+) -> Outcome {
+    next.copy_from(now);
+    let Some(Form::Conic { form, constant }) = problem.form() else {
+        return Outcome::Refuse(Fault::NotOffered("cone program".into()));
+    };
+    let mut stop = || cx.interrupted() || (cx.out_of_time)();
+    let mut search = Search {
+        form,
+        constant: *constant,
+        tolerance: cx.tolerance,
+        iterations: iterations.min(u32::MAX as usize) as u32,
+        log: vec![],
+        stop: &mut stop,
+    };
+    let found = match find(&mut search) {
+        Ok(f) => f,
+        Err(fault) => return Outcome::Refuse(Fault::Numerical(fault.to_string())),
+    };
+    let (s, d) = (&found.solution, &found.check);
+    next.slots[RESCALED] = Slot::Count(u64::from(found.rescaled));
+    next.slots[RAY] = Slot::Array(found.ray.clone());
+    next.slots[ITERATIONS] = Slot::Count(u64::from(s.iterations));
+    next.slots[FINISH] = Slot::Count(found.finish);
+    next.slots[LOG] = Slot::Array(std::mem::take(&mut search.log));
+    next.x.clone_from(&s.x);
+    next.multipliers.clone_from(&s.z);
+    next.records[0] = f64::from(s.iterations);
+    next.measures.objective = verify::value(form, &s.x) + constant;
+    next.measures.stationarity = d.stationarity.max(d.outside);
+    next.measures.gradient_scale = 1.0;
+    next.measures.feasibility = s.r_prim;
+    next.measures.gap = gap(form, *constant, &s.x, d);
+    let mut reason = found.reason;
+    if reason.status == Status::Interrupted && !cx.interrupted() {
+        reason = Reason::new(Status::TimeLimit, "the time is used up");
+    }
+    Outcome::Finish(reason)
 }
 
 /// Lines of the solver's log and what was done with its answer.
@@ -188,29 +205,29 @@ pub fn log_lines(state: &State) -> Vec<String> {
 }
 
 /// What was found: the solver's answer after its second look, and what may be claimed of it.
-struct Found {
-    solution: ConicSolution,
-    check: DualCheck,
-    ray: Vec<f64>,
-    finish: u64,
-    reason: Reason,
-    rescaled: bool,
+pub(super) struct Found {
+    pub(super) solution: ConicSolution,
+    pub(super) check: DualCheck,
+    pub(super) ray: Vec<f64>,
+    pub(super) finish: u64,
+    pub(super) reason: Reason,
+    pub(super) rescaled: bool,
 }
 
 /// One search for an answer whose evidence holds.
-struct Search<'a> {
-    form: &'a ConicForm,
-    constant: f64,
-    tolerance: f64,
-    iterations: u32,
-    log: Vec<f64>,
-    stop: &'a mut dyn FnMut() -> bool,
+pub(super) struct Search<'a> {
+    pub(super) form: &'a ConicForm,
+    pub(super) constant: f64,
+    pub(super) tolerance: f64,
+    pub(super) iterations: u32,
+    pub(super) log: Vec<f64>,
+    pub(super) stop: &'a mut dyn FnMut() -> bool,
 }
 
 impl Search<'_> {
     /// Searches in the form's own units where its data span many magnitudes, else, or where the answer does not hold in
     /// the units it was given in, as it stands.
-    fn in_units(&mut self) -> Result<Found, ravine_linalg::NumericalFault> {
+    pub(super) fn in_units(&mut self) -> Result<Found, ravine_linalg::NumericalFault> {
         let Some(scaled) = rescale(self.form) else {
             return self.run();
         };
@@ -341,28 +358,16 @@ impl Search<'_> {
             time_limit: f64::INFINITY,
         };
         let log = &mut self.log;
-        let mut record = |i: &ConicIteration| {
-            log.extend([
-                f64::from(i.iteration),
-                i.primal,
-                i.dual,
-                i.gap,
-                i.r_prim,
-                i.r_dual,
-                i.mu,
-                i.step,
-            ]);
-        };
-        solve_conic(form, &settings, self.stop, &mut record)
+        solve_conic(form, &settings, self.stop, &mut |i| record(log, i))
     }
 
     /// The larger of stationarity and gap.
-    fn off(&self, s: &ConicSolution, d: &DualCheck) -> f64 {
+    pub(super) fn off(&self, s: &ConicSolution, d: &DualCheck) -> f64 {
         d.stationarity.max(gap(self.form, self.constant, &s.x, d))
     }
 
     /// Are the measures within a share of the tolerance?
-    fn passes(&self, s: &ConicSolution, d: &DualCheck, share: f64) -> bool {
+    pub(super) fn passes(&self, s: &ConicSolution, d: &DualCheck, share: f64) -> bool {
         d.unseen.is_none() && self.off(s, d) <= share * self.tolerance
     }
 
@@ -417,7 +422,7 @@ impl Search<'_> {
     }
 
     /// A direction alone does not tell unbounded from infeasible: is there a feasible point? It replaces the solution.
-    fn unbounded(&mut self, s: &mut ConicSolution) -> Result<Reason, ravine_linalg::NumericalFault> {
+    pub(super) fn unbounded(&mut self, s: &mut ConicSolution) -> Result<Reason, ravine_linalg::NumericalFault> {
         let mut feasibility = self.form.clone();
         feasibility.q.iter_mut().for_each(|v| *v = 0.0);
         feasibility.p = Csr::zeros(feasibility.p.rows, feasibility.p.cols);
@@ -442,12 +447,26 @@ impl Search<'_> {
     }
 }
 
-fn infeasible() -> Reason {
+/// Appends an iteration to a log.
+pub(super) fn record(log: &mut Vec<f64>, i: &ConicIteration) {
+    log.extend([
+        f64::from(i.iteration),
+        i.primal,
+        i.dual,
+        i.gap,
+        i.r_prim,
+        i.r_dual,
+        i.mu,
+        i.step,
+    ]);
+}
+
+pub(super) fn infeasible() -> Reason {
     Reason::new(Status::Infeasible, "multipliers that prove it were checked")
 }
 
 /// The relative gap of a conic pair.
-fn gap(form: &ConicForm, constant: f64, x: &[f64], d: &DualCheck) -> f64 {
+pub(super) fn gap(form: &ConicForm, constant: f64, x: &[f64], d: &DualCheck) -> f64 {
     let f = verify::value(form, x) + constant;
     ((f - d.objective).abs() + d.hidden) / (1.0 + f.abs())
 }

@@ -10,6 +10,7 @@ pub mod conditions;
 pub mod coordinate;
 pub mod curvature;
 pub mod direct;
+pub mod interior;
 pub mod krylov;
 pub mod lbfgs;
 pub mod line_search;
@@ -35,6 +36,7 @@ use super::method::{Method, MethodCard, Settings};
 pub const CARDS: &[&MethodCard] = &[
     &newton_tr::CARD,
     &lbfgs::CARD,
+    &interior::CARD,
     &clarabel::CARD,
     &direct::CARD,
     &cg::CARD,
