@@ -155,8 +155,10 @@ pub fn read(path: &Path) -> Program {
     }
     for j in 0..n {
         let (low, high) = bounds.get(&j).copied().unwrap_or((Some(0.0), None));
-        if low.is_some() && low == high {
-            push(0, &[(j, 1.0)], 1.0, low.unwrap());
+        if let Some(v) = low
+            && high == low
+        {
+            push(0, &[(j, 1.0)], 1.0, v);
             continue;
         }
         if let Some(v) = low {
@@ -202,7 +204,7 @@ fn fields(line: &str, fixed: bool, section: &str, columns: &HashMap<String, usiz
     };
     match section {
         "ROWS" => set(0, &t),
-        "RHS" | "RANGES" if t.len() % 2 == 0 => set(2, &t),
+        "RHS" | "RANGES" if t.len().is_multiple_of(2) => set(2, &t),
         "BOUNDS" => {
             set(0, &t[..1]);
             // The name of the set of bounds may be left out.

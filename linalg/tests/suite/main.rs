@@ -12,5 +12,6 @@ mod lanes;
 mod math;
 mod matrices;
 mod reduce;
+mod saddle;
 mod solve;
 mod suitesparse;

@@ -416,10 +416,8 @@ fn take_fixed(form: &ConicForm, equations: &[bool]) -> (Vec<Fixed>, Vec<Option<u
         }
     }
     let mut kept = vec![None; n];
-    let mut next = 0;
-    for j in (0..n).filter(|j| free[*j]) {
-        kept[j] = Some(next);
-        next += 1;
+    for (place, j) in (0..n).filter(|j| free[*j]).enumerate() {
+        kept[j] = Some(place);
     }
     (fixed, kept, b)
 }
