@@ -262,6 +262,8 @@ fn along(inward: [f64; 3], v: &[f64], inside: impl Fn([f64; 3]) -> bool) -> f64 
 
 /// Does `z` prove that no point satisfies the constraints: `A'z = 0`, `b'z < 0`, `z` in the dual cone?
 pub fn proves_infeasible(form: &ConicForm, z: &[f64]) -> bool {
+    let linear = form.cones.iter().all(|c| matches!(c, Cone::Zero(_) | Cone::Nonneg(_)));
+    let z = &if linear { carried(form, z) } else { z.to_vec() }[..];
     let bz = ravine_linalg::reduce::dot(&form.b, z);
     if bz.is_nan() || bz >= 0.0 {
         return false;
@@ -273,13 +275,12 @@ pub fn proves_infeasible(form: &ConicForm, z: &[f64]) -> bool {
     // Every feasible point has `(A'z)'x <= b'z`. What is left of `A'z` is harmless only as far as bounds hold `x` in.
     // Where none do, it has to be what rounding leaves of its own terms; what cones of other kinds leave there cannot be told
     // from that as sharply.
-    let linear = form.cones.iter().all(|c| matches!(c, Cone::Zero(_) | Cone::Nonneg(_)));
     let mut reach = 0.0f64;
     for ((r, (low, high)), terms) in atz.iter().zip(ranges(form)).zip(terms(form, z)) {
         let far = if *r > 0.0 { -low } else { high };
         if far.is_finite() {
             reach += r.abs() * far.max(0.0);
-        } else if linear && r.abs() > 1e-3 * terms {
+        } else if linear && r.abs() > 0.05 * terms {
             return false;
         }
     }
@@ -287,6 +288,17 @@ pub fn proves_infeasible(form: &ConicForm, z: &[f64]) -> bool {
         && reach < -bz
         && out <= 1e-7 * -bz
         && out * size(&form.b) <= 1e-3 * -bz
+}
+
+/// Multipliers without those whose rows weigh next to nothing beside the others.
+fn carried(form: &ConicForm, z: &[f64]) -> Vec<f64> {
+    let weight = |i: usize| z[i].abs() * size(form.a.row(i).1).max(form.b[i].abs());
+    let weight: Vec<f64> = (0..z.len()).map(weight).collect();
+    let least = 1e-9 * size(&weight);
+    z.iter()
+        .zip(weight)
+        .map(|(z, w)| if w > least { *z } else { 0.0 })
+        .collect()
 }
 
 fn size(v: &[f64]) -> f64 {
