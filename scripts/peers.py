@@ -131,7 +131,8 @@ def main():
     print("# Beside the peers\n")
     print("The programs of `benches/peers/` and the same tasks in other tools, on the same numbers, one thread each. Times are from data")
     print("in memory to the answer (modelling, compilation, solve), the fastest of several processes; the last column is computed from")
-    print("the returned point by the task's own check. A ratio above 1 says that the best peer was slower.\n")
+    print("the returned point by the task's own check. A ratio above 1 says that the best peer was slower; a peer whose check is above")
+    print("1e-6 and a hundred times ours is not counted.\n")
     print(f"Measured {datetime.date.today()}, by `python3 scripts/peers.py SUITE`.")
     for task, data, names, what in TASKS:
         if only and task not in only:
