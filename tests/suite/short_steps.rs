@@ -251,6 +251,27 @@ fn long_steps_with_the_gradient_in_them_are_the_steps_of_the_script() {
     }
 }
 
+#[test]
+fn what_a_run_is_told_when_it_begins_holds_in_long_steps() {
+    let text = "param n: Int = 700
+optimizer share(lr: Schedule) {
+  step t {
+    let g = grad(x)
+    x <- x - lr(t)*fmin*g
+  }
+}
+problem p {
+  var x: Vector[n] from 1
+  minimize sum(i in 1..n) (x[i] - i/n)^2 + 5
+}
+a = solve p cold with share(lr: 0.02) for 20 steps
+b = solve p cold with gd(lr: 0.1) for 20 steps
+assert norm(a.x - b.x) == 0 within 1e-9
+";
+    let ran = super::harness::run(&mut session(&root()), "told", text);
+    assert!(ran.codes.is_empty(), "{}", ran.shown);
+}
+
 /// Random formulas of four numbers that take their own results, run as machine code and operation by operation.
 #[test]
 fn machine_code_has_the_bits_of_the_tape() {

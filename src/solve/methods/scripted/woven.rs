@@ -22,7 +22,9 @@ pub fn woven(script: &Script, formula: &Formula<'_>) -> Option<Scripted> {
         .states
         .iter()
         .any(|s| !matches!(s.kind, StateKind::Number | StateKind::Array(_)));
-    if histories || formula.partial || script.known.is_some() {
+    // What is told once when a run begins stands in the script's own frame only, and a restart asks for more than the gradient.
+    let told = script.fmin.is_some() || script.terms.is_some() || script.equations.is_some();
+    if histories || formula.partial || script.known.is_some() || told || !script.restarts.is_empty() {
         return None;
     }
     let (at, out) = only_gradient(script)?;
