@@ -1,0 +1,223 @@
+"""Runs a program with Ravine, asks an independent peer, and says where the two cannot both be right.
+
+Nothing rests on the peer's word alone where it need not: objective and feasibility are computed from Ravine's own point with the
+peer's expressions, and duals are held to what defines them: by convexity `v(d) >= v(0) + y*d` for every loosening d of rows and bounds.
+"""
+
+import json
+import os
+import subprocess
+import warnings
+
+import casadi as ca
+import cvxpy as cp
+import numpy as np
+
+# From worst to mildest.
+KINDS = ["number", "verdict", "crash", "dual", "threads", "unsolved", "refused"]
+ANSWERS = {"optimal", "locally optimal", "stationary"}
+TIGHT = dict(tol_gap_abs=1e-10, tol_gap_rel=1e-10, tol_feas=1e-10)
+
+
+def numbers(v):
+    """JSON's answer as an array: `inf` is written as text."""
+    return np.array(v, dtype=float)
+
+
+def ravine(binary, path, threads=1, limit=60):
+    """The report of a program, or (None, what went wrong)."""
+    try:
+        p = subprocess.run([binary, "run", "--json", "--threads", str(threads), path], capture_output=True, text=True, timeout=limit,
+                           env={**os.environ, "RAYON_NUM_THREADS": str(threads)})
+    except subprocess.TimeoutExpired:
+        return None, f"no end within {limit} s"
+    try:
+        report = json.loads(p.stdout)
+    except json.JSONDecodeError:
+        return None, f"exit {p.returncode}: {(p.stderr or p.stdout).strip()[-300:]}"
+    if p.returncode == 70:
+        return None, "exit 70: " + "; ".join(d["message"] for d in report["diagnostics"])
+    return report, ""
+
+
+def oracle(problem):
+    """(verdict, value) of the peer; `unknown` where it does not say."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            if problem.is_lp():
+                problem.solve(solver=cp.HIGHS)
+            else:
+                problem.solve(solver=cp.CLARABEL, **TIGHT)
+        except cp.error.DCPError:
+            raise
+        except (cp.error.SolverError, ValueError, ArithmeticError):
+            return "unknown", np.nan
+    known = {"optimal", "infeasible", "unbounded"}
+    return (problem.status, problem.value) if problem.status in known else ("unknown", np.nan)
+
+
+def judge_convex(program, run, answer, reduced):
+    """Disagreements of one run with CVXPY: (kind, words)."""
+    problem = program.problem(run)
+    verdict, best = oracle(problem)
+    status, sign = answer["status"], 1 if program.sense == "minimize" else -1
+    if status == "optimal" and not program.variables.keys() <= answer["variables"].keys():
+        yield "number", "optimal without a point"
+    elif status == "optimal":
+        for name, (_, x) in program.variables.items():
+            x.save_value(numbers(answer["variables"][name]) / program.units[name])
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            own = problem.objective.value
+            wrong = max([float(np.max(c.violation())) / (1 + size_of(c)) for c in problem.constraints], default=0.0)
+        printed = float(answer["objective"]) / program.unit
+        own = float(np.squeeze(own)) if own is not None else np.nan
+        scale = 1 + abs(own if verdict != "optimal" else best)
+        tolerance = program.tolerance * scale
+        if wrong > 1e-6:
+            yield "number", f"violation {wrong:.1e} at the point"
+        if not abs(printed - own) <= tolerance:
+            yield "number", f"prints {printed:.10g}, the point has {own:.10g}"
+        if verdict == "optimal" and sign * (own - best) > tolerance:
+            yield "number", f"{own:.10g}, peer {best:.10g}"
+        elif verdict == "infeasible" and wrong > 1e-8 or verdict == "unbounded":
+            yield "verdict", f"optimal {own:.10g}, peer {verdict}"
+        if verdict == "optimal" and program.duals and abs(own - best) <= tolerance:
+            yield from judge_duals(program, run, answer, reduced, best, sign)
+    elif status in ("infeasible", "unbounded"):
+        if {status, verdict} == {"infeasible", "unbounded"}:  # a program can be both to a peer that found a ray
+            possible, _ = oracle(cp.Problem(cp.Minimize(0), problem.constraints))
+            verdict = {"optimal": "unbounded"}.get(possible, possible)
+        if verdict not in (status, "unknown"):
+            yield "verdict", f"{status}, peer {verdict} {best}"
+    elif verdict != "unknown" and run.exact:
+        yield "unsolved", f"{status} ({answer['reason'][:80]}), peer {verdict} {best}"
+
+
+def size_of(constraint):
+    return max((float(np.max(np.abs(a.value))) for a in constraint.args if a.value is not None and np.size(a.value)), default=0.0)
+
+
+def judge_duals(program, run, answer, reduced, best, sign):
+    rows = {n: (numbers(answer["duals"][n]) * program.row_units[n] / program.unit, program.rows[n]) for n in program.rows
+            if n not in run.without and program.rows[n].right}
+    bounds = {n: reduced[n] * program.units[n] / program.unit for n in program.bounds if n in reduced}
+    bounds = {n: y for n, y in bounds.items() if n not in {f[0] for f in run.fixing}}
+    for n, (y, row) in rows.items():
+        s = {"<=": -1, ">=": 1, "between": -1}.get(row.op, 0) * sign
+        if np.min(s * y, initial=0) < -1e-6 * (1 + np.abs(y).max()):
+            yield "dual", f"sign of dual({n}): {literal(y)}"
+    if not rows and not bounds:
+        return
+    for trial in range(2):
+        size = 10.0 ** -program.rng.integers(0, 3)
+        step = {n: size * program.rng.standard_normal(y.shape) for n, (y, _) in rows.items()}
+        shift = {n: size * program.rng.standard_normal(y.shape) for n, y in bounds.items()}
+        slope = sum(np.sum(step[n] * y) for n, (y, _) in rows.items()) + sum(np.sum(shift[n] * y) for n, y in bounds.items())
+        for way in (1, -1):
+            verdict, value = oracle(program.problem(run, {n: way * d for n, d in step.items()}, {n: way * d for n, d in shift.items()}))
+            short = sign * (best + way * slope - value)
+            if verdict == "optimal" and short > 1e-5 * (1 + abs(best) + abs(slope)):
+                yield "dual", f"duals promise {best + way * slope:.8g} for a loosening that gives {value:.8g} (size {size})"
+                return
+
+
+def literal(a):
+    return np.array2string(np.asarray(a), precision=6, threshold=20)
+
+
+def judge_smooth(program, run, answer, _):
+    """Disagreements of one run with Ipopt."""
+    names = list(program.variables)
+    symbols = [program.variables[n][1] for n in names]
+    x = ca.vertcat(*[ca.vec(s) for s in symbols])
+    sign = 1 if program.sense == "minimize" else -1
+    goal, rows = sign * program.objective.peer, []
+    for row in [r for n, r in program.rows.items() if n not in run.without]:
+        a, b = row.left.peer - row.right.peer, row.op
+        low, high = {"<=": (-np.inf, 0), ">=": (0, np.inf), "==": (0, 0)}[b]
+        rows.append((a, np.full(a.numel(), low), np.full(a.numel(), high)))
+    g = ca.vertcat(*[ca.vec(r[0]) for r in rows]) if rows else ca.MX(0, 1)
+    gl, gu = (np.concatenate([r[k] for r in rows]) if rows else np.zeros(0) for k in (1, 2))
+    flat = lambda pick: np.concatenate([np.ravel(pick(n), order="F") for n in names])
+    shape = {n: program.variables[n][1].numel() for n in names}
+    low = flat(lambda n: program.bounds[n][0] if n in program.bounds else np.full(shape[n], -np.inf))
+    high = flat(lambda n: program.bounds[n][1] if n in program.bounds else np.full(shape[n], np.inf))
+    solver = ca.nlpsol("peer", "ipopt", dict(x=x, f=goal, g=g), {"show_eval_warnings": False, "ipopt.print_level": 0, "print_time": False, "ipopt.sb": "yes", "ipopt.max_iter": 500})
+    values = ca.Function("values", [x], [goal, g])
+
+    def peer(start, lo=low, hi=high):
+        try:
+            r = solver(x0=start, lbx=lo, ubx=hi, lbg=gl, ubg=gu)
+        except RuntimeError:
+            return None
+        return float(r["f"]) if solver.stats()["success"] else None
+
+    start = flat(lambda n: program.starts.get(n, np.zeros(shape[n])))
+    status = answer["status"]
+    if status in ANSWERS:
+        point = flat(lambda n: numbers(answer["variables"][n]))
+        f, rest = (np.array(v).ravel() for v in values(point))
+        wrong = max(np.max(gl - rest, initial=0), np.max(rest - gu, initial=0), np.max(low - point, initial=0), np.max(point - high, initial=0))
+        if wrong > 1e-6 * (1 + np.abs(point).max()):
+            yield "number", f"violation {wrong:.1e} at the point"
+        if not abs(sign * f[0] - float(answer["objective"])) <= 1e-7 * (1 + abs(f[0])):
+            yield "number", f"prints {answer['objective']}, the point has {sign * f[0]:.10g}"
+        near = 1e-2 * (1 + np.abs(point))
+        tries = [("nearby", peer(point, np.maximum(low, point - near), np.minimum(high, point + near)))] if status != "stationary" else []
+        if status != "stationary" and not rows:
+            tries.append(("beside it", beside(program, values, point, low, high, f[0])))
+        if status == "optimal":
+            tries += [("elsewhere", peer(np.clip(start + program.rng.standard_normal(len(start)) * s, low, high))) for s in (0, 1, 3)]
+        for where, found in tries:
+            if found is not None and found < f[0] - (2e-6 if where != "beside it" else 1e-7) * (1 + abs(f[0])):
+                yield "number", f"{status} {sign * f[0]:.10g}, {where} {sign * found:.10g}"
+                break
+    else:
+        found = peer(start)
+        if found is not None:
+            kind = "verdict" if status in ("infeasible", "unbounded") else "unsolved"
+            yield kind, f"{status} ({answer['reason'][:80]}), peer {sign * found:.10g} from the same start"
+
+
+def beside(program, values, point, low, high, least):
+    """The least objective on little spheres around a point, kinks and jumps included."""
+    for radius in (1e-2, 1e-3, 1e-4, 1e-6):
+        d = program.rng.standard_normal((len(point), 200))
+        d[:, :50] = np.sign(d[:, :50]) * (program.rng.random((len(point), 50)) < 0.5)
+        at = np.clip(point[:, None] + radius * d / np.maximum(np.linalg.norm(d, axis=0), 1e-9), low[:, None], high[:, None])
+        least = min(least, np.nanmin(np.array(values(at)[0])))
+    return least
+
+
+def judge(program, binary, path):
+    """All disagreements of a program that was saved at `path`: (kind, words)."""
+    report, trouble = ravine(binary, path)
+    if report is None:
+        return [("crash", trouble)], []
+    found = []
+    solves = [r for r in report["results"] if r["kind"] == "solve"]
+    for d in report["diagnostics"]:
+        if d["level"] == "error" and d["code"] != "R0216" and "no method is built" not in d["message"]:
+            found.append(("refused", f"{d['code']} {d['message']}"))
+    values = {r["expression"]: r["value"] for r in report["results"] if r["kind"] == "value"}
+    printed = [numbers(r["value"]) for r in report["results"] if r["kind"] == "value"]
+    for (text, right), got in zip(program.values, printed):
+        if got.shape != np.shape(right) or not np.allclose(got, right, rtol=1e-9, atol=1e-9 * (1 + np.max(np.abs(right))), equal_nan=True):
+            found.append(("number", f"{text}: {literal(got)}, right {literal(right)}"))
+    for run, answer in zip(program.runs, solves):
+        reduced = {v: numbers(values[k]) for v in program.bounds if (k := f"{run.name}.reduced({v})") in values}
+        one = judge_smooth if program.smooth else judge_convex
+        found += [(kind, f"{run.name}{run.suffix} [{answer['method']}]: {words}") for kind, words in one(program, run, answer, reduced)]
+    if program.threads:
+        other, trouble = ravine(binary, path, threads=4)
+        if other is None or untimed(other) != untimed(report):
+            found.append(("threads", trouble or "1 and 4 threads give different bits"))
+    return found, [s["status"] for s in solves]
+
+
+def untimed(report):
+    drop = {"time", "provenance"}
+    clean = lambda v: {k: clean(w) for k, w in v.items() if k not in drop} if isinstance(v, dict) else [clean(w) for w in v] if isinstance(v, list) else v
+    return json.dumps(clean(report))
