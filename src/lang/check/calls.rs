@@ -75,7 +75,7 @@ impl Checker<'_> {
             }
             _ => {}
         }
-        if let Some(ty) = self.step_call(e, callee, name, args) {
+        if let Some(ty) = self.step_call(e, name, args) {
             return ty;
         }
         if name == "read" {

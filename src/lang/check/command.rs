@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::calls::problem_words;
 use super::operators::set_elem;
-use super::optimizer::GROUPS;
+use super::pipeline::GROUPS;
 use super::scope::{Entry, ProblemInfo};
 use super::types::{Dim, Elem, Kind, Same, Ty};
 use super::{Checker, Place, What};
@@ -15,8 +15,7 @@ use crate::base::diagnostic::did_you_mean;
 use crate::base::{Code, Diagnostic, Span};
 use crate::lang::errors::types as errors;
 use crate::lang::syntax::{
-    Aspect, Expr, ExprKind, Ident, MethodCall, MinimizeFrom, ProblemRef, Repeat, Solve, Start, StepRun, StmtKind,
-    Variation, show,
+    Aspect, Expr, ExprKind, Ident, MinimizeFrom, ProblemRef, Repeat, Solve, Start, StepRun, StmtKind, Variation, show,
 };
 
 /// Numbers of a run beside the variables, states and records.
@@ -620,62 +619,6 @@ impl Checker<'_> {
         self.integer(to, "a step");
     }
 
-    pub(super) fn method_known(&mut self, m: &MethodCall) {
-        if self.catalogue.methods.is_empty() {
-            return;
-        }
-        let name = &m.name.text;
-        if let Some((group, options)) = GROUPS.iter().find(|g| g.0 == name) {
-            let args = if options.is_empty() { "" } else { "(20)" };
-            let d = Diagnostic::new(
-                Code::BadPipeline,
-                format!("`{name}` runs pipelines in braces, there are none"),
-            )
-            .at(m.span, "")
-            .help(format!(
-                "such as `{group}{args} {{ lbfgs(){} }}`",
-                if args.is_empty() { "; newton_tr()" } else { "" }
-            ));
-            self.report(d);
-            return;
-        }
-        let Some(entry) = self.catalogue.methods.get(name) else {
-            let own = self.scope.names().filter(|(_, e)| matches!(e.what, What::Method(_)));
-            let all = self.catalogue.methods.keys().chain(&self.catalogue.library);
-            let near = did_you_mean(name, all.map(String::as_str).chain(own.map(|(n, _)| n))).map(str::to_string);
-            let d =
-                Diagnostic::new(Code::UnknownMethod, format!("there is no method `{name}`")).at(m.name.span, "unknown");
-            let d = match near {
-                Some(n) => d.help_edit(format!("did you mean `{n}`?"), m.name.span, n),
-                None => {
-                    let known = self.catalogue.methods.keys().chain(&self.catalogue.library);
-                    let known: Vec<String> = known.map(|n| format!("`{n}`")).collect();
-                    d.note(format!("there are {}", errors::list(&known)))
-                        .help("without `with`, a method is chosen by the problem's class")
-                }
-            };
-            self.report(d);
-            return;
-        };
-        let options = entry.options.clone();
-        for n in m.args.iter().filter_map(|a| a.name.as_ref()) {
-            if !options.contains(&n.text) {
-                let mut d = Diagnostic::new(Code::BadOption, format!("`{name}` has no option `{}`", n.text))
-                    .at(n.span, "unknown");
-                if let Some(near) = did_you_mean(&n.text, options.iter().map(String::as_str)) {
-                    d = d.help_edit(format!("did you mean `{near}`?"), n.span, near);
-                } else if options.is_empty() {
-                    d = d.note(format!("`{name}` takes no options"));
-                } else {
-                    let known: Vec<String> = options.iter().map(|o| format!("`{o}`")).collect();
-                    d = d.note(format!("its options are {}", errors::list(&known)));
-                }
-                self.report(d);
-            }
-        }
-    }
-
-    /// Does a start fit its variable: a number, or an array of the variable's shape?
     pub(super) fn start_fits(&mut self, name: &str, var: &Ty, declared: Span, value: &Expr, ty: &Ty) {
         if ty.is_error() || var.is_error() {
             return;
@@ -723,5 +666,30 @@ impl Checker<'_> {
         self.objective(&mut p, &m.objective);
         self.scope.release(mark);
         self.place = Place::Top;
+    }
+
+    /// `source NAME`, `help NAME`.
+    pub(super) fn about(&mut self, n: &Ident) {
+        let known = self.scope.get(&n.text).is_some()
+            || self.catalogue.functions.contains_key(&n.text)
+            || self.catalogue.methods.contains_key(&n.text)
+            || GROUPS.iter().any(|g| g.0 == n.text)
+            || crate::lang::parse::is_reserved(&n.text);
+        if !known {
+            let names = self
+                .scope
+                .names()
+                .map(|(n, _)| n)
+                .chain(self.catalogue.functions.keys().map(String::as_str))
+                .chain(self.catalogue.methods.keys().map(String::as_str))
+                .chain(self.catalogue.library.iter().map(String::as_str))
+                .chain(GROUPS.iter().map(|g| g.0));
+            let near = did_you_mean(&n.text, names).map(str::to_string);
+            let mut d = Diagnostic::new(Code::UnknownName, format!("nothing is called `{}`", n.text)).at(n.span, "");
+            if let Some(m) = near {
+                d = d.help_edit(format!("did you mean `{m}`?"), n.span, m);
+            }
+            self.report(d);
+        }
     }
 }

@@ -12,6 +12,7 @@ mod linear;
 mod looking;
 mod operators;
 mod optimizer;
+mod pipeline;
 mod problem;
 mod scope;
 mod sets;

@@ -247,6 +247,12 @@ impl Scope {
         }
     }
 
+    /// Binds a name that no line declares to what is known by its type only.
+    pub fn add_formal(&mut self, name: &str, span: Span, ty: Ty) {
+        let what = What::Formal(ty);
+        self.add_local(name, Entry { span, what });
+    }
+
     /// All names in force, the innermost first.
     pub fn names(&self) -> impl Iterator<Item = (&str, &Entry)> {
         let locals = self.order.iter().rev().filter_map(|n| self.locals.get_key_value(n));
