@@ -14,6 +14,7 @@ import os
 import pathlib
 import sys
 import time
+import warnings
 import zlib
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -42,6 +43,7 @@ def main():
     given = options.parse_args()
     if unknown := set(given.families) - set(FAMILIES):
         options.error(f"no family {', '.join(unknown)}; there are {', '.join(FAMILIES)}")
+    warnings.filterwarnings("ignore", message="Objective contains too many")
     given.out.mkdir(parents=True, exist_ok=True)
     table = []
     for family in given.families or FAMILIES:

@@ -3,7 +3,9 @@
 import casadi as ca
 import cvxpy as cp
 import numpy as np
-from program import E, call
+from expressions import tree
+from pieces import EXP_ATOMS, LINEAR_ATOMS, POWER_ATOMS, QUADRATIC_ATOMS, VECTOR_ATOMS, form, lp, matrix, mixture, size
+from program import E, Row, call, literal
 
 FAMILIES = {}
 
@@ -11,185 +13,6 @@ FAMILIES = {}
 def family(make):
     FAMILIES[make.__name__] = make
     return make
-
-
-# Pieces that families share.
-
-
-def matrix(p, m, n):
-    """Data of many kinds: Gaussian, small integers, sparse, nearly parallel columns, of low rank."""
-    g, kind = p.rng, p.rng.choice(["normal", "integer", "sparse", "parallel", "low rank"], p=[0.35, 0.35, 0.1, 0.1, 0.1])
-    if kind == "integer":
-        return g.integers(-3, 4, (m, n)).astype(float)
-    if kind == "low rank":
-        r = max(1, min(m, n) // 2)
-        return g.integers(-2, 3, (m, r)).astype(float) @ g.integers(-2, 3, (r, n))
-    a = g.standard_normal((m, n)).round(4)
-    if kind == "sparse":
-        a[g.random((m, n)) < 0.7] = 0
-    return a * 0.05 + g.standard_normal((m, 1)).round(3) if kind == "parallel" else a
-
-
-def size(p, *choices):
-    return int(p.rng.choice(choices))
-
-
-def affine(p, x, m, name):
-    """A random affine vector of `m` entries in `x`."""
-    n = x.peer.shape[0]
-    if m == n and p.rng.random() < 0.3:
-        return x - p.data(f"b{name}", p.rng.integers(-2, 3, m))
-    return p.data(f"A{name}", matrix(p, m, n)) @ x - p.data(f"b{name}", p.rng.integers(-3, 4, m) * (p.rng.random() < 0.8))
-
-
-def form(text, peer):
-    """An atom of one argument as a template: `form("sum(exp({}))", …)(e)`."""
-    return lambda e: E(text.format(e.text), peer(e.peer))
-
-
-half = lambda a, d: cp.sum(cp.huber(a, d)) / 2
-LINEAR_ATOMS = {
-    "norm1": form("norm1({})", cp.norm1),
-    "norminf": form("norminf({})", cp.norm_inf),
-    "max": form("max({})", cp.max),
-    "sum_largest": form("sum_largest({}, 2)", lambda a: cp.sum_largest(a, 2)),
-    "relu": form("sum(relu({}))", lambda a: cp.sum(cp.pos(a))),
-    "hinge": form("sum(hinge({}))", lambda a: cp.sum(cp.pos(1 - a))),
-    "pinball": form("sum(pinball({}, 0.3))", lambda a: cp.sum(cp.maximum(0.3 * a, -0.7 * a))),
-    "insensitive": form("sum(eps_insensitive({}, 0.5))", lambda a: cp.sum(cp.pos(cp.abs(a) - 0.5))),
-    "pieces": form("sum(max(2*({0}) - 1, 0.5*({0}) + 1))", lambda a: cp.sum(cp.maximum(2 * a - 1, 0.5 * a + 1))),
-    "tv": form("tv({})", cp.tv),
-}
-QUADRATIC_ATOMS = {
-    "sumsq": form("sumsq({})", cp.sum_squares),
-    "norm": form("norm({})", cp.norm2),
-    "huber": form("sum(huber({}, 0.7))", lambda a: half(a, 0.7)),
-    "squared_hinge": form("sum(squared_hinge({}))", lambda a: cp.sum_squares(cp.pos(1 - a))),
-    "smoothed_hinge": form("sum(smoothed_hinge({}))", lambda a: half(cp.pos(1 - a), 1)),
-    "expectile": form("sum(expectile({}, 0.2))", lambda a: 0.2 * cp.sum_squares(cp.pos(a)) + 0.8 * cp.sum_squares(cp.neg(a))),
-    "pseudo_huber": form("sum(pseudo_huber({}, 2))", lambda a: sum(4 * (cp.norm2(cp.hstack([1, a[i] / 2])) - 1) for i in range(a.shape[0]))),
-    "over": form("quad_over_lin(sum({0}), 4 + ({0})[1])", lambda a: cp.quad_over_lin(cp.sum(a), 4 + a[0])),
-    "inv_pos": form("sum(inv_pos({} + 5))", lambda a: cp.sum(cp.inv_pos(a + 5))),
-    "norm of norms": form("hypot(sum(abs({0})), 1)", lambda a: cp.norm2(cp.hstack([cp.norm1(a), 1]))),
-    "square of norm": form("norm({})^2", lambda a: cp.square(cp.norm2(a))),
-}
-POWER_ATOMS = {
-    "pnorm3": form("pnorm({}, 3)", lambda a: cp.pnorm(a, 3)),
-    "pnorm1.5": form("pnorm({}, 1.5)", lambda a: cp.pnorm(a, 1.5)),
-    "fourth": form("sum(({}).^4)", lambda a: cp.sum(cp.power(a, 4))),
-    "relu3": form("sum(relu({}).^3)", lambda a: cp.sum(cp.power(cp.pos(a), 3))),
-    "geo_mean": form("(-geo_mean({} + 6))", lambda a: -cp.geo_mean(a + 6)),
-    "sqrt": form("(-sum(sqrt({} + 5)))", lambda a: -cp.sum(cp.sqrt(a + 5))),
-    "root of product": form("(-sqrt(({0} + 6)[1])*1)", lambda a: -cp.sqrt(a[0] + 6)),
-    "abs1.5": form("sum(abs({}).^1.5)", lambda a: cp.sum(cp.power(cp.abs(a), 1.5))),
-}
-EXP_ATOMS = {
-    "logsumexp": form("logsumexp({})", cp.log_sum_exp),
-    "exp": form("sum(exp(0.5*({})))", lambda a: cp.sum(cp.exp(0.5 * a))),
-    "softplus": form("sum(softplus({}))", lambda a: cp.sum(cp.logistic(a))),
-    "logistic": form("sum(logistic_loss({}))", lambda a: cp.sum(cp.logistic(-a))),
-    "log_cosh": form("sum(log_cosh({}))", lambda a: cp.sum(cp.logistic(-2 * a) + a - np.log(2))),
-    "log": form("(-sum(log({} + 6)))", lambda a: -cp.sum(cp.log(a + 6))),
-    "entropy": form("(-sum(entropy({} + 5)))", lambda a: -cp.sum(cp.entr(a + 5))),
-    "kl": form("sum(kl_div({} + 5, 2))", lambda a: cp.sum(cp.kl_div(a + 5, 2 * np.ones(a.shape[0])))),
-    "rel_entropy": form("sum(rel_entropy({0} + 6, 3 + 0.2*({0})))", lambda a: cp.sum(cp.rel_entr(a + 6, 3 + 0.2 * a))),
-    "poisson": form("sum(poisson_nll({}, 3))", lambda a: cp.sum(cp.exp(a) - 3 * a)),
-}
-VECTOR_ATOMS = {**LINEAR_ATOMS, **QUADRATIC_ATOMS, **POWER_ATOMS, **EXP_ATOMS}
-
-
-def value_at(e, x, x0):
-    x.peer.save_value(x0)
-    with np.errstate(all="ignore"):
-        v = e.peer.value
-    return np.nan if v is None else np.squeeze(v)
-
-
-def mixture(p, atoms, terms=None, rows=None, bounded=0.5):
-    """Random atoms of affine arguments in the objective and below a limit in rows, around a point that satisfies them."""
-    g, n = p.rng, size(p, 1, 2, 3, 4, 6, 10)
-    x0 = g.integers(-1, 2, n).astype(float)
-    low = high = None
-    if g.random() < bounded:
-        low = np.where(g.random(n) < 0.6, x0 - g.integers(0, 3, n), -np.inf)
-        high = np.where(g.random(n) < 0.6, x0 + g.integers(0, 3, n), np.inf)
-    x = p.var("x", n, low=low, high=high)
-    total, used = None, []
-
-    def term(name):
-        used.append(kind := str(g.choice(list(atoms))))
-        m = n if kind == "tv" else size(p, 2, 3, 5)
-        return atoms[kind](affine(p, x, m, name)) if not (kind == "tv" and n < 2) else LINEAR_ATOMS["norm1"](affine(p, x, m, name))
-
-    for k in range(terms or size(p, 1, 2, 3)):
-        t = term(f"t{k}")
-        if not np.isfinite(value_at(t, x, x0)):
-            continue
-        t = float(g.choice([1, 1, 0.1, 3])) * t
-        total = t if total is None else total + t
-    if total is None or g.random() < 0.4:
-        t = call("dot", lambda c, y: c @ y, p.data("c", g.integers(-3, 4, n)), x)
-        total = t if total is None else total + t
-    for k in range(size(p, 0, 1, 2) if rows is None else rows):
-        if g.random() < 0.5:
-            a = p.data(f"R{k}", matrix(p, m := size(p, 1, 2, 3), n))
-            e, v = a @ x, a.peer @ x0
-            r = g.choice(["<=", ">=", "==", "between"])
-            room = g.integers(0, 3, m)
-            b = p.data(f"r{k}", v + {"<=": room, ">=": -room, "==": 0, "between": -room}[r])
-            p.row(f"lin{k}", {"<=": e <= b, ">=": e >= b, "==": e.equals(b)}.get(r) or e.between(b, p.data(f"h{k}", v + 1)))
-        else:
-            t = term(f"c{k}")
-            v = value_at(t, x, x0)
-            if np.isfinite(v):
-                p.row(f"cur{k}", t <= round(float(v) + float(g.choice([0.01, 0.5, 2])), 4))
-    p.note = " ".join(used)
-    p.minimize(total)
-    return x, x0
-
-
-def lp(p, n, m, quadratic=False, units=False, extra=0):
-    """A linear or quadratic program with rows of all kinds, often with a known optimal face; `extra` dependent rows."""
-    g = p.rng
-    a, x0 = matrix(p, m, n), g.integers(-2, 3, n).astype(float)
-    low = np.where(g.random(n) < g.choice([0, 0.5, 1]), x0 - g.integers(0, 3, n), -np.inf)
-    high = np.where(g.random(n) < g.choice([0, 0.3]), np.maximum(x0, low) + g.integers(0, 3, n), np.inf)
-    y, kinds = g.integers(0, 3, m), g.choice(["<=", ">=", "==", "between"], m, p=[0.35, 0.3, 0.25, 0.1])
-    for _ in range(extra):
-        a, kinds = np.vstack([a, (w := g.integers(-1, 2, m)) @ a[:m]]), np.append(kinds, "==" if (kinds[:m][w != 0] == "==").all() else "<=")
-        y = np.append(y, 0)
-    room = np.where((g.random(len(kinds)) < 0.5) | (kinds == "=="), 0, g.integers(0, 4, len(kinds)))
-    v = a @ x0
-    s = np.select([kinds == "<=", kinds == ">="], [-1, 1], g.choice([-1, 1], len(kinds)))
-    # Multipliers with the right signs make the program bounded; without them it often is not.
-    c = a.T @ (s * y) + np.where(np.isfinite(low), g.integers(0, 2, n), 0) if g.random() < 0.8 else g.integers(-3, 4, n)
-    two = lambda k, spread: np.exp2(g.integers(-spread, spread + 1, k))
-    d, rs, p.unit = (two(n, 8), two(len(kinds), 10), float(two(1, 20)[0])) if units else (np.ones(n), np.ones(len(kinds)), 1.0)
-    x = p.var("x", n, low=low if np.isfinite(low).any() or np.isfinite(high).any() else None, high=high, unit=d)
-    goal = call("dot", lambda c, y: c @ y, p.data("c", c, unit=p.unit / d), x)
-    if quadratic:
-        f = matrix(p, size(p, 1, max(1, n // 2), n), n)
-        q = f.T @ f
-        goal = goal + 0.5 * call("quad", lambda z, h: cp.quad_form(z, cp.psd_wrap(h)), x, p.data("P", q, unit=p.unit / np.outer(d, d)))
-    sense = g.random() < 0.3 and not quadratic
-    if sense:
-        p.maximize(-goal)
-    else:
-        p.minimize(goal)
-    for kind, name in [("<=", "le"), (">=", "ge"), ("==", "eq"), ("between", "rng")]:
-        i = np.flatnonzero(kinds == kind)
-        if not len(i):
-            continue
-        e = p.data(f"A{name}", a[i], unit=rs[i, None] / d) @ x
-        r = rs[i]
-        b = p.data(f"b{name}", v[i] + {"<=": 1, ">=": -1, "==": 0, "between": -1}[kind] * room[i], unit=r)
-        row = {"<=": lambda: e <= b, ">=": lambda: e >= b, "==": lambda: e.equals(b),
-               "between": lambda: e.between(b, p.data("top", v[i] + 1, unit=r))}[kind]()
-        p.row(name, row, unit=r)
-    return x
-
-
-# Families.
 
 
 @family
@@ -253,25 +76,38 @@ def squares(p):
         goal = goal + call("dot", lambda c, y: c @ y, p.data("c", g.integers(-1, 2, n)), x)
     p.minimize(goal)
     if g.random() < 0.6:
-        a = p.data("E", matrix(p, k := size(p, 1, 1, 2, 3), n))
+        a = p.data("E", matrix(p, size(p, 1, 1, 2, 3), n))
         p.row("eq", (a @ x).equals(p.data("e", a.peer @ g.uniform(0, 1, n).round(2))))
     if g.random() < 0.3:
         p.row("total", call("sum", cp.sum, x) <= 1)
 
 
 def penalty(p, x, n):
-    g, k = p.rng, p.rng.choice(["norm1", "group", "tv", "elastic", "norminf", "weights", "simplex", "box", "ball", "fused", "max"])
+    g, k = (
+        p.rng,
+        p.rng.choice(["norm1", "group", "tv", "elastic", "norminf", "weights", "simplex", "box", "ball", "fused", "max"]),
+    )
     mu = float(g.choice([0.01, 0.1, 1, 5]))
     if k == "simplex":
         p.row("whole", call("sum", cp.sum, x).equals(1))
     if k == "ball":
-        p.row("ball", call(b := str(g.choice(["norm", "norm1", "norminf"])), dict(norm=cp.norm2, norm1=cp.norm1, norminf=cp.norm_inf)[b], x) <= 1)
-    parts = {"norm1": lambda: form("norm1({})", cp.norm1)(x), "norminf": lambda: form("norminf({})", cp.norm_inf)(x),
-             "elastic": lambda: form("norm1({0}) + 2*sumsq({0})", lambda a: cp.norm1(a) + 2 * cp.sum_squares(a))(x),
-             "tv": lambda: form("tv({})", cp.tv)(x), "max": lambda: form("max({})", cp.max)(x),
-             "fused": lambda: form("tv({0}) + 0.5*norm1({0})", lambda a: cp.tv(a) + 0.5 * cp.norm1(a))(x),
-             "weights": lambda: form("norm1(w .* {})", lambda a: cp.norm1(cp.multiply(w.peer, a)))(x),
-             "group": lambda: form(f"norm({{0}}[1..{n // 2}]) + norm({{0}}[{n // 2 + 1}..{n}])", lambda a: cp.norm2(a[: n // 2]) + cp.norm2(a[n // 2 :]))(x)}
+        p.row(
+            "ball",
+            call(b := str(g.choice(["norm", "norm1", "norminf"])), dict(norm=cp.norm2, norm1=cp.norm1, norminf=cp.norm_inf)[b], x)
+            <= 1,
+        )
+    parts = {
+        "norm1": lambda: form("norm1({})", cp.norm1)(x),
+        "norminf": lambda: form("norminf({})", cp.norm_inf)(x),
+        "elastic": lambda: form("norm1({0}) + 2*sumsq({0})", lambda a: cp.norm1(a) + 2 * cp.sum_squares(a))(x),
+        "tv": lambda: form("tv({})", cp.tv)(x),
+        "max": lambda: form("max({})", cp.max)(x),
+        "fused": lambda: form("tv({0}) + 0.5*norm1({0})", lambda a: cp.tv(a) + 0.5 * cp.norm1(a))(x),
+        "weights": lambda: form("norm1(w .* {})", lambda a: cp.norm1(cp.multiply(w.peer, a)))(x),
+        "group": lambda: form(
+            f"norm({{0}}[1..{n // 2}]) + norm({{0}}[{n // 2 + 1}..{n}])", lambda a: cp.norm2(a[: n // 2]) + cp.norm2(a[n // 2 :])
+        )(x),
+    }
     w = p.data("w", g.integers(0, 3, n)) if k == "weights" else None
     p.note = f"{k} {mu}"
     if k not in parts:
@@ -303,9 +139,73 @@ def composite(p):
 
 
 @family
+def wide(p):
+    """Sizes at which other methods are chosen: 60 to 300 variables, smooth, composite, least squares, cones."""
+    g, n = p.rng, size(p, 60, 120, 300)
+    m = size(p, n // 3, n, 2 * n)
+    a = g.standard_normal((m, n)).round(2) * (g.random((m, n)) < g.choice([0.05, 1])) + g.choice([0, 0, 1]) * g.standard_normal(
+        (m, 1)
+    ).round(2)
+    x = p.var("x", n, low=[None, 0, -1][k := g.integers(3)], high=1 if k == 2 else None)
+    e = p.data("A", a) @ x - p.data(
+        "b", (a @ np.where(g.random(n) < 0.2, g.integers(-2, 3, n), 0) + g.standard_normal(m)).round(2)
+    )
+    kind = str(
+        g.choice(
+            [
+                "sumsq",
+                "sumsq",
+                "huber",
+                "logistic",
+                "softplus",
+                "pseudo_huber",
+                "logsumexp",
+                "squared_hinge",
+                "norm",
+                "norm1",
+                "expectile",
+                "log_cosh",
+                "exp",
+            ]
+        )
+    )
+    if kind == "exp":
+        e = 0.02 * e
+    goal = VECTOR_ATOMS[kind](e)
+    h = str(
+        g.choice(
+            ["none", "norm1", "sumsq", "group", "tv", "norm", "elastic", "total"], p=[0.1, 0.3, 0.15, 0.15, 0.1, 0.05, 0.1, 0.05]
+        )
+    )
+    mu = float(g.choice([0.01, 0.1, 1])) * (1 if kind in ("norm", "logsumexp") else 10)
+    h_of = {
+        "group": form(
+            " + ".join(f"norm({{0}}[{i + 1}..{i + 20}])" for i in range(0, n, 20)),
+            lambda z: sum(cp.norm2(z[i : i + 20]) for i in range(0, n, 20)),
+        ),
+        "elastic": form("norm1({0}) + sumsq({0})", lambda z: cp.norm1(z) + cp.sum_squares(z)),
+        **VECTOR_ATOMS,
+    }
+    if h in h_of:
+        r = h_of[h](x)
+        r.rank = 1
+        goal = goal + mu * r
+    if h == "total":
+        p.row("total", call("sum", cp.sum, x).equals(1))
+    p.minimize(goal)
+    p.note, p.duals = f"{kind} {h} {n} {m}", False
+
+
+@family
 def mixed(p):
     """Piecewise linear, quadratic, power and exponential atoms together, in objective and rows."""
     mixture(p, VECTOR_ATOMS)
+
+
+@family
+def mixed_units(p):
+    """The same in units of 2^-10 to 2^10 for variables, of 2^-20 to 2^20 for the objective."""
+    mixture(p, VECTOR_ATOMS, units=True)
 
 
 @family
@@ -337,7 +237,7 @@ def semidefinite(p):
     if whole:
         s = p.var("X", n, n, kind=f"Symmetric[{n}]")
         size_ = form("trace({})", cp.trace)(s)
-        p.row("cone", Row_in(s))
+        p.row("cone", Row(s, "in PSD"))
         p.row("scale", size_ <= 3 if g.random() < 0.5 else size_.equals(3))
         s = s + p.data("S", sym(), kind=f"Symmetric[{n}]") if g.random() < 0.3 else s
     else:
@@ -347,15 +247,20 @@ def semidefinite(p):
             s = s + x[i] * p.data(f"F{i}", sym(), kind=f"Symmetric[{n}]")
         size_ = call("sum", cp.sum, x)
     atoms = {
-        "lambda_max": form("lambda_max({})", cp.lambda_max), "lambda_min": form("(-lambda_min({}))", lambda a: -cp.lambda_min(a)),
-        "sigma_max": form("sigma_max({})", cp.sigma_max), "nuclear": form("nuclear({})", cp.normNuc),
-        "frobenius": form("norm({})", lambda a: cp.norm(a, "fro")), "sumsq": form("sumsq({})", cp.sum_squares),
-        "trace": lambda e: call("trace", lambda c, a: cp.trace(c @ a), p.data("C", sym()) @ e) if False else
-        E(f"trace(C*({e.text}))", cp.trace(p.data("C", sym(), kind=f"Symmetric[{n}]").peer @ e.peer)),
+        "lambda_max": form("lambda_max({})", cp.lambda_max),
+        "lambda_min": form("(-lambda_min({}))", lambda a: -cp.lambda_min(a)),
+        "sigma_max": form("sigma_max({})", cp.sigma_max),
+        "nuclear": form("nuclear({})", cp.normNuc),
+        "frobenius": form("norm({})", lambda a: cp.norm(a, "fro")),
+        "sumsq": form("sumsq({})", cp.sum_squares),
+        "trace": lambda e: E(f"trace(C*({e.text}))", cp.trace(p.data("C", sym(), kind=f"Symmetric[{n}]").peer @ e.peer)),
     }
     if not whole or g.random() < 0.3:
-        atoms |= {"logdet": form("(-logdet({}))", lambda a: -cp.log_det(a)), "trace_inv": form("trace_inv({})", cp.tr_inv),
-                  "matrix_frac": form("matrix_frac(v, {})", lambda a: cp.matrix_frac(v.peer, a))}
+        atoms |= {
+            "logdet": form("(-logdet({}))", lambda a: -cp.log_det(a)),
+            "trace_inv": form("trace_inv({})", cp.tr_inv),
+            "matrix_frac": form("matrix_frac(v, {})", lambda a: cp.matrix_frac(v.peer, a)),
+        }
     v = p.data("v", g.integers(-2, 3, n))
     names = list(g.choice(list(atoms), 2, replace=False))
     p.note = " ".join(names) + (" X" if whole else "")
@@ -365,12 +270,6 @@ def semidefinite(p):
     elif names[1] in ("lambda_max", "sigma_max", "frobenius"):
         p.row("cap", atoms[names[1]](s) <= 14)
     p.minimize(goal - 0.5 * size_ if g.random() < 0.5 else goal)
-
-
-def Row_in(s):
-    from program import Row
-
-    return Row(s, "in PSD")
 
 
 @family
@@ -397,10 +296,10 @@ def warm(p):
     """One problem solved again and again: cold, from points, without rows, with entries fixed."""
     g = p.rng
     if g.random() < 0.5:
-        x, n = lp(p, n := size(p, 2, 3, 5, 8), size(p, 2, 3, 5), quadratic=g.random() < 0.5), n
+        lp(p, n := size(p, 2, 3, 5, 8), size(p, 2, 3, 5), quadratic=g.random() < 0.5)
         x0 = np.zeros(n)
     else:
-        x, x0 = mixture(p, VECTOR_ATOMS, bounded=0.8)
+        _, x0 = mixture(p, VECTOR_ATOMS, bounded=0.8)
         n = len(x0)
     p.solve()
     for _ in range(3):
@@ -409,18 +308,14 @@ def warm(p):
         if k in ("fixing", "both"):
             i = int(g.integers(n))
             low, high = p.bounds.get("x", (np.full(n, -1.0), np.full(n, 1.0)))
-            fix = [("x", i, float(np.clip(g.integers(-2, 3), low[i], high[i])))]
+            fix = [("x", (i,), float(np.clip(g.integers(-2, 3), low[i], high[i])))]
         if k in ("without", "both") and p.rows:
             out = [str(g.choice(list(p.rows)))]
-        suffix = (f" from x = {literal(x0)}" if k == "from" else "") + (f" fixing x[{fix[0][1] + 1}] = {fix[0][2]:g}" if fix else "")
+        suffix = (f" from x = {literal(x0)}" if k == "from" else "") + (
+            f" fixing x[{fix[0][1][0] + 1}] = {fix[0][2]:g}" if fix else ""
+        )
         suffix += (f" without {out[0]}" if out else "") + (" cold" if k == "cold" else "")
         p.solve(suffix, without=out, fixing=fix)
-
-
-def literal(a):
-    from program import literal as text
-
-    return text(a)
 
 
 @family
@@ -432,13 +327,18 @@ def forms(p):
     x = p.var("x", n, low=-3, high=3)
     residual = "(sum(j in 1..%d) A[i, j]*x[j] - b[i])" % n
     f, peer = {
-        "square": (f"{residual}^2", cp.square), "abs": (f"abs{residual}", cp.abs), "huber": (f"huber({residual}, 0.5)", lambda r: cp.huber(r, 0.5) / 2),
-        "softplus": (f"softplus{residual}", cp.logistic), "exp": (f"exp(0.3*{residual})", lambda r: cp.exp(0.3 * r)),
+        "square": (f"{residual}^2", cp.square),
+        "abs": (f"abs{residual}", cp.abs),
+        "huber": (f"huber({residual}, 0.5)", lambda r: cp.huber(r, 0.5) / 2),
+        "softplus": (f"softplus{residual}", cp.logistic),
+        "exp": (f"exp(0.3*{residual})", lambda r: cp.exp(0.3 * r)),
     }[g.choice(["square", "abs", "huber", "softplus", "exp"])]
     fit = E(f"(sum(i in 1..{m}) {f})", cp.sum(peer(a.peer @ x.peer - b.peer)))
     p.minimize(fit + E(f"(sum(j in 1..{n}) 0.1*x[j]^2)", 0.1 * cp.sum_squares(x.peer)))
     if g.random() < 0.6:
-        p.row("family[i in 1..2]", E(f"(sum(j in 1..{n} if j >= i) x[j])", cp.hstack([cp.sum(x.peer), cp.sum(x.peer[1:])])) <= 1.0)
+        p.row(
+            "family[i in 1..2]", E(f"(sum(j in 1..{n} if j >= i) x[j])", cp.hstack([cp.sum(x.peer), cp.sum(x.peer[1:])])) <= 1.0
+        )
     p.duals = "family[i in 1..2]" not in p.rows
     p.solve()
 
@@ -466,15 +366,17 @@ def methods(p):
     elif kind == "squares":
         p.minimize(QUADRATIC_ATOMS["sumsq"](e) + ridge)
     elif kind in ("linear", "conic"):
-        p.minimize(call("dot", lambda c, y: c @ y, p.data("c", g.integers(-2, 3, n)), x) + (ridge if kind == "linear" else 0.3 * QUADRATIC_ATOMS["norm"](e)))
+        p.minimize(
+            call("dot", lambda c, y: c @ y, p.data("c", g.integers(-2, 3, n)), x)
+            + (ridge if kind == "linear" else 0.3 * QUADRATIC_ATOMS["norm"](e))
+        )
         p.row("low", x >= -1.0)
         p.row("high", x <= 1.0)
     else:
         p.minimize(VECTOR_ATOMS[soft](e) + ridge)
     p.note, p.duals = f"{kind} {soft}", False
-    m = str(g.choice(by))
     p.solve()
-    p.solve(f" with {m} cold" if False else f" cold with {m}", exact=False)
+    p.solve(f" cold with {g.choice(by)}", exact=False)
 
 
 @family
@@ -491,70 +393,19 @@ def large(p):
 
 
 SMOOTH = [
-    lambda u, v: E(f"sin({u.text})*{v.text}", ca.sin(u.peer) * v.peer, 2), lambda u, v: E(f"cos({u.text} - {v.text})", ca.cos(u.peer - v.peer)),
-    lambda u, v: E(f"({u.text}^2 - {v.text})^2", (u.peer**2 - v.peer) ** 2, 2), lambda u, v: E(f"exp(-({u.text}^2))*{v.text}", ca.exp(-(u.peer**2)) * v.peer, 2),
-    lambda u, v: E(f"tanh({u.text}*{v.text})", ca.tanh(u.peer * v.peer)), lambda u, v: E(f"{u.text}*{v.text}", u.peer * v.peer, 2),
-    lambda u, v: E(f"log(1 + {u.text}^2 + {v.text}^2)", ca.log(1 + u.peer**2 + v.peer**2)), lambda u, v: E(f"atan({u.text})", ca.atan(u.peer)),
-    lambda u, v: E(f"sqrt(1 + ({u.text} + {v.text})^2)", ca.sqrt(1 + (u.peer + v.peer) ** 2)), lambda u, v: E(f"{u.text}^4", u.peer**4, 2),
-    lambda u, v: E(f"{u.text}/(2 + {v.text}^2)", u.peer / (2 + v.peer**2), 2), lambda u, v: E(f"({u.text} - {v.text})^3", (u.peer - v.peer) ** 3, 2),
+    lambda u, v: E(f"sin({u.text})*{v.text}", ca.sin(u.peer) * v.peer, 2),
+    lambda u, v: E(f"cos({u.text} - {v.text})", ca.cos(u.peer - v.peer)),
+    lambda u, v: E(f"({u.text}^2 - {v.text})^2", (u.peer**2 - v.peer) ** 2, 2),
+    lambda u, v: E(f"exp(-({u.text}^2))*{v.text}", ca.exp(-(u.peer**2)) * v.peer, 2),
+    lambda u, v: E(f"tanh({u.text}*{v.text})", ca.tanh(u.peer * v.peer)),
+    lambda u, v: E(f"{u.text}*{v.text}", u.peer * v.peer, 2),
+    lambda u, v: E(f"log(1 + {u.text}^2 + {v.text}^2)", ca.log(1 + u.peer**2 + v.peer**2)),
+    lambda u, v: E(f"atan({u.text})", ca.atan(u.peer)),
+    lambda u, v: E(f"sqrt(1 + ({u.text} + {v.text})^2)", ca.sqrt(1 + (u.peer + v.peer) ** 2)),
+    lambda u, v: E(f"{u.text}^4", u.peer**4, 2),
+    lambda u, v: E(f"{u.text}/(2 + {v.text}^2)", u.peer / (2 + v.peer**2), 2),
+    lambda u, v: E(f"({u.text} - {v.text})^3", (u.peer - v.peer) ** 3, 2),
 ]
-
-
-ENTRYWISE = {"exp(0.1*{})": lambda a: np.exp(0.1 * a), "abs({})": np.abs, "sqrt(abs({}))": lambda a: np.sqrt(np.abs(a)), "sin({})": np.sin, "tanh({})": np.tanh,
-             "relu({})": lambda a: np.maximum(a, 0), "floor({})": np.floor, "ceil({})": np.ceil, "sign({})": np.sign, "softplus({})": lambda a: np.logaddexp(0, a),
-             "log1p(abs({}))": lambda a: np.log1p(np.abs(a)), "sigmoid({})": lambda a: 1 / (1 + np.exp(-a)), "hinge({})": lambda a: np.maximum(1 - a, 0),
-             "huber({}, 1)": lambda a: np.where(np.abs(a) <= 1, a**2 / 2, np.abs(a) - 0.5), "pinball({}, 0.2)": lambda a: np.maximum(0.2 * a, -0.8 * a),
-             "round(3.1*{})": lambda a: np.sign(3.1 * a) * np.floor(np.abs(3.1 * a) + 0.5), "square({})": np.square, "({}).^3": lambda a: a**3, "(-{})": lambda a: -a}
-REDUCTIONS = {"sum({})": np.sum, "mean({})": np.mean, "max({})": np.max, "min({})": np.min, "norm({})": lambda a: np.sqrt(np.sum(a**2)), "norm1({})": lambda a: np.sum(np.abs(a)),
-              "norminf({})": lambda a: np.max(np.abs(a)), "sumsq({})": lambda a: np.sum(a**2), "logsumexp({})": lambda a: np.log(np.sum(np.exp(a - a.max()))) + a.max(), "prod({})": np.prod}
-
-
-def tree(p, leaves, shape, depth):
-    """A random expression of a shape over `leaves` (shape -> list of E whose peers are numpy arrays)."""
-    g = p.rng
-    if depth == 0 or g.random() < 0.15:
-        return leaves[shape][g.integers(len(leaves[shape]))]
-    sub = lambda s: tree(p, leaves, s, depth - 1)
-    n = max(s[0] for s in leaves if s)
-    k = g.integers(7)
-    if k == 0:
-        t = str(g.choice(list(ENTRYWISE)))
-        a = sub(shape)
-        return E(t.format(f"({a.text})"), ENTRYWISE[t](a.peer))
-    if k == 1:
-        return sub(shape) + sub(shape)
-    if k == 2:
-        return sub(shape) - sub(shape)
-    if k == 3:
-        a, b = sub(shape), sub(shape)
-        return E(f"({a.text}) .* ({b.text})" if shape else f"({a.text})*({b.text})", a.peer * b.peer, 2)
-    if k == 4:
-        a, b = sub(()), sub(shape)
-        return E(f"({a.text})*({b.text})", a.peer * b.peer, 2)
-    p.fresh += 1
-    i, j = f"i{p.fresh}", f"j{p.fresh}"
-    if shape == ():
-        if k == 5:
-            t, a = str(g.choice(list(REDUCTIONS))), sub((n,) if g.random() < 0.7 else (n, n))
-            return E(t.format(a.text), REDUCTIONS[t](a.peer))
-        q, r = g.integers(n, size=2)
-        a = sub((n,) if g.random() < 0.5 else (n, n))
-        c = g.integers(4)
-        if a.peer.ndim == 1:
-            return [E(f"({a.text})[{q + 1}]", a.peer[q]), E(f"(sum({i} in 1..{n} if {i} % 2 == 1) {i}*({a.text})[{i}])", (np.arange(1, n + 1) * a.peer)[::2].sum()),
-                    E(f"dot({a.text}, [{i} in 1..{n}] ({i} - {q}))", a.peer @ (np.arange(1, n + 1) - q)), E(f"(prod({i} in {q + 1}..{n}) ({a.text})[{i}])", np.prod(a.peer[q:]))][c]
-        return [E(f"({a.text})[{q + 1}, {r + 1}]", a.peer[q, r]), E(f"trace({a.text})", np.trace(a.peer)),
-                E(f"(sum({i} in 1..{n}, {j} in 1..{n} if {j} > {i}) ({a.text})[{i}, {j}])", np.triu(a.peer, 1).sum()), E(f"(max({i} in 1..{n}) ({a.text})[{i}, {r + 1}])", a.peer[:, r].max())][c]
-    if shape == (n,):
-        a = sub((n, n))
-        v = sub((n,))
-        return [E(f"({a.text})*({v.text})", a.peer @ v.peer, 2), E(f"({a.text})'*({v.text})", a.peer.T @ v.peer, 2), E(f"cumsum({v.text})", np.cumsum(v.peer)),
-                E(f"diag({a.text})", np.diag(a.peer).copy()), E(f"([{i} in 1..{n}] ({v.text})[{n + 1} - {i}])", v.peer[::-1]), E(f"({a.text})[{1 + k % n}, :]", a.peer[k % n, :]),
-                E(f"([{i} in 1..{n}] (sum({j} in 1..{n} if {j} != {i}) ({a.text})[{j}, {i}]))", a.peer.sum(0) - np.diag(a.peer))][g.integers(7)]
-    a, b, v = sub((n, n)), sub((n, n)), sub((n,))
-    return [E(f"({a.text})*({b.text})", a.peer @ b.peer, 2), E(f"({a.text})'", a.peer.T), E(f"({v.text})*({v.text})'", np.outer(v.peer, v.peer), 2),
-            E(f"([{i} in 1..{n}, {j} in 1..{n}] ({a.text})[{j}, {i}])", a.peer.T), E(f"([{i} in 1..{n}, {j} in 1..{n}] (if {i} < {j} then ({a.text})[{i}, {j}] else ({v.text})[{i}]))", np.where(np.arange(n)[:, None] < np.arange(n), a.peer, v.peer[:, None])),
-            E(f"outer({v.text}, {v.text})", np.outer(v.peer, v.peer))][g.integers(6)]
 
 
 @family
@@ -562,7 +413,11 @@ def values(p):
     """Expressions of data and of variables that have only one value, evaluated."""
     g, n = p.rng, size(p, 2, 3, 4)
     draw = lambda *s: g.integers(-4, 5, s) / 2 if g.random() < 0.5 else g.standard_normal(s).round(2)
-    known = {(): [p.data("a", draw()), E("2", 2.0)], (n,): [p.data("u", draw(n)), p.data("v", draw(n))], (n, n): [p.data("A", draw(n, n)), p.data("B", draw(n, n))]}
+    known = {
+        (): [p.data("a", draw()), E("2", 2.0)],
+        (n,): [p.data("u", draw(n)), p.data("v", draw(n))],
+        (n, n): [p.data("A", draw(n, n)), p.data("B", draw(n, n))],
+    }
     for _ in range(4):
         with np.errstate(all="ignore"):
             e = tree(p, known, [(), (n,), (n, n)][g.integers(3)], 4)
@@ -580,14 +435,24 @@ def values(p):
 
 
 KINKS = [
-    lambda u, v: E(f"abs({u.text} - {v.text})", ca.fabs(u.peer - v.peer)), lambda u, v: E(f"abs({u.text})", ca.fabs(u.peer)),
-    lambda u, v: E(f"max({u.text}, 2*{v.text})", ca.fmax(u.peer, 2 * v.peer)), lambda u, v: E(f"min({u.text}^2, {v.text})", ca.fmin(u.peer**2, v.peer)),
-    lambda u, v: E(f"relu({u.text} + {v.text} - 0.5)", ca.fmax(u.peer + v.peer - 0.5, 0)), lambda u, v: E(f"{u.text}*abs({v.text})", u.peer * ca.fabs(v.peer), 2),
-    lambda u, v: E(f"norm([{u.text}, {v.text}])", ca.norm_2(ca.vertcat(u.peer, v.peer))), lambda u, v: E(f"hinge({u.text})", ca.fmax(1 - u.peer, 0)),
-    lambda u, v: E(f"prod([{u.text}, {v.text}])", u.peer * v.peer), lambda u, v: E(f"logsumexp([{u.text}, -{v.text}])", ca.log(ca.exp(u.peer) + ca.exp(-v.peer))),
+    lambda u, v: E(f"abs({u.text} - {v.text})", ca.fabs(u.peer - v.peer)),
+    lambda u, v: E(f"abs({u.text})", ca.fabs(u.peer)),
+    lambda u, v: E(f"max({u.text}, 2*{v.text})", ca.fmax(u.peer, 2 * v.peer)),
+    lambda u, v: E(f"min({u.text}^2, {v.text})", ca.fmin(u.peer**2, v.peer)),
+    lambda u, v: E(f"relu({u.text} + {v.text} - 0.5)", ca.fmax(u.peer + v.peer - 0.5, 0)),
+    lambda u, v: E(f"{u.text}*abs({v.text})", u.peer * ca.fabs(v.peer), 2),
+    lambda u, v: E(f"norm([{u.text}, {v.text}])", ca.norm_2(ca.vertcat(u.peer, v.peer))),
+    lambda u, v: E(f"hinge({u.text})", ca.fmax(1 - u.peer, 0)),
+    lambda u, v: E(f"prod([{u.text}, {v.text}])", u.peer * v.peer),
+    lambda u, v: E(f"logsumexp([{u.text}, -{v.text}])", ca.log(ca.exp(u.peer) + ca.exp(-v.peer))),
     lambda u, v: E(f"(if {u.text} > 0.5 then {u.text} else {v.text})", ca.if_else(u.peer > 0.5, u.peer, v.peer)),
-    lambda u, v: E(f"norm1([{u.text}, {v.text} - 1])", ca.fabs(u.peer) + ca.fabs(v.peer - 1)), lambda u, v: E(f"huber({u.text}*{v.text}, 0.3)", ca.if_else(ca.fabs(u.peer * v.peer) <= 0.3, (u.peer * v.peer) ** 2 / 2, 0.3 * (ca.fabs(u.peer * v.peer) - 0.15))),
-    lambda u, v: E(f"ramp_loss({u.text})", ca.fmin(1, ca.fmax(0, 1 - u.peer))), lambda u, v: E(f"sign({u.text})", ca.sign(u.peer)),
+    lambda u, v: E(f"norm1([{u.text}, {v.text} - 1])", ca.fabs(u.peer) + ca.fabs(v.peer - 1)),
+    lambda u, v: E(
+        f"huber({u.text}*{v.text}, 0.3)",
+        ca.if_else(ca.fabs(u.peer * v.peer) <= 0.3, (u.peer * v.peer) ** 2 / 2, 0.3 * (ca.fabs(u.peer * v.peer) - 0.15)),
+    ),
+    lambda u, v: E(f"ramp_loss({u.text})", ca.fmin(1, ca.fmax(0, 1 - u.peer))),
+    lambda u, v: E(f"sign({u.text})", ca.sign(u.peer)),
 ]
 
 
@@ -626,3 +491,17 @@ def smooth(p, more=()):
             p.row(f"c{k}", g.choice([t <= v + 0.3, t >= v - 0.3, t.equals(v)]))
     p.solve()
     p.solve(f" from x = {literal(g.integers(-2, 3, n))}" if not bounds else f" from x = {literal(g.integers(-1, 2, n))}")
+
+
+@family
+def factors(p):
+    """Low-rank factors from symmetric and from random starts: second derivatives come by products, and saddles abound."""
+    g, n, r = p.rng, size(p, 2, 3, 4), size(p, 1, 2)
+    p.smooth, p.duals = True, False
+    m = matrix(p, n, n)
+    m = p.data("M", m @ m.T)
+    k = g.integers(3)
+    start = [None, np.full((n, r), float(g.choice([1, 0.5, -1]))), g.integers(-2, 3, (n, r))][k]
+    u = p.var("U", n, r, start=start)
+    p.minimize(E("sumsq(U*U' - M)", ca.sumsqr(u.peer @ u.peer.T - m.peer)))
+    p.solve()

@@ -164,7 +164,11 @@ class Program:
     def data(self, name, value, kind=None, unit=1.0):
         """A parameter; `unit` (number or array) multiplies what Ravine is given."""
         value = np.asarray(value, dtype=float)
-        kind = kind or {0: "Real", 1: f"Vector[{value.shape[0] if value.ndim else 0}]"}.get(value.ndim) or "Matrix[%d, %d]" % value.shape
+        kind = (
+            kind
+            or {0: "Real", 1: f"Vector[{value.shape[0] if value.ndim else 0}]"}.get(value.ndim)
+            or "Matrix[%d, %d]" % value.shape
+        )
         if not np.isnan(value).any():
             self.head.append(f"param {name}: {kind} = {literal(value * unit)}")
         return E(name, value)
@@ -216,7 +220,7 @@ class Program:
         lines += [f"{r.name} = solve p{r.suffix}" for r in self.runs]
         lines += [f"print {t}" for t, _ in self.values]
         if self.duals:  # the first answer without multipliers ends the program here
-            lines += [f"print {r.name}.reduced({v})" for r in self.runs for v in self.bounds]
+            lines += [f"print {r.name}.reduced({v})" for r in self.runs for v in self.variables if v in self.bounds or r.fixing]
         return "\n".join(lines) + "\n"
 
     # The peer's side.
@@ -225,16 +229,17 @@ class Program:
         """CVXPY's problem of one run, its rows and bounds shifted."""
         shifts, bound_shifts = shifts or {}, bound_shifts or {}
         cons = [c for n, r in self.rows.items() if n not in run.without for c in r.peer(shifts.get(n, 0.0))]
-        for name, (low, high) in self.bounds.items():
-            x, d = self.variables[name][1], bound_shifts.get(name, 0.0)
-            # Infinite bounds are left out entry by entry.
+        fixed = {(name, i): value for name, i, value in run.fixing}
+        for name, (_, x) in self.variables.items():
+            low, high = self.bounds.get(name, (np.full(x.shape, -np.inf), np.full(x.shape, np.inf)))
+            d = np.broadcast_to(bound_shifts.get(name, 0.0), x.shape)
+            # Infinite bounds are left out entry by entry; a fixed entry has its value in their place.
             for i in np.ndindex(low.shape):
                 at = x[i] if i else x
-                di = d[i] if np.ndim(d) else d
-                cons += [at >= low[i] + di] if np.isfinite(low[i]) else []
-                cons += [at <= high[i] + di] if np.isfinite(high[i]) else []
-        for name, i, value in run.fixing:
-            x = self.variables[name][1]
-            cons.append((x if i is None else x[i]) == value)
+                if (name, i) in fixed:
+                    cons.append(at == fixed[name, i] + d[i])
+                    continue
+                cons += [at >= low[i] + d[i]] if np.isfinite(low[i]) else []
+                cons += [at <= high[i] + d[i]] if np.isfinite(high[i]) else []
         goal = cp.Minimize if self.sense == "minimize" else cp.Maximize
         return cp.Problem(goal(self.objective.peer), cons)
