@@ -126,25 +126,46 @@ def judge_duals(program, run, answer, reduced, best, sign):
         if n not in run.without and program.rows[n].right
     }
     bounds = {n: reduced[n] * program.units[n] / program.unit for n in reduced}
+    # Sign and complementarity, at Ravine's point: no multiplier of the wrong sign, none where there is room.
     for n, (y, row) in rows.items():
-        s = {"<=": -1, ">=": 1, "between": -1}.get(row.op, 0) * sign
-        if np.min(s * y, initial=0) < -1e-6 * (1 + np.abs(y).max()):
-            yield "dual", f"sign of dual({n}): {literal(y)}"
+        a, low, high = row.left.peer.value, row.right.peer, row.high.peer if row.high else None
+        low, high = {"<=": (-np.inf, low), ">=": (low, np.inf), "==": (low, low), "between": (low, high)}[row.op]
+        low, high = (v.value if hasattr(v, "value") else v for v in (low, high))
+        yield from judge_signs(f"dual({n})", sign * y, a - low, high - a, row.op)
+    for n, y in bounds.items():
+        x, shape = program.variables[n][1].value, program.variables[n][1].shape
+        low, high = program.bounds.get(n, (np.full(shape, -np.inf), np.full(shape, np.inf)))
+        free = np.ones(shape, dtype=bool)
+        for _, i, _ in (f for f in run.fixing if f[0] == n):
+            free[i] = False
+        yield from judge_signs(f"reduced({n})", np.where(free, sign * y, 0), x - low, high - x, "bounds")
     if not rows and not bounds:
         return
-    for trial in range(2):
-        size = 10.0 ** -program.rng.integers(0, 3)
-        step = {n: size * program.rng.standard_normal(y.shape) for n, (y, _) in rows.items()}
-        shift = {n: size * program.rng.standard_normal(y.shape) for n, y in bounds.items()}
+    # The promise of the multipliers; few entries at a time, as a program with all rows shifted often has no point.
+    draw = lambda shape: size * program.rng.standard_normal(shape) * (program.rng.random(shape) < share)
+    for trial in range(3):
+        size, share = 10.0 ** -program.rng.integers(0, 3), (1, 0.3, 0.1)[trial]
+        step = {n: draw(y.shape) for n, (y, _) in rows.items()}
+        shift = {n: draw(y.shape) for n, y in bounds.items()}
         slope = sum(np.sum(step[n] * y) for n, (y, _) in rows.items()) + sum(np.sum(shift[n] * y) for n, y in bounds.items())
         for way in (1, -1):
-            verdict, value = oracle(
-                program.problem(run, {n: way * d for n, d in step.items()}, {n: way * d for n, d in shift.items()})
-            )
+            loosened = program.problem(run, {n: way * d for n, d in step.items()}, {n: way * d for n, d in shift.items()})
+            verdict, value = oracle(loosened)
             short = sign * (best + way * slope - value)
             if verdict == "optimal" and short > 1e-5 * (1 + abs(best) + abs(slope)):
                 yield "dual", f"duals promise {best + way * slope:.8g} for a loosening that gives {value:.8g} (size {size})"
                 return
+
+
+def judge_signs(name, y, below, above, op):
+    """`y` in the sense of minimizing, with the room below and above: a lower limit pushes up, an upper one down (two-sided rows: down for both)."""
+    small, room = 1e-5 * (1 + np.max(np.abs(y), initial=0)), 1e-3
+    if op == "between":
+        wrong = (y > small) | ((y < -small) & (np.minimum(below, above) > room))
+    else:
+        wrong = ((y > small) & (below > room)) | ((y < -small) & (above > room))
+    if np.any(wrong):
+        yield "dual", f"{name} is {literal(y)} with room {literal(below)} below, {literal(above)} above"
 
 
 def literal(a):
