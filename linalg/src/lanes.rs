@@ -15,7 +15,7 @@
 mod memory;
 mod table;
 
-pub use memory::{LONG, Past, load, scatter_add, scatter_add_strided, store};
+pub use memory::{LONG, Past, fetch, load, scatter_add, scatter_add_strided, store};
 pub use table::{BINARY, Kernels, SCALED, TERNARY, UNARY};
 
 use std::sync::OnceLock;

@@ -3,7 +3,7 @@
 //! Invariant: what is computed, and in which order values are added, depends on the plan and the data only, never on
 //! the number of threads.
 
-use ravine_linalg::lanes::{LONG, Past, kernels};
+use ravine_linalg::lanes::{LONG, Past, fetch, kernels};
 use rayon::prelude::*;
 
 use super::plan::{Addr, Instr, LANES, Level, Loop, OutKind, Plan, Reg, SlotId};
@@ -530,10 +530,16 @@ impl Worker {
                     if self.fault.is_some() {
                         return;
                     }
-                    let dense = cx.slots[slot.0 as usize].entries().is_some();
-                    self.levels[level].seen[*dst as usize] = match o {
-                        Offsets::Line { start, stride: 1 } if dense => Some((*slot, start as usize)),
-                        o => {
+                    let dense = cx.slots[slot.0 as usize].entries();
+                    self.levels[level].seen[*dst as usize] = match (o, dense) {
+                        (Offsets::Line { start, stride: 1 }, Some(all)) => {
+                            let start = start as usize;
+                            if all.len() >= LONG {
+                                fetch(&all[(start + n).min(all.len())..(start + 2 * n).min(all.len())]);
+                            }
+                            Some((*slot, start))
+                        }
+                        (o, _) => {
                             self.take(cx, level, *dst, *slot, addr, o);
                             None
                         }

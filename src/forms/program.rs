@@ -203,6 +203,9 @@ impl ConicProgram {
                     a = a.stack(&jacobian(*s, &mut memo));
                     b.extend_from_slice(self.rows.body(*s));
                     let k = b.len() - first;
+                    if let Group::Nonneg(_) = g {
+                        (first..first + k).for_each(|r| without_limit(&mut a, &mut b, r, 1));
+                    }
                     cones.push(if matches!(g, Group::Zero(_)) {
                         Cone::Zero(k)
                     } else {
@@ -228,6 +231,8 @@ impl ConicProgram {
                                 k += 1;
                             }
                         }
+                        let last = b.len() - k;
+                        without_limit(&mut a, &mut b, last, k);
                         cones.push(Cone::SecondOrder(k));
                     }
                 }
@@ -307,6 +312,16 @@ impl ConicProgram {
             entries,
             fold: self.fold.clone(),
         })
+    }
+}
+
+/// Rows `first..first + rows` of one cone, the first of which is not to be negative: an infinite limit there always holds, or
+/// never, whatever the point. They become 1, or -1, and nothing else.
+fn without_limit(a: &mut Csr, b: &mut [f64], first: usize, rows: usize) {
+    if b[first].is_infinite() {
+        a.values[a.indptr[first]..a.indptr[first + rows]].fill(0.0);
+        b[first] = b[first].signum();
+        b[first + 1..first + rows].fill(0.0);
     }
 }
 

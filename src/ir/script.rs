@@ -410,6 +410,8 @@ pub struct Script {
     pub restarts: Vec<Reg>,
     /// The point that is handed out, where it is not the point itself: a state.
     pub answer: Option<usize>,
+    /// Registers of answers that only a record or a stop looks at.
+    pub beside: Vec<Reg>,
     /// What it asks for, each with a place.
     pub asks: Vec<(Ask, Span)>,
     /// Place of a mini-batch, if it draws one.
@@ -504,6 +506,7 @@ impl Script {
             stops: vec![],
             restarts: vec![],
             answer: None,
+            beside: vec![],
             asks: vec![],
             samples: None,
             fmin_at: None,

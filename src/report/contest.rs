@@ -142,6 +142,8 @@ impl Contest {
         title("evaluations", true);
         title("gradients", true);
         title("passes", self.sampled);
+        let beside = self.runs.iter().any(|r| r.last("beside") > 0.0);
+        title("beside", beside);
         title("time", true);
         let mut rows = vec![];
         for (p, problem) in self.problems.iter().enumerate() {
@@ -176,6 +178,9 @@ impl Contest {
                 row.extend([count("step"), count("evaluations"), count("gradients")]);
                 if self.sampled {
                     row.push(count("passes"));
+                }
+                if beside {
+                    row.push(count("beside"));
                 }
                 row.push(Cell::Seconds(middle(&|r| r.seconds)));
                 rows.push(row);

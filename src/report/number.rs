@@ -7,7 +7,7 @@ pub fn number(v: f64) -> String {
     at_scale(v, 0.0)
 }
 
-/// A number among others of which the largest is `scale`: what lies below 1e-9 of that is shown as 0.
+/// A number among others of which the largest is `scale`: what lies below 1e-9 of that, and below 1e-9, is shown as 0.
 pub fn at_scale(v: f64, scale: f64) -> String {
     if v.is_nan() {
         return "nan".into();
@@ -15,7 +15,7 @@ pub fn at_scale(v: f64, scale: f64) -> String {
     if v.is_infinite() {
         return if v > 0.0 { "inf" } else { "-inf" }.into();
     }
-    if v == 0.0 || v.abs() < 1e-9 * scale {
+    if v == 0.0 || v.abs() < 1e-9 * scale.min(1.0) {
         return "0".into();
     }
     let whole = v.round();

@@ -206,15 +206,10 @@ impl Session {
             .collect();
         let own = r.env.names.iter().filter(|(_, e)| matches!(e.what, What::Method(_)));
         items.extend(own.map(|(n, e)| self.named(n, &e.what, r)));
-        items.extend(
-            library::entries()
-                .iter()
-                .filter(|e| !e.head().starts_with("fn "))
-                .map(|e| {
-                    let doc = e.text.trim_start_matches('#').trim_start();
-                    item(e.name, "method", e.head(), &first_sentence(doc))
-                }),
-        );
+        items.extend(library::entries().iter().filter(|e| e.is_method()).map(|e| {
+            let doc = e.text.trim_start_matches('#').trim_start();
+            item(e.name, "method", &e.head(), &first_sentence(doc))
+        }));
         items.extend(words::GROUPS.iter().map(|w| keyword(w, "method")));
         items
     }
@@ -227,8 +222,8 @@ impl Session {
             .for_each(|i| i.name = i.name.trim_end_matches("()").to_string());
         let fns = r.env.names.iter().filter(|(_, e)| matches!(e.what, What::Fn(_)));
         items.extend(fns.map(|(n, e)| self.named(n, &e.what, r)));
-        let schedules = library::entries().iter().filter(|e| e.head().starts_with("fn "));
-        items.extend(schedules.map(|e| item(e.name, "function", e.head(), "")));
+        let schedules = library::entries().iter().filter(|e| !e.is_method());
+        items.extend(schedules.map(|e| item(e.name, "function", &e.head(), "")));
         items.extend(
             self.catalogue
                 .functions

@@ -266,7 +266,7 @@ fn definition(name: &str, detail: Detail) -> Option<View> {
         Detail::Brief => first_sentence(&docs),
         Detail::Full => docs,
     };
-    Some(stack(vec![View::Verbatim(entry.head().into()), View::Verbatim(docs)]))
+    Some(stack(vec![View::Verbatim(entry.head()), View::Verbatim(docs)]))
 }
 
 fn word(name: &str) -> Option<View> {

@@ -84,6 +84,15 @@ impl History {
         }
     }
 
+    /// The objective where the run stands now, if the last row does not have it.
+    pub fn reached(&mut self, objective: f64) {
+        if let Some(k) = self.names.iter().position(|n| n == "objective")
+            && let Some(last) = self.columns[k].last_mut().filter(|v| v.is_nan())
+        {
+            *last = objective;
+        }
+    }
+
     /// The column of that name; a new one is unknown in the rows so far.
     fn column(&mut self, name: &str, rows: usize) -> usize {
         if let Some(k) = self.names.iter().position(|n| n == name) {

@@ -53,7 +53,7 @@ pub use complete::{Completion, CompletionItem};
 pub use completeness::{Completeness, completeness};
 pub use help::Detail;
 
-use crate::base::{Code, Diagnostic, Diagnostics, SourceMap, Span};
+use crate::base::{Code, Diagnostic, Diagnostics, SourceId, SourceMap, Span};
 use crate::ir::atom::Trust;
 use crate::ir::{Catalogue, DomainId, InputId, Ir, NodeId};
 use crate::lang::check;
@@ -187,6 +187,8 @@ pub struct Session {
     checker: check::Env,
     /// What programs may call.
     catalogue: Catalogue,
+    /// What was read of the library.
+    library: optimizers::library::Brought,
     /// Solves that run on without the session, and what they are called.
     detached: Vec<(String, worker::Detached)>,
     /// Solves detached so far.
@@ -222,6 +224,17 @@ impl Names for Session {
             Def::Sweep(s) => Entity::Table(Arc::new(s.table())),
             Def::Problem(_) | Def::Optimizer(_) | Def::Pipeline(_) | Def::Picture(_) => return None,
         })
+    }
+
+    fn library(&self, name: &str) -> Option<Rc<FnDecl>> {
+        match self.library.defs.get(name) {
+            Some(Def::Fn(f)) => Some(f.clone()),
+            _ => None,
+        }
+    }
+
+    fn of_library(&self, source: SourceId) -> bool {
+        self.library.sources.contains(&source)
     }
 
     fn lists(
@@ -268,6 +281,7 @@ impl Session {
             interrupt: Arc::new(AtomicBool::new(false)),
             checker: check::Env::default(),
             catalogue: catalogue(),
+            library: Default::default(),
             detached: vec![],
             solves_left: 0,
             trust: RefCell::default(),
@@ -536,6 +550,7 @@ pub fn catalogue() -> Catalogue {
     }
     c.library = optimizers::library::entries()
         .iter()
+        .filter(|e| e.is_method())
         .map(|e| e.name.to_string())
         .collect();
     c

@@ -27,6 +27,8 @@ use super::{Def, Event, Session};
 
 /// Steps of a stage that says nothing of its end.
 const STEPS: u64 = 100_000;
+/// The same of a built-in method, which ends by itself wherever it can.
+const MOST_STEPS: u64 = 1_000_000;
 /// Most starts of a `multistart`, most turns of a `repeat`.
 const MOST_STARTS: u64 = 100_000;
 const MOST_TURNS: u64 = 10_000;
@@ -117,29 +119,37 @@ impl Session {
         }
     }
 
+    /// Makes a definition of the library known, if the user has none of its name.
     fn bring_method(&mut self, name: &str) {
+        if !self.library.defs.contains_key(name) {
+            self.read_definition(name);
+        }
+        let (Some(e), Some(def)) = (self.library.env.names.get(name), self.library.defs.get(name)) else {
+            return;
+        };
+        self.checker.names.entry(name.to_string()).or_insert_with(|| e.clone());
+        // No definition of the user depends on it yet.
+        self.defs.entry(name.to_string()).or_insert_with(|| def.clone());
+    }
+
+    fn read_definition(&mut self, name: &str) {
         let Some(entry) = library::find(name) else { return };
         let id = self.sources.add(format!("std/{}", entry.file), entry.text);
         let (program, _) = parse(id, entry.text);
         let mut called = vec![];
         library::called(&program, &mut called);
         for n in called {
-            if n != name && !self.checker.names.contains_key(&n) {
+            if n != name {
                 self.bring_method(&n);
             }
         }
-        // In the library's own names: those of the user mean nothing there, and may be the same.
-        let mut env = check::Env::default();
-        let known = self.checker.names.iter().filter(|(n, _)| library::find(n).is_some());
-        env.names = known.map(|(n, e)| (n.clone(), e.clone())).collect();
-        let (checked, found) = check::check(&program, &env, &self.catalogue);
+        let (checked, found) = check::check(&program, &self.library.env, &self.catalogue);
         if found.iter().any(Diagnostic::is_error) {
             // A mistake of ours: the name stays unknown, and the library's own test says why.
             return;
         }
-        for (n, e) in checked.env.names {
-            self.checker.names.entry(n).or_insert(e);
-        }
+        self.library.sources.insert(id);
+        self.library.env = checked.env;
         for s in program.statements {
             let (name, def) = match s.kind {
                 StmtKind::Optimizer(d) => (d.name.text.clone(), Def::Optimizer(Rc::new(*d))),
@@ -147,8 +157,7 @@ impl Session {
                 StmtKind::Fn(d) => (d.name.text.clone(), Def::Fn(Rc::new(d))),
                 _ => continue,
             };
-            // No definition of the user depends on it yet.
-            self.defs.insert(name, def);
+            self.library.defs.insert(name, def);
         }
     }
 
@@ -165,8 +174,7 @@ impl Session {
                 .take_while(|l| l.starts_with("##"))
                 .map(|l| l.trim_start_matches('#').trim())
                 .collect();
-            let head = text.lines().find(|l| !l.starts_with("##")).unwrap_or("");
-            let head = head.trim_end().trim_end_matches('{').trim_end();
+            let head = library::head(&text);
             return Ok(listing(&format!("{head}\n{}", docs.join("\n"))));
         }
         if source && let Some(card) = solve::methods::find(name) {
@@ -229,7 +237,10 @@ impl Session {
         let Some(p) = p else {
             return Ok(Course::Stage(Runnable {
                 method: None,
-                budget: Budget::default(),
+                budget: Budget {
+                    steps: Some(MOST_STEPS),
+                    ..Budget::default()
+                },
                 stops: vec![],
                 measure_every: 0,
                 judge: false,
@@ -481,6 +492,7 @@ impl Session {
         }
         if let Some(m) = &r.builtin {
             let method = self.builtin(m)?;
+            budget.steps.get_or_insert(MOST_STEPS);
             return Ok(Runnable {
                 method: Some(method),
                 budget,

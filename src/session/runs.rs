@@ -11,17 +11,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::value::{IndexSet, Tensor, Value};
 use crate::base::view::{Role, Run as Words, View};
-use crate::base::{Code, Diagnostic, Span};
+use crate::base::{Code, Diagnostic, SourceId, Span};
 use crate::exec::{Machine, Plan};
 use crate::ir::{DomainId, InputId, Ir, NodeId, Sign};
 use crate::lang::lower::{self, Entity, Evaluable, Names, ParamValue, SolutionData};
-use crate::lang::syntax::{Expr, Ident, Solve, StepRun, show as shown};
+use crate::lang::syntax::{Expr, FnDecl, Ident, Solve, StepRun, show as shown};
 use crate::report::ResultEntry;
 use crate::solve::compiled::{Answer, Compiled};
 use crate::solve::course::{Around, Kept, Node, Quota, Standing};
 use crate::solve::state::SlotKind;
 use crate::solve::{Slot, Status, Watch};
 
+use super::history::History;
 use super::outcome::About;
 use super::solving::{Found, one};
 use super::worker::{Job, Outcome, Pause};
@@ -93,6 +94,12 @@ impl Names for Over<'_> {
             Some(v) => Some(Entity::Param(v.clone())),
             None => self.session.lookup(name),
         }
+    }
+    fn library(&self, name: &str) -> Option<Rc<FnDecl>> {
+        self.session.library(name)
+    }
+    fn of_library(&self, source: SourceId) -> bool {
+        self.session.of_library(source)
     }
     fn lists(
         &self,
@@ -252,6 +259,12 @@ impl Live {
             }
             numbers.push(("objective", st.answer.objective.unwrap_or(f64::NAN)));
             numbers.push(("stationarity", stationarity(&st.answer)));
+            let mut history = History::default();
+            for (form, t) in &st.records {
+                history.push(t, &self.forms[*form]);
+            }
+            history.reached(st.answer.objective.unwrap_or(f64::NAN));
+            (s.trace, s.path) = history.tables();
         }
         let shape = self.about.only_shape();
         let mut arrays: Vec<(String, Tensor)> = vec![];

@@ -612,6 +612,7 @@ impl Classifier<'_> {
     fn functions(&mut self, convex: bool, bounded: bool) -> Result<Classified, crate::passes::derive::NoDerivative> {
         let mut s = Smooth::new(&mut self.problem.ir, self.root, self.columns.clone())?;
         s.convex = convex;
+        s.kinks = self.facts.get(self.root).is_none_or(|f| f.smooth < Smoothness::C1);
         s.lower_bound = lower_bound(&self.problem.ir, self.facts, self.root);
         s.class = if bounded { Class::SmoothBounds } else { Class::Smooth };
         Ok(Classified::new(s.class, Kind::Smooth(Box::new(s)), ""))

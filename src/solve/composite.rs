@@ -226,6 +226,17 @@ impl Oracle for Composite {
     fn value_gradient_on(&mut self, x: &[f64], terms: &[f64], g: &mut [f64]) -> Result<f64, Fault> {
         self.smooth.value_gradient_on(x, terms, g)
     }
+    fn set_aside(&mut self, made: &Counts) {
+        let own = self.values.min(made.values);
+        self.values -= own;
+        let mut rest = *made;
+        rest.values -= own;
+        self.smooth.set_aside(&rest);
+        self.smooth.tally(&Counts {
+            beside: own,
+            ..Counts::default()
+        });
+    }
     fn counts(&self) -> Counts {
         let mut c = self.smooth.counts();
         c.values += self.values;

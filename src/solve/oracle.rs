@@ -39,12 +39,19 @@ pub struct Counts {
     /// Jacobians of them.
     #[serde(default)]
     pub jacobians: u64,
+    /// Hessian-vector products on mini-batches.
+    #[serde(default)]
+    pub part_products: u64,
+    /// Evaluations of any kind that only a stop or a record asked for: part of none of the others.
+    #[serde(default)]
+    pub beside: u64,
 }
 
 impl Counts {
-    /// All evaluations, each counting one.
+    /// All evaluations of the steps, each counting one.
     pub fn total(&self) -> u64 {
-        self.values + self.gradients + self.products + self.hessians + self.batches + self.vectors + self.jacobians
+        let products = self.products + self.part_products;
+        self.values + self.gradients + products + self.hessians + self.batches + self.vectors + self.jacobians
     }
     /// Passes over the data: a value and a gradient at one point share one, mini-batches are their part of `terms`.
     pub fn passes(&self, terms: Option<usize>) -> f64 {
@@ -69,6 +76,8 @@ impl Counts {
             terms: self.terms.saturating_sub(earlier.terms),
             vectors: self.vectors.saturating_sub(earlier.vectors),
             jacobians: self.jacobians.saturating_sub(earlier.jacobians),
+            part_products: self.part_products.saturating_sub(earlier.part_products),
+            beside: self.beside.saturating_sub(earlier.beside),
         }
     }
     /// So many times as much.
@@ -82,6 +91,8 @@ impl Counts {
             terms: self.terms * n,
             vectors: self.vectors * n,
             jacobians: self.jacobians * n,
+            part_products: self.part_products * n,
+            beside: self.beside * n,
         }
     }
     /// Both together.
@@ -95,6 +106,8 @@ impl Counts {
             terms: self.terms + other.terms,
             vectors: self.vectors + other.vectors,
             jacobians: self.jacobians + other.jacobians,
+            part_products: self.part_products + other.part_products,
+            beside: self.beside + other.beside,
         }
     }
 }
@@ -225,6 +238,10 @@ pub trait Oracle {
     fn convex(&self) -> bool {
         false
     }
+    /// May the objective have kinks, although derivatives are offered?
+    fn kinks(&self) -> bool {
+        false
+    }
     /// Bounds on the coordinates, if the class has any.
     fn bounds(&self) -> Option<Arc<Bounds>> {
         None
@@ -252,6 +269,8 @@ pub trait Oracle {
     }
     /// Counts evaluations of the formula.
     fn tally(&mut self, _made: &Counts) {}
+    /// Takes evaluations out of the count of the steps: only a stop or a record asked for them.
+    fn set_aside(&mut self, _made: &Counts) {}
     /// Value and gradient together, where that is cheaper.
     fn value_gradient(&mut self, x: &[f64], g: &mut [f64]) -> Result<f64, Fault> {
         let f = self.value(x)?;

@@ -205,7 +205,7 @@ impl Run {
         let now = method.start(problem, from, options.seed)?;
         let counts = problem.counts().since(&before);
         let mut trace = Trace::new(method.card(), now.x.len(), options.trace_rows);
-        trace.push(0, &counts, problem.terms(), 0.0, &now);
+        trace.push(0, (&counts, 0), problem.terms(), 0.0, &now);
         Ok(Run {
             layout: from.layout.clone(),
             next: now.clone(),
@@ -321,6 +321,7 @@ impl Run {
                 next,
                 step,
                 counts,
+                extra,
                 seconds,
                 trace,
                 cache,
@@ -328,6 +329,7 @@ impl Run {
                 measured,
                 ..
             } = self;
+            let extra = extra.total();
             let limit = options.budget.seconds;
             let out_of_time = || limit.is_some_and(|s| seconds_before + (clock() - began) >= s);
             let mut cx = StepCx {
@@ -359,7 +361,7 @@ impl Run {
                     *step += steps;
                     *counts = counts_before.plus(&made.since(&oracle_before));
                     *seconds = seconds_before + (clock() - began);
-                    trace.push(*step, counts, terms, *seconds, state);
+                    trace.push(*step, (counts, extra), terms, *seconds, state);
                     watch.show(*step, state);
                     let over = one_by_one
                         || watch.interrupt.load(Ordering::Relaxed)
@@ -432,7 +434,7 @@ impl Run {
                 }
             }
         }
-        self.trace.amend(&self.now);
+        self.trace.amend(&self.now, self.counts.beside + self.extra.total());
     }
 
     /// The point to hand out instead of one where the objective has no value.

@@ -42,6 +42,8 @@ pub struct Smooth {
     pub(super) bounds: Arc<Bounds>,
     pub(super) class: Class,
     pub(super) convex: bool,
+    /// Is the objective not proved to be smooth?
+    pub(super) kinks: bool,
     pub(super) lower_bound: Option<f64>,
     /// Columns of the variables that a saddle point maximizes over: derivatives are turned there.
     pub(super) turned: Vec<(usize, usize)>,
@@ -131,6 +133,7 @@ impl Smooth {
             }),
             class: Class::Smooth,
             convex: false,
+            kinks: false,
             lower_bound: None,
             turned: vec![],
             unit: 1.0,
@@ -314,16 +317,20 @@ impl Smooth {
         if let Err(f) = rows.eval(x) {
             return Err(self.fault("Hessian", Some(f)));
         }
-        let h = blocks.assemble(rows, &mut Memo::default());
-        if h.values.iter().any(|v| !v.is_finite()) {
-            return Err(self.fault("Hessian", None));
+        Ok(blocks.assemble(rows, &mut Memo::default()))
+    }
+
+    fn finite(&mut self, h: &Csr) -> Result<(), Fault> {
+        match h.values.iter().all(|v| v.is_finite()) {
+            true => Ok(()),
+            false => Err(self.fault("Hessian", None)),
         }
-        Ok(h)
     }
 
     /// The Hessian at the origin, for problems whose second derivatives are constant.
     pub fn constant_hessian(&mut self, x: &[f64]) -> Result<Csr, Fault> {
         let h = self.full_hessian(x)?;
+        self.finite(&h)?;
         self.entries = Some((h.nnz() + self.columns.len()) / 2);
         Ok(h)
     }
@@ -403,6 +410,9 @@ impl Oracle for Smooth {
     }
     fn convex(&self) -> bool {
         self.convex && !(self.constrained && self.vectors.as_ref().is_some_and(|v| !v.convex))
+    }
+    fn kinks(&self) -> bool {
+        self.kinks
     }
     fn bounds(&self) -> Option<Arc<Bounds>> {
         (self.bounds.any() || !self.bounds.units.is_empty()).then(|| self.bounds.clone())
@@ -485,6 +495,10 @@ impl Oracle for Smooth {
     fn tally(&mut self, made: &Counts) {
         self.counts = self.counts.plus(made);
     }
+    fn set_aside(&mut self, made: &Counts) {
+        self.counts = self.counts.since(made);
+        self.counts.beside += made.total();
+    }
     fn value_gradient(&mut self, x: &[f64], g: &mut [f64]) -> Result<f64, Fault> {
         self.counts.values += 1;
         self.counts.gradients += 1;
@@ -529,7 +543,7 @@ impl Oracle for Smooth {
         }
         self.entries = Some(l.nnz());
         *out = l;
-        Ok(())
+        self.finite(out)
     }
     fn hessian_entries(&self) -> Option<usize> {
         self.entries
@@ -585,7 +599,7 @@ impl Oracle for Smooth {
                 none_yet.insert(p)
             }
         };
-        self.counts.products += 1;
+        self.counts.part_products += 1;
         self.counts.terms += terms.len() as u64;
         Self::put(&self.columns, &mut p.machine, x);
         p.machine.set_point(p.input, terms);

@@ -14,14 +14,17 @@ use super::state::State;
 /// Names of the columns every method has, after [`COUNTED`].
 pub const MEASURES: [&str; 5] = ["objective", "stationarity", "feasibility", "gap", "change"];
 /// Names of the first columns: the step and what was evaluated up to it. `passes` are passes over the data: a value and
-/// a gradient at one point share one, a mini-batch is its part of one.
-pub const COUNTED: [&str; 5] = ["step", "evaluations", "gradients", "passes", "seconds"];
+/// a gradient at one point share one, a mini-batch is its part of one. `beside` are evaluations that only stops, records and
+/// measures asked for.
+pub const COUNTED: [&str; 6] = ["step", "evaluations", "gradients", "passes", "seconds", "beside"];
 /// Numbers kept of the points that a run went through.
 const PATH_NUMBERS: usize = 1 << 18;
 /// A path of fewer points than these tells nothing, and is not kept.
 const PATH_POINTS: usize = 16;
 /// Where the clock's column stands: the only one that differs between equal runs.
 const SECONDS: usize = 4;
+/// Where evaluations beyond the steps stand.
+const BESIDE: usize = 5;
 
 /// Rows by step, of bounded number: when full, every second row is dropped and the stride doubles. Where that is asked for,
 /// those of powers of two stay whatever the stride, so that the first steps of a long run can be seen on a logarithmic axis.
@@ -161,7 +164,15 @@ impl Trace {
             && self.rows.limit >= 4
     }
     /// Writes the row of a committed step. `terms` is how many terms the problem sums, where it is a finite sum.
-    pub fn push(&mut self, step: u64, counts: &Counts, terms: Option<usize>, seconds: f64, state: &State) {
+    /// `extra` are those beyond the steps that `counts` does not know of.
+    pub fn push(
+        &mut self,
+        step: u64,
+        (counts, extra): (&Counts, u64),
+        terms: Option<usize>,
+        seconds: f64,
+        state: &State,
+    ) {
         let m = &state.measures;
         self.last.clear();
         self.last.extend([
@@ -170,6 +181,7 @@ impl Trace {
             (counts.gradients + counts.batches) as f64,
             counts.passes(terms),
             seconds,
+            (counts.beside + extra) as f64,
             m.objective,
             m.stationarity,
             m.feasibility,
@@ -208,8 +220,8 @@ impl Trace {
         }
         t
     }
-    /// Writes the measures of the newest row again, which were not known when it was pushed.
-    pub fn amend(&mut self, state: &State) {
+    /// Writes the measures of the newest row again, which were not known when it was pushed, and what they cost.
+    pub fn amend(&mut self, state: &State, beside: u64) {
         let w = self.columns.len();
         let at = self.rows.cells.len().saturating_sub(w);
         let row = if self.last.is_empty() {
@@ -220,6 +232,7 @@ impl Trace {
         let m = &state.measures;
         let measures = [m.objective, m.stationarity, m.feasibility, m.gap, m.change];
         if row.len() == w {
+            row[BESIDE] = beside as f64;
             row[COUNTED.len()..COUNTED.len() + MEASURES.len()].copy_from_slice(&measures);
         }
     }

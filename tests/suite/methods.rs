@@ -346,7 +346,7 @@ fn states_follow_their_schema() {
             run.advance(&mut *problem, 1, &no_clock);
         }
         let trace = run.trace();
-        assert_eq!(trace.columns.len(), 10 + card.records.len(), "{}", card.name);
+        assert_eq!(trace.columns.len(), 11 + card.records.len(), "{}", card.name);
         let objective = trace.column("objective").unwrap();
         assert_eq!(objective.len() as u64, run.steps() + 1);
     }

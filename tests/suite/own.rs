@@ -378,3 +378,172 @@ fn lines_that_leave_the_picture_say_so() {
     );
     assert!(svg.contains(">a<"), "{svg}");
 }
+
+const BALL: &str = "problem ball {\n  var w: Real from 1\n  minimize w^2\n}\n";
+
+#[test]
+fn what_is_recorded_is_a_copy() {
+    let with = |lines: &str| {
+        let text = format!(
+            "{BALL}optimizer watched(lr: Real) {{\n  state h = lr\n  state k = 0\n  step t {{\n    k <- k + 1\n{lines}\n    x <- x - h*grad(x)\n  }}\n}}\n\
+             s = solve ball with watched(0.1) for 5 steps\nprint s.path.w"
+        );
+        printed(&text).remove(0)
+    };
+    let plain = with("");
+    for lines in [
+        "    if t % 2 == 0 { record q = h } else { record q = 0 }",
+        "    record q = h\n    if t > 2 { record q = 0 }",
+        "    for j in 1..3 {\n      record q = h\n      record q = j\n    }",
+        "    record q = k\n    record q = k + 1\n    record r = t\n    record r = h",
+    ] {
+        assert_eq!(with(lines), plain, "{lines}");
+    }
+    // The value at the line; the last one, or the first, where the line is not reached.
+    let text = format!(
+        "{BALL}optimizer watched(lr: Real) {{\n  state h = lr\n  step t {{\n    record before = h\n    h <- h/2\n    record after = h\n    \
+         if t % 2 == 0 {{ record even = t }}\n    x <- x - h*grad(x)\n  }}\n}}\n\
+         s = solve ball with watched(0.5) for 4 steps\nprint s.trace.before[2..5], s.trace.after[2..5], s.trace.even[2..5]"
+    );
+    let values = printed(&text);
+    assert_eq!(values[0], [0.5, 0.25, 0.125, 0.0625]);
+    assert_eq!(values[1], [0.25, 0.125, 0.0625, 0.03125]);
+    assert_eq!(values[2], [2.0, 2.0, 2.0, 4.0]);
+}
+
+#[test]
+fn a_copy_stays_as_it_was() {
+    let path = |lines: &str| {
+        let text = format!(
+            "{BALL}optimizer o(lr: Real) {{\n  state v = 0\n  state p = 0\n  step t {{\n{lines}\n  }}\n}}\n\
+             s = solve ball with o(0.1) for 4 steps\nprint s.path.w, s.w"
+        );
+        printed(&text)
+    };
+    // By hand: what `let d = v` and `p <- v` keep is the value at that line.
+    let (mut x, mut v, mut byhand) = (1.0, 0.0, vec![1.0]);
+    for t in 1..=4 {
+        v = 0.5 * v + 2.0 * x;
+        let d: f64 = v;
+        if t % 2 == 0 {
+            v = 0.0;
+        }
+        x -= 0.1 * d;
+        byhand.push(x);
+    }
+    for lines in [
+        "    v <- 0.5*v + sum(grad(x))\n    let d = v\n    if t % 2 == 0 { v <- 0 }\n    x <- x - lr*d*ones(x)",
+        "    v <- 0.5*v + sum(grad(x))\n    p <- v\n    if t % 2 == 0 { v <- 0 }\n    x <- x - lr*p*ones(x)",
+        "    v <- 0.5*v + sum(grad(x))\n    p <- v\n    for k in 1..2 { p <- p + 1 }\n    p <- p - 2\n    x <- x - lr*p*ones(x)\n    if t % 2 == 0 { v <- 0 }",
+    ] {
+        let got = path(lines).remove(0);
+        assert!(
+            got.iter().zip(&byhand).all(|(a, b)| (a - b).abs() < 1e-14),
+            "{lines}: {got:?}, by hand {byhand:?}"
+        );
+    }
+    // The answer is what it was told.
+    let answer = path("    x <- x - lr*grad(x)\n    answer <- x\n    if t > 0 { x <- x - lr*grad(x) }");
+    let (mut x, mut told) = (1.0, 0.0);
+    for _ in 0..4 {
+        x -= 0.1 * 2.0 * x;
+        told = x;
+        x -= 0.1 * 2.0 * x;
+    }
+    assert!((answer[1][0] - told).abs() < 1e-14, "{:?} for {told}", answer[1]);
+}
+
+#[test]
+fn names_of_the_library_are_its_own() {
+    let path = |name: &str| {
+        printed(&format!(
+            "param {name}: Int = 2\n{BALL}s = solve ball with gd(following([0.1, 0.2, 0.3, 0.4])) for 4 steps\nprint s.path.w"
+        ))
+        .remove(0)
+    };
+    let mut byhand = vec![1.0];
+    for lr in [0.1, 0.2, 0.3, 0.4] {
+        byhand.push(byhand[byhand.len() - 1] * (1.0 - 2.0 * lr));
+    }
+    for name in ["n", "k", "v", "unrelated"] {
+        let got = path(name);
+        assert!(
+            got.iter().zip(&byhand).all(|(a, b)| (a - b).abs() < 1e-14),
+            "{name}: {got:?}"
+        );
+    }
+    // A user's own value stays his own within what he hands over.
+    let own = printed(&format!(
+        "param n: Real = 0.3\n{BALL}s = solve ball with gd(t -> n/t) for 2 steps\nprint s.path.w"
+    ));
+    assert!((own[0][2] - 0.4 * 0.7).abs() < 1e-14, "{:?}", own[0]);
+    let soap = "param n: Int = 5\nproblem blocks {\n  var W: Matrix[3, 2] from 1\n  minimize sumsq(W)\n}\n\
+                s = solve blocks with soap(0.01) for 3 steps\nprint s.W";
+    assert!(printed(soap)[0].iter().all(|v| *v < 1.0));
+}
+
+#[test]
+fn every_definition_of_the_library_is_known() {
+    let names: Vec<&str> = ravine::session::Session::library().collect();
+    assert!(names.len() > 80);
+    for name in names {
+        let text = format!("{BALL}solve ball with {name}() for 1 steps\nprint {name}(1, 1, 1, 1, 1, 1)");
+        let r = run(&mut session(&root()), "own.opt", &text);
+        let unknown =
+            r.shown.contains(&format!("no method `{name}`")) && r.shown.contains(&format!("no function `{name}`"));
+        assert!(!unknown, "{}", r.shown);
+    }
+}
+
+#[test]
+fn what_looks_is_not_counted_with_the_steps() {
+    let with = |lines: &str, end: &str| {
+        printed(&format!(
+            "param X: Matrix[12, 2] = [i in 1..12, j in 1..2] sin(i*j)\nproblem fit {{\n  var w: Vector[2]\n  \
+             minimize mean(i in 1..12) (sum(j in 1..2) X[i,j]*w[j] - i)^2\n}}\n\
+             optimizer o(lr: Real) {{\n  step t {{\n    let b = sample(4)\n    x <- x - lr*grad(x, b)\n{lines}  }}\n}}\n\
+             s = solve fit seed 4 with o(0.05) for {end}\n\
+             print s.w, max(s.trace.step), max(s.trace.evaluations), max(s.trace.passes), max(s.trace.beside)"
+        ))
+    };
+    for end in ["2 epochs", "6 evaluations"] {
+        let plain = with("", end);
+        assert_eq!(plain[1], [6.0], "{end}");
+        for lines in ["    record f = value(x)\n", "    stop when value(x) < 0\n"] {
+            let looked = with(lines, end);
+            assert_eq!(looked[..4], plain[..4], "{end}: {lines}");
+            assert_eq!(looked[4][0] - plain[4][0], 6.0, "{end}: {lines}");
+        }
+    }
+    // What the step needs too is the step's.
+    let text = |record: &str| {
+        format!(
+            "{BALL}optimizer o() {{\n  step t {{\n{record}    let f = value(x)\n    x <- x - 0.1*f*grad(x)\n  }}\n}}\n\
+             s = solve ball with o() for 3 steps\nprint max(s.trace.evaluations)"
+        )
+    };
+    assert_eq!(printed(&text("    record g = value(x)\n")), printed(&text("")));
+}
+
+#[test]
+fn a_run_that_is_stepped_has_its_trace_and_its_path() {
+    let head =
+        "problem valley {\n  var a: Real from -1.2\n  var b: Real from 1\n  minimize 100*(b - a^2)^2 + (1 - a)^2\n}\n";
+    let shown = "print r.trace.step, r.trace.objective, r.path.a, r.path.b";
+    let whole = printed(&format!(
+        "{head}r = solve valley with heavy_ball(1e-3) for 20 steps\n{shown}"
+    ));
+    let stepped = printed(&format!(
+        "{head}r = start valley with heavy_ball(1e-3) for 20 steps\nstep r for 8 steps\nstep r for 12 steps\n{shown}"
+    ));
+    assert_eq!(stepped, whole);
+    assert_eq!(whole[2].len(), 21);
+}
+
+#[test]
+fn schedules_with_a_name_are_functions() {
+    let v = printed("let rate = t -> 1/t\nlet steps = inverse_sqrt(2)\nprint rate(4), steps(4), [t in 1..3] rate(t)\n");
+    assert_eq!(v[0], [0.25]);
+    assert_eq!(v[1], [1.0]);
+    assert_eq!(v[2], [1.0, 0.5, 1.0 / 3.0]);
+}

@@ -2,7 +2,10 @@
 //!
 //! Invariant: references are closed forms, exact rational arithmetic, or another route to the same optimum; texts assert them.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use super::harness::{last_solve, root, run, session};
+use ravine::report::SolveEntry;
 use ravine::solve::Status;
 
 /// Runs a text, whose assertions have to hold; the status of its last solve.
@@ -14,6 +17,15 @@ fn verdict(text: &str) -> Status {
         .unwrap_or_else(|| panic!("{text}\n{}", ran.shown));
     assert!(ran.codes.is_empty(), "{text}\n{}", ran.shown);
     status
+}
+
+/// The last solve of a text, whatever it came to.
+fn solved(text: &str) -> SolveEntry {
+    let mut s = session(&root());
+    let ran = run(&mut s, "verdict", text);
+    last_solve(&s)
+        .cloned()
+        .unwrap_or_else(|| panic!("{text}\n{}", ran.shown))
 }
 
 const HILBERT: &str = "let A = [i in 1..20, j in 1..8] 1/(i + j - 1)
@@ -183,5 +195,152 @@ fn equations_keep_the_condition_of_squares() {
     // The optimum from rational arithmetic.
     let text = "let A = [i in 1..12, j in 1..8] 1/(i + j)\nlet b = [i in 1..12] i % 3\nproblem p {\n var x: Vector[8]
  minimize sumsq(A*x - b)\n subject to\n e: sum(x) == 1\n}\ns = solve p\nassert s.objective == 5.316781151145 within 1e-4";
+    verdict(text);
+}
+
+#[test]
+fn symmetric_saddles_are_no_minima() {
+    // Start and gradient lie in a subspace that products by the Hessian never leave; the minima do not.
+    let low_rank = "var U: Matrix[3, 2]START\n  minimize sumsq(U*U' - [2, 1, 0; 1, 2, 1; 0, 1, 2])";
+    let least = (2.0 - std::f64::consts::SQRT_2).powi(2);
+    for start in ["", " from 0.5", " from -0.3"] {
+        for with in ["", " with lbfgs()"] {
+            let text = format!(
+                "problem p {{\n  {}\n}}\ns = solve p{with}\n",
+                low_rank.replace("START", start)
+            );
+            let e = solved(&text);
+            assert_eq!(e.status, Status::LocallyOptimal, "{text}");
+            assert!((e.objective.unwrap() - least).abs() < 1e-6, "{text}: {:?}", e.objective);
+        }
+    }
+    let e =
+        solved("problem p {\n  var x: Vector[2] from [1, 1]\n  minimize prod(x) + 0.1*sumsq(x)^2\n}\ns = solve p\n");
+    assert!(e.objective.unwrap() < -0.62, "{:?}", e.objective);
+}
+
+#[test]
+fn maxima_along_kinks_are_no_minima() {
+    for (text, least) in [
+        ("var x: Real\n  minimize abs(x)^2 - 2*abs(x)", -1.0),
+        ("var x: Real\n  minimize x^2 - relu(x)", -0.25),
+        ("var x: Vector[2]\n  minimize sumsq(x) - norm1(x)", -0.5),
+        ("var x: Vector[2]\n  minimize norm(x)^2 - 2*norm(x)", -1.0),
+    ] {
+        let e = solved(&format!("problem p {{\n  {text}\n}}\ns = solve p\n"));
+        assert!(
+            (e.objective.unwrap() - least).abs() < 1e-6,
+            "{text}: {:?} {:?}",
+            e.status,
+            e.objective
+        );
+    }
+}
+
+#[test]
+fn infinite_limits_of_rows_are_none() {
+    let head =
+        "param lo = [-inf, 1, -inf]\nparam hi = [2, inf, inf]\nparam A: Matrix[3, 3] = [1, 1, 0; 0, 1, 1; 1, 0, 1]\n";
+    for (rows, status, value) in [
+        (
+            "var x: Vector[3] in [-5, 5]\n  minimize sum(x)\n  subject to\n    c: lo <= A*x <= hi",
+            Status::Optimal,
+            -4.0,
+        ),
+        (
+            "var x: Vector[3] in [-5, 5]\n  minimize sum(x)\n  subject to\n    a: A*x <= hi\n    b: A*x >= lo",
+            Status::Optimal,
+            -4.0,
+        ),
+        (
+            "var x: Vector[3] in [-5, 5]\n  minimize sumsq(x) - sum(x)\n  subject to\n    a: A*x <= hi\n    n: norm(x) <= inf",
+            Status::Optimal,
+            -0.75,
+        ),
+        (
+            "var x: Real >= 0\n  minimize x\n  subject to\n    c: x <= inf",
+            Status::Optimal,
+            0.0,
+        ),
+    ] {
+        let e = solved(&format!("{head}problem p {{\n  {rows}\n}}\ns = solve p\n"));
+        assert_eq!(e.status, status, "{rows}");
+        assert!((e.objective.unwrap() - value).abs() < 1e-7, "{rows}: {:?}", e.objective);
+    }
+    let e = solved("problem p {\n  var x: Real >= 0\n  minimize x\n  subject to\n    c: x >= inf\n}\ns = solve p\n");
+    assert_eq!(e.status, Status::Infeasible);
+}
+
+#[test]
+fn rows_that_cannot_hold_are_told_beside_a_ray() {
+    for text in [
+        "var x: Vector[2] in [[-inf, -inf], [0, inf]]\n  minimize 2*x[1]\n  subject to\n    a: [0, 1; 0, 0]*x >= [2, 2]",
+        "var x: Vector[2] in [[-inf, 1], [2, inf]]\n  minimize x[1] - x[2]\n  subject to\n    a: 2*x[1] == -1\n    b: x[1] == 0",
+        "var x: Vector[3] in [[-inf, -inf, 0], [inf, 1, inf]]\n  minimize 2*sum(x)\n  subject to\n    a: -x[1] + x[3] - x[2] == 2\n    \
+         b: 2*x[1] + x[2] == 0\n    c: 2*x[3] == 1\n    d: 2*x[1] - x[2] + 2*x[3] == -1",
+    ] {
+        let e = solved(&format!("problem p {{\n  {text}\n}}\ns = solve p\n"));
+        assert_eq!(e.status, Status::Infeasible, "{text}");
+    }
+}
+
+#[test]
+fn smooth_convex_descent_without_end_ends() {
+    for text in [
+        "-log(x[1] - x[2] + 6) + exp(x[1] + 2*x[2]) - 3*x[1]",
+        "exp(x[1] + x[2]) - 3*x[1]",
+        "-sqrt(x[1] + 2*x[2] + 3) - x[1] + x[2]",
+    ] {
+        let e = solved(&format!(
+            "problem p {{\n  var x: Vector[2]\n  minimize {text}\n}}\ns = solve p\n"
+        ));
+        assert!(
+            matches!(e.status, Status::Diverged | Status::Unbounded),
+            "{text}: {:?}",
+            e.status
+        );
+    }
+}
+
+#[test]
+fn curvature_without_end_on_a_bound_is_no_error() {
+    let e = solved("problem p {\n  var x: Real >= 0\n  minimize x^1.5 - x\n}\ns = solve p\n");
+    assert!(
+        (e.objective.unwrap() + 4.0 / 27.0).abs() < 1e-9,
+        "{:?} {:?}",
+        e.status,
+        e.objective
+    );
+    let e = solved("problem p {\n  var x: Real >= 0 from 1\n  minimize x^1.5 + x\n}\ns = solve p\n");
+    assert!(
+        e.status == Status::Optimal && e.objective.unwrap().abs() < 1e-9,
+        "{:?} {:?}",
+        e.status,
+        e.objective
+    );
+}
+
+#[test]
+fn a_small_slope_far_away_is_no_minimum() {
+    for text in [
+        "var x: Real >= 0\n  minimize -log(x)",
+        "var x: Vector[2]\n  maximize sum(log(x + 1))",
+        "var x: Vector[2]\n  minimize -log(x[1] - x[2] + 1)",
+        "var x: Real\n  maximize sqrt(x + 1)",
+        "var x: Vector[2] in [[0, 0], [inf, 3]]\n  minimize -log(x[1]) + x[2]^2",
+    ] {
+        for with in ["", " with lbfgs()"] {
+            let e = solved(&format!("problem p {{\n  {text}\n}}\ns = solve p{with}\n"));
+            assert_ne!(e.status, Status::Optimal, "{text}{with}: {:?}", e.objective);
+        }
+    }
+}
+
+#[test]
+fn a_warm_start_beside_its_bounds_has_reduced_costs() {
+    let text = "param A: Matrix[2, 3] = [1, 2, 0; 0, 1, 3]\nproblem p {\n  var x: Vector[3] in [0, 1]\n  \
+                minimize 0.1*sum(squared_hinge(A*x - [1, 3])) + 1e-3*x[2]\n  subject to\n    c: sum(x) <= 2.5\n}\n\
+                s = solve p\nt = solve p without c\nu = solve p without c cold\n\
+                assert t.reduced(x) == u.reduced(x) within 1e-6\nassert max(abs(u.reduced(x))) > 1e-4";
     verdict(text);
 }

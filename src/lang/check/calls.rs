@@ -99,8 +99,13 @@ impl Checker<'_> {
         if let Some((declared, what)) = self.scope.get(name).map(|d| (d.span, d.what.word())) {
             self.arguments(args);
             let d = errors::wrong_type("a function before `(`", what, callee.span)
-                .at(declared, format!("`{name}` is declared here"))
-                .help(format!("multiplication is written `{name}*(…)`, an entry `{name}[…]`"));
+                .at(declared, format!("`{name}` is declared here"));
+            let d = match &self.step {
+                Some(_) if args.len() == 1 => d.help(format!(
+                    "`{name}: Schedule` is called with the step; multiplication is written `{name}*(…)`"
+                )),
+                _ => d.help(format!("multiplication is written `{name}*(…)`, an entry `{name}[…]`")),
+            };
             return self.wrong(d);
         }
         self.arguments(args);

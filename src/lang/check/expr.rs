@@ -191,6 +191,11 @@ impl Checker<'_> {
                 match &ty.kind {
                     Kind::Solution(_) => d = d.help("ask for one of its fields: `s.objective`, `s.x`"),
                     Kind::Set(_) => d = d.help("its number of elements is `length(…)`"),
+                    Kind::Schedule => {
+                        if let (Some(n), Some(_)) = (e.as_name(), &self.step) {
+                            d = d.help_edit(format!("its value in step `t` is `{n}(t)`"), e.span, format!("{n}(t)"));
+                        }
+                    }
                     Kind::Tuple(_) => {
                         d = d.help("a tuple is an index: `x[(p, m)]`, or `(p, m) in arcs` as a condition")
                     }

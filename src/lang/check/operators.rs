@@ -41,7 +41,7 @@ impl Checker<'_> {
             } else {
                 self.term(&link.operand)
             };
-            // What stands left of the operator, for messages: the prefix of the chain.
+            // What stands left of the operator: the prefix of the chain.
             let prefix;
             let left_expr = if k == 0 {
                 first
@@ -49,11 +49,14 @@ impl Checker<'_> {
                 prefix = Expr {
                     id: whole.id,
                     span: first.span.to(rest[k - 1].operand.span),
-                    kind: ExprKind::Error,
+                    kind: ExprKind::Chain {
+                        first: Box::new(first.clone()),
+                        rest: rest[..k].to_vec(),
+                    },
                 };
                 &prefix
             };
-            left = self.binary(link, (left_expr, &left), (&link.operand, &right), k == 0);
+            left = self.binary(link, (left_expr, &left), (&link.operand, &right));
         }
         left
     }
@@ -70,16 +73,7 @@ impl Checker<'_> {
         }
     }
 
-    /// An operand of a message; a prefix of a chain has no text of its own.
-    fn side(&self, e: &Expr, ty: &Ty) -> errors::Operand {
-        let mut o = self.operand(e, ty);
-        if matches!(e.kind, ExprKind::Error) {
-            o.text = "the left side".into();
-        }
-        o
-    }
-
-    fn binary(&mut self, link: &Link<BinaryOp>, a: (&Expr, &Ty), b: (&Expr, &Ty), named: bool) -> Ty {
+    fn binary(&mut self, link: &Link<BinaryOp>, a: (&Expr, &Ty), b: (&Expr, &Ty)) -> Ty {
         if a.1.is_operator() || b.1.is_operator() {
             return self.linear_binary(link.op, link.op_span, a, b);
         }
@@ -117,7 +111,7 @@ impl Checker<'_> {
                 }
                 ty
             }
-            BinaryOp::Mul => self.product(link.op_span, a, b, named),
+            BinaryOp::Mul => self.product(a, b),
             BinaryOp::Div if scalar => {
                 let mut ty = self.entrywise(symbol, a, b);
                 set_elem(&mut ty, Elem::Real);
@@ -126,7 +120,7 @@ impl Checker<'_> {
             BinaryOp::Div => {
                 let d = errors::shape_mismatch(
                     "`/` divides by a number".into(),
-                    &[&self.side(a.0, a.1), &self.side(b.0, b.1)],
+                    &[&self.operand(a.0, a.1), &self.operand(b.0, b.1)],
                     None,
                 )
                 .help_edit("entry by entry: `./`", link.op_span, "./");
@@ -209,7 +203,7 @@ impl Checker<'_> {
                 varies,
             };
         }
-        let (left, right) = (self.side(a.0, a.1), self.side(b.0, b.1));
+        let (left, right) = (self.operand(a.0, a.1), self.operand(b.0, b.1));
         let d = if same {
             errors::shape_mismatch(
                 format!("`{op}` combines a vector with a transposed one"),
@@ -235,7 +229,7 @@ impl Checker<'_> {
     }
 
     /// `a*b` for arrays that are both no scalars.
-    fn product(&mut self, at: Span, a: (&Expr, &Ty), b: (&Expr, &Ty), named: bool) -> Ty {
+    fn product(&mut self, a: (&Expr, &Ty), b: (&Expr, &Ty)) -> Ty {
         let varies = a.1.varies || b.1.varies;
         let (Some(x), Some(y)) = (parts(a.1), parts(b.1)) else {
             return Ty::error();
@@ -244,7 +238,7 @@ impl Checker<'_> {
             Elem::Bool => Elem::Int,
             e => e,
         };
-        let (left, right) = (self.side(a.0, a.1), self.side(b.0, b.1));
+        let (left, right) = (self.operand(a.0, a.1), self.operand(b.0, b.1));
         let array = |dims: Vec<Dim>, covector: bool| Ty {
             kind: Kind::Array { elem, dims, covector },
             varies,
@@ -254,11 +248,7 @@ impl Checker<'_> {
             ([p], true, [q], false) if inner(p, q) => array(vec![], false),
             ([p], false, [q], true) => array(vec![p.clone(), q.clone()], false),
             ([_], false, [_], false) => {
-                let d = if named {
-                    errors::vector_times_vector(&left, &right, a.0.span.to(b.0.span))
-                } else {
-                    errors::vector_times_vector(&left, &right, at)
-                };
+                let d = errors::vector_times_vector(&left, &right, a.0.span.to(b.0.span));
                 self.wrong(d)
             }
             ([m, k], false, [n], false) if inner(k, n) => array(vec![m.clone()], false),
@@ -327,7 +317,7 @@ impl Checker<'_> {
             ),
             _ => "`\\` solves a linear system: a matrix on the left, a vector or matrix on the right".into(),
         };
-        let (left, right) = (self.side(a.0, a.1), self.side(b.0, b.1));
+        let (left, right) = (self.operand(a.0, a.1), self.operand(b.0, b.1));
         let d = errors::shape_mismatch(message, &[&left, &right], None);
         let d = if x.dims.is_empty() {
             d.help_edit("to divide by a number, write `/`", at, "/")

@@ -33,8 +33,14 @@ impl Lower<'_> {
         if let Some(Local::Val(v)) = self.scope.get(name) {
             return self.call_schedule(v, args, span);
         }
-        if let Some(Entity::Fn(f)) = self.lookup(name) {
-            return self.call_fn(&f, args, span);
+        match self.lookup(name) {
+            Some(Entity::Fn(f)) => return self.call_fn(&f, args, span),
+            // What has a name and is called is a schedule.
+            Some(Entity::Let(x)) => {
+                let v = self.defined(name, &x, super::Scope::default())?;
+                return self.call_schedule(v, args, span);
+            }
+            _ => {}
         }
         if let Some(v) = self.linear_call(name, args, span)? {
             return Ok(v);
@@ -385,7 +391,7 @@ impl Lower<'_> {
 
     /// A user's function: its body with the parameters bound to the arguments' values.
     fn call_fn(&mut self, f: &Rc<FnDecl>, args: &[Arg], span: Span) -> Lowered<Val> {
-        let mut scope = super::Scope::default();
+        let mut scope = super::Scope::of(self.names, f.name.span.source);
         for (k, p) in f.params.iter().enumerate() {
             let given = args
                 .iter()
@@ -459,7 +465,7 @@ impl Lower<'_> {
         // Sizes named in the parameter's type are bound by the argument.
         for (d, set) in p.ty.dims.iter().zip(value.dims()) {
             if let Some(n) = d.as_name() {
-                let known = scope.get(n).is_some() || self.lookup(n).is_some();
+                let known = scope.get(n).is_some() || !scope.library && self.lookup(n).is_some();
                 if !known {
                     let local = if set.is_plain() {
                         Local::Size(set.len())

@@ -372,7 +372,7 @@ impl Lower<'_> {
     }
 
     /// The value of a definition. Operators are made once, so that a product with a transpose is known as such.
-    fn defined(&mut self, name: &str, e: &Expr, scope: super::Scope) -> Lowered<Val> {
+    pub(super) fn defined(&mut self, name: &str, e: &Expr, scope: super::Scope) -> Lowered<Val> {
         if self.past.is_none()
             && let Some(a) = self.operators.get(name)
         {

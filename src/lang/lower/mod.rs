@@ -24,7 +24,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::base::value::{Elem, IndexSet, ListedSet, Storage, Table, Tensor};
-use crate::base::{Code, Diagnostic, Span};
+use crate::base::{Code, Diagnostic, SourceId, Span};
 use crate::ir::facts::Sign;
 use crate::ir::{DomainId, IndexId, Input, InputId, InputKind, Ir, NodeId, Pos};
 use crate::lang::syntax::{Entry, Expr, FnDecl, FormalParam, Stmt};
@@ -157,6 +157,12 @@ pub trait Names {
         nodes: &[NodeId],
     ) -> Lowered<Vec<Vec<f64>>>;
 
+    /// The library's own function of a name.
+    fn library(&self, name: &str) -> Option<Rc<FnDecl>>;
+
+    /// Is a text one of the library's?
+    fn of_library(&self, source: SourceId) -> bool;
+
     /// The solution of a linear system in the least-squares sense, by products, computed now.
     fn solved(&self, system: &System<'_>) -> Lowered<Vec<f64>>;
 
@@ -248,7 +254,11 @@ pub(crate) struct Part {
 
 /// Frames of local names, innermost last; shared with the closures that captured them.
 #[derive(Clone, Default)]
-struct Scope(Option<Rc<Frame>>);
+struct Scope {
+    innermost: Option<Rc<Frame>>,
+    /// In the library's text: what is not local is the library's, whatever the session calls by that name.
+    library: bool,
+}
 
 struct Frame {
     name: String,
@@ -258,15 +268,25 @@ struct Frame {
 
 impl Scope {
     fn with(&self, name: &str, local: Local) -> Scope {
-        Scope(Some(Rc::new(Frame {
-            name: name.into(),
-            local,
-            up: self.clone(),
-        })))
+        Scope {
+            innermost: Some(Rc::new(Frame {
+                name: name.into(),
+                local,
+                up: self.clone(),
+            })),
+            library: self.library,
+        }
+    }
+    /// Where a definition begins that was written in `source`.
+    fn of(names: &dyn Names, source: SourceId) -> Scope {
+        Scope {
+            innermost: None,
+            library: names.of_library(source),
+        }
     }
     fn get(&self, name: &str) -> Option<Local> {
         let mut at = self;
-        while let Some(f) = &at.0 {
+        while let Some(f) = &at.innermost {
             if f.name == name {
                 return Some(f.local.clone());
             }
@@ -411,6 +431,9 @@ impl<'n> Lower<'n> {
 
     /// What a name means outside the expression: when the solution that is looked into was found, or now.
     fn lookup(&self, name: &str) -> Option<Entity> {
+        if self.scope.library {
+            return self.names.library(name).map(Entity::Fn);
+        }
         let then = self.past.as_ref().and_then(|p| p.names.get(name));
         then.cloned().or_else(|| self.names.lookup(name))
     }

@@ -114,7 +114,7 @@ const STEP_LENGTH: &str = "lr";
 
 /// Values of a part's parameters, in the session's names; `length` is the step length where the part is given none.
 fn bind(b: &mut Builder<'_>, p: &PartCall<'_>, length: Option<Local>) -> Lowered<Scope> {
-    let mut scope = Scope::default();
+    let mut scope = Scope::of(b.l.names, p.decl.name.span.source);
     for f in &p.decl.params {
         let known = f.default.as_ref().filter(|e| e.as_name() == Some("fmin"));
         if let (Some(e), false) = (known, p.args.iter().any(|(n, _)| *n == f.name.text)) {
@@ -176,7 +176,7 @@ fn bind(b: &mut Builder<'_>, p: &PartCall<'_>, length: Option<Local>) -> Lowered
         for (d, set) in f.ty.dims.iter().zip(value.dims()) {
             if let Some(n) = d.as_name()
                 && scope.get(n).is_none()
-                && !matches!(l.lookup(n), Some(Entity::Set(_)))
+                && (scope.library || !matches!(l.lookup(n), Some(Entity::Set(_))))
             {
                 let local = if set.is_plain() {
                     Local::Size(set.len())

@@ -363,7 +363,7 @@ impl Lower<'_> {
         let own = self.in_region(DomainId::ROOT, |l| l.own_scope(s, at))?;
         let mut frames = vec![];
         let mut next = &own;
-        while let Some(f) = &next.0 {
+        while let Some(f) = &next.innermost {
             frames.push(f);
             next = &f.up;
         }

@@ -2,9 +2,25 @@
 //!
 //! Invariant: one list of files; a definition is found without reading any other.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
+use crate::base::SourceId;
+use crate::lang::check;
 use crate::lang::syntax::{Expr, ExprKind, Program, Stmt, StmtKind};
+use crate::session::Def;
+
+/// What a session has read of the library, in the library's own names: those of the user mean nothing there, and may be the
+/// same.
+#[derive(Default)]
+pub struct Brought {
+    /// Names of definitions.
+    pub env: check::Env,
+    /// What they are.
+    pub defs: BTreeMap<String, Def>,
+    /// Texts.
+    pub sources: BTreeSet<SourceId>,
+}
 
 /// A definition.
 pub struct Entry {
@@ -17,11 +33,37 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Its first line of program, without the brace: kind, name and parameters.
-    pub fn head(&self) -> &'static str {
-        let line = self.text.lines().find(|l| !l.starts_with('#')).unwrap_or("");
-        line.trim_end().trim_end_matches(['{', '=']).trim_end()
+    /// Does it stand in a pipeline? The others are functions.
+    pub fn is_method(&self) -> bool {
+        let first = self.text.lines().find(|l| !l.starts_with('#'));
+        first.is_some_and(|l| !l.starts_with("fn "))
     }
+
+    /// Kind, name and parameters.
+    pub fn head(&self) -> String {
+        head(self.text)
+    }
+}
+
+/// The beginning of a definition as one line, without what opens its body: kind, name and parameters.
+pub fn head(text: &str) -> String {
+    let mut out: Vec<&str> = vec![];
+    for line in text.lines().skip_while(|l| l.starts_with('#')) {
+        out.push(line.trim());
+        let open = |c: char| out.iter().flat_map(|l| l.chars()).filter(|x| *x == c).count();
+        if open('(') <= open(')') {
+            break;
+        }
+    }
+    let all = out.join(" ");
+    // A function says what it is on the same line.
+    let mut depth = 0;
+    let body = all.char_indices().find(|(k, c)| {
+        depth += i32::from(*c == '(') - i32::from(*c == ')');
+        depth == 0
+            && (*c == '{' || *c == '=' && all[k + 1..].starts_with([' ', '\n']) || *c == '=' && k + 1 == all.len())
+    });
+    all[..body.map_or(all.len(), |b| b.0)].trim_end().to_string()
 }
 
 macro_rules! files {

@@ -101,6 +101,9 @@ const LOGGED: usize = 8;
 /// Rows up to which a third attempt costs less than an answer short of its tolerance.
 const SMALL: usize = 2_000;
 
+/// A residual of the rows that is no matter of precision.
+const BROKEN: f64 = 1e-6;
+
 /// Settings of Clarabel.
 pub struct Clarabel {
     iterations: usize,
@@ -158,10 +161,11 @@ pub(super) fn whole(
         log: vec![],
         stop: &mut stop,
     };
-    let found = match find(&mut search) {
+    let mut found = match find(&mut search) {
         Ok(f) => f,
         Err(fault) => return Outcome::Refuse(Fault::Numerical(fault.to_string())),
     };
+    search.last_look(&mut found);
     let (s, d) = (&found.solution, &found.check);
     next.slots[RESCALED] = Slot::Count(u64::from(found.rescaled));
     next.slots[RAY] = Slot::Array(found.ray.clone());
@@ -419,6 +423,24 @@ impl Search<'_> {
             return 3;
         }
         0
+    }
+
+    /// Where nothing was settled and the rows do not hold, they may prove by themselves that they cannot.
+    fn last_look(&mut self, found: &mut Found) {
+        let open = matches!(
+            found.reason.status,
+            Status::StepLimit | Status::Stalled | Status::PrecisionLimited
+        );
+        let broken = !(found.solution.r_prim <= BROKEN) || found.reason.status == Status::Stalled;
+        if open
+            && broken
+            && self.form.b.len() <= SMALL
+            && let Some(z) = polish::multipliers(self.form, self.stop)
+        {
+            found.solution.z = z;
+            found.check = verify::dual(self.form, self.constant, &found.solution.x, &found.solution.z);
+            (found.reason, found.finish) = (infeasible(), 2);
+        }
     }
 
     /// A direction alone does not tell unbounded from infeasible: is there a feasible point? It replaces the solution.

@@ -10,7 +10,7 @@ use crate::solve::stop::{Reason, Status};
 use crate::solve::vector::{add_scaled, axpy, dot, norm_inf, norm2};
 
 use super::curvature::Curvature;
-use super::subproblem::{CgWork, scrambled_sign, smallest_direction, truncated_cg};
+use super::subproblem::{CgWork, scrambled, smallest_direction, truncated_cg};
 
 /// Moves `x` into the bounds.
 pub fn project(bounds: Option<&Bounds>, x: &mut [f64]) {
@@ -81,10 +81,11 @@ pub fn measure(bounds: Option<&Bounds>, unit: f64, x: &[f64], f: f64, g: &[f64],
     measures.gap = f64::NAN;
 }
 
-/// Why a run is on its way to minus infinity, or to a point infinitely far, if it is.
+/// Why a run is on its way to minus infinity, or to a point infinitely far, if it is. Where both are large a sum of
+/// coordinates has hardly a digit left behind the point, and steps that follow a ray get no further.
 pub fn diverged(f: f64, x: &[f64]) -> Option<Reason> {
     let size = norm_inf(x);
-    (f < -1e20 || size > 1e20).then(|| {
+    (f < -1e20 || size > 1e20 || f < -1e12 && size > 1e12).then(|| {
         Reason::new(
             Status::Diverged,
             format!("the objective reached {f:e} at a point of size {size:e}"),
@@ -92,18 +93,32 @@ pub fn diverged(f: f64, x: &[f64]) -> Option<Reason> {
     })
 }
 
+/// Is a small slope of a convex objective no sign of its minimum, because the point is far away? It falls along `-log(x)` or
+/// `1/x` as slowly as one likes; what may still be gained is the slope times the distance.
+pub fn far(problem: &dyn Oracle, x: &[f64], f: f64, g: &[f64], tolerance: f64) -> bool {
+    problem.convex() && norm_inf(x) > FAR_AWAY && dot(g, x).abs() > tolerance.sqrt() * (1.0 + f.abs())
+}
+
+/// Where [`far`] begins.
+const FAR_AWAY: f64 = 1e4;
+
 /// The larger one; what is no number is worse than all.
 fn worse(a: f64, b: f64) -> f64 {
     if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
 }
 
-/// How the objective changes with each bound: the gradient where a variable sits on one, 0 elsewhere; empty without
-/// bounds.
+/// Distance from a bound, relative to it, of a variable that is held there.
+const AT_BOUND: f64 = 1e-8;
+
+/// How the objective changes with each bound: the gradient where a variable sits on one, or as near as a tolerance brings it
+/// and is pushed there; 0 elsewhere; empty without bounds.
 pub fn bound_multipliers(bounds: Option<&Bounds>, g: &[f64], x: &[f64], out: &mut Vec<f64>) {
     out.clear();
     if let Some(b) = bounds {
         out.extend((0..x.len()).map(|i| {
-            if x[i] <= b.lower[i] || x[i] >= b.upper[i] {
+            let low = x[i] - b.lower[i] <= AT_BOUND * (1.0 + b.lower[i].abs()) && g[i] > 0.0;
+            let high = b.upper[i] - x[i] <= AT_BOUND * (1.0 + b.upper[i].abs()) && g[i] < 0.0;
+            if x[i] <= b.lower[i] || x[i] >= b.upper[i] || low || high {
                 g[i]
             } else {
                 0.0
@@ -163,7 +178,7 @@ pub fn value_noise(
     for k in 0..6u64 {
         let size = [2.0, 5.0, 11.0][(k % 3) as usize] * f64::EPSILON;
         for i in 0..x.len() {
-            trial[i] = x[i] + size * scrambled_sign(i, 100 + k) * x[i].abs();
+            trial[i] = x[i] + size * scrambled(i, 100 + k) * x[i].abs();
         }
         project(bounds, &mut trial);
         let ft = trial_value(problem, &trial)?;
@@ -189,10 +204,61 @@ pub enum SecondOrder {
     Unknown(&'static str),
 }
 
-/// Examines a stationary point by factorization, or by Lanczos where only products are at hand.
+/// Examines a stationary point: by its curvature, and, where the objective may have kinks that curvature says nothing of, by
+/// values around it.
 ///
 /// `threshold` is the stationarity the point was accepted with.
 pub fn second_order(
+    h: &mut Curvature,
+    problem: &mut dyn Oracle,
+    bounds: Option<&Bounds>,
+    x: &[f64],
+    f: f64,
+    g: &[f64],
+    threshold: f64,
+) -> Result<SecondOrder, Fault> {
+    let found = by_curvature(h, problem, bounds, x, f, g, threshold)?;
+    if !problem.kinks() || !matches!(found, SecondOrder::Minimum | SecondOrder::Flat) {
+        return Ok(found);
+    }
+    Ok(around(problem, bounds, x, f, g, threshold)?.map_or(found, SecondOrder::Descent))
+}
+
+/// A feasible point of smaller value near `x`, along axes and along directions without a pattern.
+fn around(
+    problem: &mut dyn Oracle,
+    bounds: Option<&Bounds>,
+    x: &[f64],
+    f: f64,
+    g: &[f64],
+    threshold: f64,
+) -> Result<Option<Vec<f64>>, Fault> {
+    let n = x.len();
+    let noise = value_noise(problem, bounds, x, f, g)?;
+    let mut z = vec![0.0; n];
+    let axes = n.min(MOST_AXES);
+    for k in 0..axes + DIRECTIONS {
+        z.fill(0.0);
+        if k < axes {
+            z[k * n / axes] = 1.0;
+        } else {
+            (0..n).for_each(|i| z[i] = scrambled(i, 200 + k as u64));
+            let size = norm2(&z);
+            z.iter_mut().for_each(|v| *v /= size);
+        }
+        if let Some(p) = probe(problem, bounds, x, f, &z, threshold, noise)? {
+            return Ok(Some(p));
+        }
+    }
+    Ok(None)
+}
+
+/// Axes and other directions that are looked along where there may be kinks.
+const MOST_AXES: usize = 64;
+const DIRECTIONS: usize = 32;
+
+/// By factorization, or by Lanczos where only products are at hand.
+fn by_curvature(
     h: &mut Curvature,
     problem: &mut dyn Oracle,
     bounds: Option<&Bounds>,
@@ -270,7 +336,7 @@ pub fn second_order(
             } else {
                 // No curvature at all: every direction is as flat as another.
                 for i in 0..n {
-                    z[i] = if all[i] { scrambled_sign(i, salt) } else { 0.0 };
+                    z[i] = if all[i] { scrambled(i, salt) } else { 0.0 };
                 }
                 let size = norm2(&z);
                 z.iter_mut().for_each(|v| *v /= size);
@@ -421,12 +487,10 @@ fn by_products(
     // Fewer where the vectors would fill more than 160 MB.
     let steps = dimension.min(80).min((20_000_000 / n.max(1)).max(10));
     let mut basis: Vec<Vec<f64>> = vec![];
-    let mut v: Vec<f64> = (0..n)
-        .map(|i| if free[i] { scrambled_sign(i, 7) } else { 0.0 })
-        .collect();
+    let mut v: Vec<f64> = (0..n).map(|i| if free[i] { scrambled(i, 7) } else { 0.0 }).collect();
     let (mut alpha, mut beta): (Vec<f64>, Vec<f64>) = (vec![], vec![]);
     let mut residual = 0.0;
-    for _ in 0..steps {
+    for k in 0..steps {
         let size = norm2(&v);
         if size == 0.0 {
             break;
@@ -446,8 +510,20 @@ fn by_products(
         residual = norm2(&w);
         let scale = alpha.iter().chain(&beta).fold(0.0f64, |m, a| m.max(a.abs()));
         if residual <= 1e-13 * scale {
+            // An invariant subspace tells nothing of what lies beside it.
             residual = 0.0;
-            break;
+            w = (0..n)
+                .map(|i| if free[i] { scrambled(i, 8 + k as u64) } else { 0.0 })
+                .collect();
+            for _ in 0..2 {
+                for b in &basis {
+                    let c = dot(b, &w);
+                    axpy(-c, b, &mut w);
+                }
+            }
+            if basis.len() == dimension || norm2(&w) <= 1e-8 * (dimension as f64).sqrt() {
+                break;
+            }
         }
         beta.push(residual);
         v = w;

@@ -125,12 +125,16 @@ impl Curvature {
     pub fn can_factor(&self) -> bool {
         !matches!(self.factor, Factor::Unset | Factor::TooLarge)
     }
-    /// Evaluates the Hessian at `x`, if entries are asked for.
+    /// Evaluates the Hessian at `x`, if entries are asked for. Where some are not finite it is there all the same, for
+    /// [`Curvature::only_free`].
     pub fn evaluate(&mut self, problem: &mut dyn Oracle, x: &[f64]) -> Result<(), Fault> {
         if !self.explicit {
             return Ok(());
         }
-        problem.hessian(x, &mut self.lower)?;
+        let evaluated = problem.hessian(x, &mut self.lower);
+        if !matches!(evaluated, Ok(()) | Err(Fault::NotFinite { .. })) || self.lower.rows != self.n {
+            return evaluated;
+        }
         let same = self.analysed.0 == self.lower.indptr && self.analysed.1 == self.lower.indices;
         if matches!(self.factor, Factor::Unset) || !same {
             let n = self.n;
@@ -147,6 +151,7 @@ impl Curvature {
                 },
             };
         }
+        evaluated?;
         match self.lower.values.iter().position(|v| !v.is_finite()) {
             Some(k) => {
                 let row = self.lower.indptr.partition_point(|&p| p <= k) - 1;
@@ -154,6 +159,22 @@ impl Curvature {
             }
             None => Ok(()),
         }
+    }
+    /// Makes entries that are not finite 0 where they belong to a variable that is not free; were those the only ones?
+    pub fn only_free(&mut self, free: &[bool]) -> bool {
+        let (mut found, mut finite) = (false, true);
+        for i in 0..self.lower.rows {
+            for k in self.lower.indptr[i]..self.lower.indptr[i + 1] {
+                let held = !(free[i] && free[self.lower.indices[k]]);
+                let v = &mut self.lower.values[k];
+                found |= !v.is_finite();
+                if held && !v.is_finite() {
+                    *v = 0.0;
+                }
+                finite &= v.is_finite();
+            }
+        }
+        found && finite
     }
     /// `out = ∇²f(x) v`.
     pub fn apply(&self, problem: &mut dyn Oracle, x: &[f64], v: &[f64], out: &mut [f64]) -> Result<(), Fault> {

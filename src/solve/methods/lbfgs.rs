@@ -17,7 +17,8 @@ use crate::solve::vector::{dot, norm2};
 
 use super::compact::{Compact, Path};
 use super::conditions::{
-    SecondOrder, along_negative, bound_multipliers, diverged, evaluate, measure, project, second_order, value_noise,
+    SecondOrder, along_negative, bound_multipliers, diverged, evaluate, far, measure, project, second_order,
+    value_noise,
 };
 use super::curvature::Curvature;
 use super::line_search::Line;
@@ -170,7 +171,7 @@ impl Lbfgs {
         if let Some(why) = diverged(f, x) {
             return Ok(Outcome::Finish(why));
         }
-        if now.measures.stationarity <= threshold {
+        if now.measures.stationarity <= threshold && !far(problem, x, f, g, cx.tolerance) {
             return self.conclude(problem, bounds, now, next, threshold);
         }
         if now.slots[STAGNANT].count() >= 30 {

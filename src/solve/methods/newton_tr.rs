@@ -16,8 +16,8 @@ use crate::solve::stop::{Reason, Status};
 use crate::solve::vector::{norm_inf, norm2};
 
 use super::conditions::{
-    SecondOrder, along_negative, bound_multipliers, diverged, evaluate, land, measure, project, projected_step,
-    second_order, trial_value, value_noise,
+    SecondOrder, along_negative, bound_multipliers, diverged, evaluate, far, inactive, land, measure, project,
+    projected_step, second_order, trial_value, value_noise,
 };
 use super::curvature::Curvature;
 use super::projected::{Inner, StepWork, model_step};
@@ -157,6 +157,20 @@ impl Method for NewtonTr {
     }
 }
 
+/// The point with the free variables off their bounds, if one is on any.
+fn inside(bounds: Option<&Bounds>, x: &[f64], free: &[bool]) -> Option<Vec<f64>> {
+    let b = bounds?;
+    let mut p = x.to_vec();
+    let mut moved = false;
+    for i in (0..x.len()).filter(|&i| free[i]) {
+        let by = (1e-2 * x[i].abs().max(1.0)).min(0.5 * (b.upper[i] - b.lower[i]));
+        let sign = f64::from(u8::from(x[i] <= b.lower[i])) - f64::from(u8::from(x[i] >= b.upper[i]));
+        p[i] += sign * by;
+        moved |= sign != 0.0;
+    }
+    moved.then_some(p)
+}
+
 /// What a trial came to.
 enum Trial {
     Accepted,
@@ -182,9 +196,25 @@ impl NewtonTr {
         if let Some(why) = diverged(f, x) {
             return Ok(Outcome::Finish(why));
         }
-        work.h.evaluate(problem, x)?;
+        if let Err(fault) = work.h.evaluate(problem, x) {
+            // On a bound the curvature may be infinite, as that of x^1.5 at 0: a variable that is held there has none, another
+            // moves off.
+            let mut free = vec![true; x.len()];
+            inactive(bounds, x, g, &mut free);
+            if !(work.h.is_explicit() && matches!(fault, Fault::NotFinite { .. })) {
+                return Err(fault);
+            }
+            if !work.h.only_free(&free) {
+                return match inside(bounds, x, &free) {
+                    Some(p) if trial_value(problem, &p)?.is_finite() => {
+                        self.jump(problem, now, next, &p, "left a bound where the curvature is infinite")
+                    }
+                    _ => Err(fault),
+                };
+            }
+        }
         let exact = self.inner != "cg" && work.h.can_factor();
-        if stationarity <= threshold {
+        if stationarity <= threshold && !far(problem, x, f, g, cx.tolerance) {
             let claim = if problem.convex() {
                 Ok(Reason::new(
                     Status::Optimal,
@@ -223,7 +253,7 @@ impl NewtonTr {
                     bound_multipliers(bounds, next.slots[GRADIENT].array(), &next.x, &mut next.multipliers);
                     Ok(Outcome::Finish(reason))
                 }
-                Err(p) => self.jump(problem, now, next, &p),
+                Err(p) => self.jump(problem, now, next, &p, "left a stationary point that is not a minimum"),
             };
         }
         let inner = if exact {
@@ -385,7 +415,14 @@ impl NewtonTr {
     }
 
     /// Moves to a point of smaller value that a probe found.
-    fn jump(&self, problem: &mut dyn Oracle, now: &State, next: &mut State, to: &[f64]) -> Result<Outcome, Fault> {
+    fn jump(
+        &self,
+        problem: &mut dyn Oracle,
+        now: &State,
+        next: &mut State,
+        to: &[f64],
+        note: &'static str,
+    ) -> Result<Outcome, Fault> {
         next.x.copy_from_slice(to);
         let State { x, slots, measures, .. } = next;
         let g = slots[GRADIENT].array_mut();
@@ -397,7 +434,7 @@ impl NewtonTr {
         next.slots[STAGNANT] = Slot::Count(0);
         Ok(Outcome::Proceed(Events {
             rejected: 0,
-            note: Some("left a stationary point that is not a minimum"),
+            note: Some(note),
         }))
     }
 

@@ -49,6 +49,23 @@ pub struct Scripted {
     finite: Option<Reg>,
 }
 
+/// Of the evaluations that an answer took, those that only a record or a stop asked for.
+fn aside(script: &Script, out: Reg, value: Option<Reg>, made: &Counts) -> Counts {
+    let looks = |r: Reg| script.beside.contains(&r);
+    match (looks(out), value.map(looks)) {
+        (true, None | Some(true)) => *made,
+        (true, Some(false)) => Counts {
+            gradients: made.gradients,
+            ..Counts::default()
+        },
+        (false, Some(true)) => Counts {
+            values: made.values,
+            ..Counts::default()
+        },
+        (false, _) => Counts::default(),
+    }
+}
+
 /// A piece with its plan and the registers it reads.
 struct PiecePlan {
     plan: Arc<Plan>,
@@ -228,7 +245,15 @@ impl Scripted {
                     value,
                     out,
                     ..
-                } => self.ask(*what, args, (*batch, *value), *out, problem, f)?,
+                } => {
+                    let before = problem.counts();
+                    self.ask(*what, args, (*batch, *value), *out, problem, f)?;
+                    let made = problem.counts().since(&before);
+                    let aside = aside(&self.script, *out, *value, &made);
+                    if aside != Counts::default() {
+                        problem.set_aside(&aside);
+                    }
+                }
                 Op::Draw {
                     law, site, taken, out, ..
                 } => {

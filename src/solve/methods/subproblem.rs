@@ -25,18 +25,21 @@ pub struct BallStep {
     pub work: u32,
 }
 
-/// Deterministic entries of ±1 with no short period, the start of inverse and Lanczos iterations.
-pub fn scrambled_sign(i: usize, salt: u64) -> f64 {
+/// Deterministic entries of either sign and of sizes from 1/2 to 1 without a pattern, the start of inverse and Lanczos
+/// iterations: entries of one size would lie in the invariant subspaces of symmetric problems.
+pub fn scrambled(i: usize, salt: u64) -> f64 {
     let mut z = (i as u64 ^ salt.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    if (z ^ (z >> 31)) & 1 == 0 { 1.0 } else { -1.0 }
+    z ^= z >> 31;
+    let size = 0.5 + (z >> 12) as f64 / (1u64 << 53) as f64;
+    if z & 1 == 0 { size } else { -size }
 }
 
 /// A unit vector along which the factorized matrix is nearly smallest, by inverse iteration; zero outside `free`.
 pub fn smallest_direction(h: &Curvature, free: &[bool], salt: u64, z: &mut [f64]) {
     for i in 0..z.len() {
-        z[i] = if free[i] { scrambled_sign(i, salt) } else { 0.0 };
+        z[i] = if free[i] { scrambled(i, salt) } else { 0.0 };
     }
     for _ in 0..3 {
         let size = norm2(z);

@@ -76,13 +76,19 @@ pub struct Builder<'n> {
     pub asks: Vec<(Ask, Span)>,
     /// What was asked where this list of operations is reached, by list: asked again, it is answered from here.
     known: Vec<Vec<(Ask, Vec<Reg>, Reg)>>,
+    /// Is a record or a stop being lowered?
+    pub looking: bool,
+    /// Registers of answers that only those asked for.
+    pub beside: Vec<Reg>,
     /// Registers that branches and loops write more than once.
     pub rewritten: Vec<Reg>,
     /// The last gradient that the optimizer asked for at every step.
     pub gradient: Option<Val>,
     pub samples: Option<Span>,
     pub guards: Vec<Guard>,
-    pub records: Vec<(String, Var)>,
+    pub records: Vec<(String, Reg)>,
+    /// Registers that a step may not write: what a record has that was not reached.
+    pub gaps: Vec<Reg>,
     pub stops: Vec<(Var, Span)>,
     pub restarts: Vec<Var>,
     pub answer: Option<usize>,
@@ -147,11 +153,14 @@ impl<'n> Builder<'n> {
             first: vec![],
             asks: vec![],
             known: vec![vec![]],
+            looking: false,
+            beside: vec![],
             rewritten: vec![],
             gradient: None,
             samples: None,
             guards: vec![],
             records: vec![],
+            gaps: vec![],
             stops: vec![],
             restarts: vec![],
             answer: None,
@@ -455,10 +464,15 @@ impl<'n> Builder<'n> {
             Some(Local::Dims(set)) => Some(set.len()),
             Some(Local::Val(Val::Num(n, _))) => self.l.ir.as_const(n).map(|v| v as usize),
             Some(_) => None,
-            None => match self.l.lookup(name) {
-                Some(Entity::Set(set)) => Some(set.len()),
-                _ => None,
-            },
+            None => self.session_set(name).map(|s| s.len()),
+        }
+    }
+
+    /// The session's set of a name, for what is not the library's.
+    pub fn session_set(&self, name: &str) -> Option<IndexSet> {
+        match self.l.lookup(name) {
+            Some(Entity::Set(set)) if !self.scopes[self.part].0.library => Some(set),
+            _ => None,
         }
     }
 
@@ -484,7 +498,7 @@ impl<'n> Builder<'n> {
         if matches!(self.l.ir.node(n), Node::Const(_) | Node::Input(_)) {
             return Ok(v.val.clone());
         }
-        let known = self.pieces[piece].outputs.iter().find(|(m, _)| *m == n).map(|o| o.1);
+        let known = self.given_in(piece, n);
         let r = match known {
             Some(r) => r,
             None => {
@@ -505,6 +519,12 @@ impl<'n> Builder<'n> {
         Ok(out)
     }
 
+    /// The register that a piece leaves a node in; not one that is written again later.
+    fn given_in(&self, piece: usize, n: NodeId) -> Option<Reg> {
+        let mut of = self.pieces[piece].outputs.iter();
+        of.find(|(m, r)| *m == n && !self.rewritten.contains(r)).map(|o| o.1)
+    }
+
     /// A register with the value, for an operation that comes next.
     pub fn reg_of(&mut self, v: &Var, span: Span) -> Lowered<Reg> {
         let v = Var {
@@ -523,8 +543,8 @@ impl<'n> Builder<'n> {
             return Ok(r);
         }
         let p = self.current();
-        if let Some(o) = self.pieces[p].outputs.iter().find(|(m, _)| *m == n) {
-            return Ok(o.1);
+        if let Some(r) = self.given_in(p, n) {
+            return Ok(r);
         }
         let r = self.register("value", dims);
         self.pieces[p].outputs.push((n, r));
@@ -543,8 +563,7 @@ impl<'n> Builder<'n> {
         }
         if here && let Some((n, _)) = self.node_of(&val, span)? {
             let p = self.current();
-            let known = self.pieces[p].outputs.iter().any(|(m, _)| *m == n);
-            if !known {
+            if self.given_in(p, n).is_none() {
                 self.pieces[p].outputs.push((n, to));
                 return Ok(());
             }

@@ -7,7 +7,7 @@ use super::builder::{Builder, Var};
 use crate::atoms;
 use crate::base::Span;
 use crate::base::value::{Elem, IndexSet};
-use crate::ir::script::{Ask, Commit, Known, Op, Reg, Script, StateKind, StateSpec};
+use crate::ir::script::{Ask, Commit, Known, Op, Piece, Reg, Script, StateKind, StateSpec};
 
 impl Builder<'_> {
     /// The script.
@@ -83,16 +83,14 @@ impl Builder<'_> {
         for v in std::mem::take(&mut self.restarts) {
             restarts.push(self.reg_of(&v, span)?);
         }
-        let records: Vec<(String, Reg)> = std::mem::take(&mut self.records)
-            .into_iter()
-            .filter_map(|(n, v)| self.alias(&v.val).map(|r| (n, r)))
-            .collect();
+        let records = std::mem::take(&mut self.records);
+        self.begin_gaps();
         let mut commits = self.take_over(wanted);
         for (to, from) in &self.taken {
             commits.push(Commit { to: *to, from: *from });
         }
         let mut step = self.close();
-        let kept = |r: &Vec<crate::ir::script::Piece>, op: &Op| !matches!(op, Op::Eval(p) if r[*p].outputs.is_empty());
+        let kept = |r: &Vec<Piece>, op: &Op| !matches!(op, Op::Eval(p) if r[*p].outputs.is_empty());
         prune(&mut step, &self.pieces, &kept);
         let since = (!restarts.is_empty()).then(|| self.kept("begun after step", 1));
         let known = (gradients(&step) > 1).then(|| Known {
@@ -128,6 +126,7 @@ impl Builder<'_> {
             stops,
             restarts,
             answer: self.answer,
+            beside: self.beside,
             asks: self.asks,
             samples: self.samples,
             fmin_at: self.fmin_at,
@@ -141,6 +140,20 @@ impl Builder<'_> {
             projects: self.projects,
             ir: self.l.ir,
         })
+    }
+
+    /// Has a step begin with no number in what it may not record.
+    fn begin_gaps(&mut self) {
+        if self.gaps.is_empty() {
+            return;
+        }
+        let none = self.l.ir.constant(f64::NAN);
+        let outputs = std::mem::take(&mut self.gaps).into_iter().map(|r| (none, r)).collect();
+        self.pieces.push(Piece { outputs });
+        let begin = Op::Eval(self.pieces.len() - 1);
+        if let Some(step) = self.ops.first_mut() {
+            step.insert(0, begin);
+        }
     }
 
     /// A state of the step's own, 0 at first and changed by the run alone.
@@ -204,11 +217,7 @@ fn gradients(ops: &[Op]) -> usize {
 }
 
 /// Leaves out pieces that compute nothing.
-fn prune(
-    ops: &mut Vec<Op>,
-    pieces: &Vec<crate::ir::script::Piece>,
-    kept: &dyn Fn(&Vec<crate::ir::script::Piece>, &Op) -> bool,
-) {
+fn prune(ops: &mut Vec<Op>, pieces: &Vec<Piece>, kept: &dyn Fn(&Vec<Piece>, &Op) -> bool) {
     ops.retain(|o| kept(pieces, o));
     for o in ops {
         match o {

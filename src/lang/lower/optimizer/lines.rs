@@ -2,7 +2,7 @@
 //!
 //! Invariant: names changed in a branch or a loop live in a register of their own, written at the end of each way through.
 
-use super::super::{Entity, Lowered, Val, describe, err};
+use super::super::{Lowered, Val, describe, err};
 use super::builder::{Builder, State, Var};
 use crate::atoms;
 use crate::base::value::{Elem, IndexSet};
@@ -93,9 +93,17 @@ impl<'n> Builder<'n> {
         };
         let known = self.answered(what, &regs).filter(|_| batch.is_none());
         let out = match known {
-            Some(r) => r,
+            Some(r) => {
+                if !self.looking {
+                    self.beside.retain(|b| *b != r);
+                }
+                r
+            }
             None => {
                 let out = self.register(name, dims.clone());
+                if self.looking {
+                    self.beside.push(out);
+                }
                 if batch.is_none() {
                     self.keep(what, &regs, out);
                 }
@@ -685,18 +693,16 @@ impl<'n> Builder<'n> {
                 ..
             } => self.each_block(name, ty.as_ref(), body, otherwise, s.span)?,
             StepKind::Record { name, value } => {
-                let v = self.expr(value)?;
-                let r = self.reg_of(&v, value.span)?;
+                let v = self.looked_at(value)?;
                 // Of several blocks each has its own.
-                match self.each.last() {
-                    Some((_, k)) if self.alike > 1 => {
-                        self.record(&format!("{}.{}", name.text, self.blocks[*k].name), r)
-                    }
-                    _ => self.record(&name.text, r),
-                }
+                let name = match self.each.last() {
+                    Some((_, k)) if self.alike > 1 => format!("{}.{}", name.text, self.blocks[*k].name),
+                    _ => name.text.clone(),
+                };
+                self.record(name, &v, value.span)?;
             }
             StepKind::Stop(e) => {
-                let v = self.expr(e)?;
+                let v = self.looked_at(e)?;
                 let r = self.flag(&v, e.span)?;
                 self.stops.push((r, e.span));
             }
@@ -717,6 +723,14 @@ impl<'n> Builder<'n> {
         Ok(())
     }
 
+    /// What a record or a stop says: the step does not depend on it.
+    fn looked_at(&mut self, e: &Expr) -> Lowered<Var> {
+        self.looking = true;
+        let v = self.expr(e);
+        self.looking = false;
+        v
+    }
+
     /// A truth value that is looked at when the step ends.
     fn flag(&mut self, v: &Var, span: Span) -> Lowered<Var> {
         if self.ops.len() <= 1 {
@@ -729,20 +743,20 @@ impl<'n> Builder<'n> {
         })
     }
 
-    fn record(&mut self, name: &str, r: Reg) {
-        let known = self.records.iter().position(|(n, _)| n == name);
-        let val = self.read(r, &[]);
-        let var = Var { val, piece: None };
-        match known {
-            Some(k) => {
-                // Recorded in several places: the register is shared.
-                let to = self.alias(&self.records[k].1.val);
-                if let Some(to) = to {
-                    self.push(Op::Copy { from: r, to });
-                }
-            }
-            None => self.records.push((name.to_string(), var)),
+    /// Writes a value into the register that a record has for itself, so that what is recorded stays as it was.
+    fn record(&mut self, name: String, v: &Var, span: Span) -> Lowered<()> {
+        if let Some(to) = self.records.iter().find(|r| r.0 == name).map(|r| r.1) {
+            let from = self.reg_of(v, span)?;
+            self.push(Op::Copy { from, to });
+            return Ok(());
         }
+        let to = self.register(&name, vec![]);
+        self.rewritten.push(to);
+        self.records.push((name, to));
+        if self.ops.len() > 1 {
+            self.gaps.push(to);
+        }
+        self.write(v, to, span)
     }
 
     /// Keeps what a line computes as it is written, for a run that fails there.
@@ -927,7 +941,7 @@ impl<'n> Builder<'n> {
             for (d, n) in t.dims.iter().zip(lens) {
                 // A set stays one.
                 if let Some(s) = d.as_name()
-                    && !matches!(self.l.lookup(s), Some(Entity::Set(_)))
+                    && self.session_set(s).is_none()
                 {
                     self.sizes.push((s.to_string(), n));
                 }

@@ -3,7 +3,7 @@
 //! Invariant: takes the same steps as the script run operation by operation; where a step is anything but ordinary, nothing of
 //! it is kept, so that the script itself can take it and say what is wrong.
 
-use super::FAR;
+use super::{FAR, aside};
 use crate::exec::native::{Around, Ended, Native};
 use crate::exec::tape::{File, Source, Tape, Val, WIDE, Writer};
 use crate::ir::script::{Ask, Op, Reg, Script, StateKind};
@@ -335,8 +335,14 @@ impl Following<'_> {
             self.finite.extend(&g);
             self.regs[out] = Some(g);
         }
-        self.asked.values += u64::from(objective);
-        self.asked.gradients += u64::from(gradient);
+        let made = Counts {
+            values: u64::from(objective),
+            gradients: u64::from(gradient),
+            ..Counts::default()
+        };
+        let aside = aside(self.script, out, value, &made);
+        self.asked = self.asked.plus(&made.since(&aside));
+        self.asked.beside += aside.total();
         Some(())
     }
 }
