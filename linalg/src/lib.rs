@@ -19,6 +19,7 @@ pub mod reduce;
 mod refine;
 pub mod saddle;
 pub mod scaling;
+pub mod semidefinite;
 pub mod solve;
 pub mod sparse;
 pub mod spectrum;

@@ -10,6 +10,7 @@ use crate::factor::transposed_view;
 use crate::fault::{NumericalFault, check_len};
 use crate::sparse::Csr;
 use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::cholesky::ldlt;
 use faer::linalg::cholesky::ldlt::factor::LdltRegularization;
 use faer::linalg::cholesky::llt;
 use faer::sparse::linalg::cholesky::{
@@ -27,6 +28,9 @@ const PIVOT: f64 = 1e-13;
 const REPLACED: f64 = 1e-6;
 /// The same for the equations in the rows alone, where replaced pivots are left out for good.
 const ROW_REPLACED: f64 = 1e40;
+/// The same where the whole is dense, in units of the diagonal.
+const DENSE_PIVOT: f64 = 1e-15;
+const DENSE_REPLACED: f64 = 1e20;
 
 /// A matrix [P + D, G'; G, -E], analysed, and its factors for the last D and E.
 pub struct Saddle {
@@ -53,9 +57,32 @@ enum Route {
         signs: Vec<i8>,
         values: Vec<f64>,
     },
+    /// The whole matrix, dense.
+    Dense {
+        p: Csr,
+        g: Csr,
+        signs: Vec<i8>,
+        /// Its lower triangle by columns, and after factorization L and the pivots, in units of `by`.
+        lower: Vec<f64>,
+        by: Vec<f64>,
+    },
 }
 
 impl Saddle {
+    /// The same to be factored densely, with whatever [`Saddle::factor_with`] adds to it.
+    pub fn dense(p: &Csr, g: &Csr) -> Result<Saddle, NumericalFault> {
+        let (n, m) = (p.rows, g.rows);
+        check_len(PLACE, "columns of G", n, g.cols)?;
+        let route = Route::Dense {
+            p: p.clone(),
+            g: g.clone(),
+            signs: (0..n + m).map(|i| if i < n { 1 } else { -1 }).collect(),
+            lower: vec![0.0; (n + m) * (n + m)],
+            by: vec![1.0; n + m],
+        };
+        Ok(Saddle { n, m, route })
+    }
+
     /// Analyses the pattern of symmetric P (n x n) and G (m x n). `held` says which variables have curvature or a
     /// diagonal in every D that is not about zero: only with all of them may they be eliminated first.
     pub fn new(p: &Csr, g: &Csr, held: &[bool]) -> Result<Saddle, NumericalFault> {
@@ -104,9 +131,42 @@ impl Saddle {
 
     /// Factors the matrix for these diagonals, of lengths n and m.
     pub fn factor(&mut self, d: &[f64], e: &[f64]) -> Result<(), NumericalFault> {
+        self.factor_with(d, e, &mut |_| {})
+    }
+
+    /// The same; where it is dense, `add` may add a positive semidefinite matrix to `P + D` and take one from `-E`, in the
+    /// lower triangle of the whole by columns.
+    pub fn factor_with(
+        &mut self,
+        d: &[f64],
+        e: &[f64],
+        add: &mut dyn FnMut(&mut [f64]),
+    ) -> Result<(), NumericalFault> {
         check_len(PLACE, "diagonal of the variables", self.n, d.len())?;
         check_len(PLACE, "diagonal of the rows", self.m, e.len())?;
         match &mut self.route {
+            Route::Dense {
+                p,
+                g,
+                signs,
+                lower,
+                by,
+            } => {
+                let (n, size) = (self.n, self.n + self.m);
+                lower.fill(0.0);
+                p.triplets()
+                    .filter(|(i, j, _)| i >= j)
+                    .for_each(|(i, j, v)| lower[j * size + i] += v);
+                g.triplets().for_each(|(k, j, v)| lower[j * size + n + k] += v);
+                add(lower);
+                for (i, v) in d.iter().enumerate() {
+                    lower[i * size + i] += v;
+                }
+                for (k, v) in e.iter().enumerate() {
+                    lower[(n + k) * size + n + k] -= v;
+                }
+                factor_dense(lower, signs, by)
+            }
             Route::Rows {
                 columns,
                 curvature,
@@ -214,6 +274,23 @@ impl Saddle {
                     *u -= h * b;
                 }
             }
+            Route::Dense { lower, by, .. } => {
+                let size = self.n + self.m;
+                let mut both: Vec<f64> = u.iter().chain(&*v).zip(&*by).map(|(v, b)| v * b).collect();
+                let pivots: Vec<f64> = (0..size).map(|i| lower[i * size + i]).collect();
+                let mut none: [std::mem::MaybeUninit<u8>; 0] = [];
+                ldlt::solve::solve_in_place_with_conj(
+                    MatRef::from_column_major_slice(lower, size, size),
+                    faer::diag::DiagRef::from_slice(&pivots),
+                    Conj::No,
+                    MatMut::from_column_major_slice_mut(&mut both, size, 1),
+                    Par::Seq,
+                    MemStack::new(&mut none),
+                );
+                both.iter_mut().zip(&*by).for_each(|(v, b)| *v *= b);
+                u.copy_from_slice(&both[..self.n]);
+                v.copy_from_slice(&both[self.n..]);
+            }
             Route::Whole { symbolic, values, .. } => {
                 let size = self.n + self.m;
                 if size == 0 {
@@ -238,6 +315,44 @@ impl Saddle {
     /// Are the equations in the rows alone factored?
     pub fn in_rows(&self) -> bool {
         matches!(self.route, Route::Rows { .. })
+    }
+}
+
+/// L and pivots of a dense matrix in place, its diagonal brought near 1 in size by powers of two first.
+fn factor_dense(lower: &mut [f64], signs: &[i8], by: &mut [f64]) -> Result<(), NumericalFault> {
+    let size = by.len();
+    for (i, b) in by.iter_mut().enumerate() {
+        let v = lower[i * size + i].abs();
+        *b = if v > 0.0 && v.is_finite() {
+            2f64.powi((-0.5 * crate::math::log2(v)).round().clamp(-300.0, 300.0) as i32)
+        } else {
+            1.0
+        };
+    }
+    for j in 0..size {
+        for i in j..size {
+            lower[j * size + i] *= by[i] * by[j];
+        }
+    }
+    let matrix = MatMut::from_column_major_slice_mut(lower, size, size);
+    let needs = ldlt::factor::cholesky_in_place_scratch::<f64>(size, Par::Seq, Default::default());
+    let mut memory = MemBuffer::new(needs);
+    let replace = LdltRegularization {
+        dynamic_regularization_signs: Some(signs),
+        dynamic_regularization_delta: DENSE_REPLACED,
+        dynamic_regularization_epsilon: DENSE_PIVOT,
+    };
+    ldlt::factor::cholesky_in_place(
+        matrix,
+        replace,
+        Par::Seq,
+        MemStack::new(&mut memory),
+        Default::default(),
+    )
+    .map_err(|_| NumericalFault::new("a pivot is zero", PLACE, 0.0))?;
+    match (0..size).find(|i| !lower[i * size + i].is_finite()) {
+        Some(_) => Err(NumericalFault::new("a pivot is not a number", PLACE, f64::NAN)),
+        None => Ok(()),
     }
 }
 

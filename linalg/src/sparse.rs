@@ -405,6 +405,20 @@ impl Csr {
         c
     }
 
+    /// The block of these rows and columns.
+    pub fn part(&self, rows: std::ops::Range<usize>, columns: std::ops::Range<usize>) -> Csr {
+        let mut out = Csr::zeros(0, columns.len());
+        for i in rows {
+            for (j, v) in self.entries(i).filter(|e| columns.contains(&e.0)) {
+                out.indices.push(j - columns.start);
+                out.values.push(v);
+            }
+            out.indptr.push(out.indices.len());
+            out.rows += 1;
+        }
+        out
+    }
+
     /// Multiplies row i by `s[i]`.
     pub fn scale_rows(&mut self, s: &[f64]) {
         for i in 0..self.rows {

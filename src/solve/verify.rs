@@ -220,6 +220,27 @@ pub fn outside(cones: &[Cone], v: &[f64], dual: bool) -> f64 {
     worst
 }
 
+/// How far `b - A x` is outside the cones, each relative to its own right-hand sides; rows by themselves where their cone is.
+pub fn off_cones(form: &ConicForm, x: &[f64]) -> f64 {
+    let mut s = vec![0.0; form.b.len()];
+    form.a.mul_vec(x, &mut s);
+    s.iter_mut().zip(&form.b).for_each(|(s, b)| *s = b - *s);
+    let mut at = 0;
+    let mut worst = 0.0f64;
+    for c in &form.cones {
+        let rows = at..at + c.rows();
+        at = rows.end;
+        let (s, b) = (&s[rows.clone()], &form.b[rows]);
+        let each = |off: &dyn Fn(f64) -> f64| largest(s.iter().zip(b).map(|(s, b)| off(*s) / (1.0 + b.abs())));
+        worst = worst.max(match c {
+            Cone::Zero(_) => each(&|s| s.abs()),
+            Cone::Nonneg(_) => each(&|s| -s),
+            _ => outside(&[*c], s, false) / (1.0 + size(b)),
+        });
+    }
+    worst
+}
+
 /// The symmetric matrix that the rows of a semidefinite cone stand for.
 fn matrix(v: &[f64], n: usize) -> Dense {
     Dense::from_fn(n, n, |i, j| {

@@ -1,4 +1,4 @@
-//! Iterations of the homogeneous embedding of a linear or convex quadratic program.
+//! Iterations of the homogeneous embedding of a linear, convex quadratic or semidefinite program.
 //!
 //! Invariant: what is returned is the iterate with the smallest residuals in the form's own units, and every certificate
 //! passed its check; the iterations run on the calling thread.
@@ -13,6 +13,7 @@ use ravine_linalg::clarabel_adapter::{ConicForm, ConicIteration, ConicSettings, 
 use ravine_linalg::reduce::dot;
 use ravine_linalg::saddle::Saddle;
 
+use super::matrices::Matrices;
 use super::program::{Measures, Program};
 use crate::solve::verify;
 
@@ -37,6 +38,8 @@ const CENTRAL: (f64, f64) = (0.1, 10.0);
 const WEIGHT: (f64, f64) = (1e-20, 1e20);
 /// Iterations without progress after which it ends.
 const PATIENCE: usize = 12;
+/// The same with matrices, whose iterations take long and do not recover.
+const PATIENCE_WITH_MATRICES: usize = 4;
 /// Refinements of the equations of the active set.
 const SETTLING: usize = 12;
 
@@ -87,7 +90,7 @@ pub struct Solved {
     pub slow: bool,
 }
 
-/// Solves the program: `None` where the form has other cones than equations and half lines.
+/// Solves the program: `None` where the form has other cones than equations, half lines and semidefinite matrices.
 pub fn solve(
     form: &ConicForm,
     settings: &ConicSettings,
@@ -98,13 +101,20 @@ pub fn solve(
     let Some(program) = Program::new(form, shorten) else {
         return Ok(None);
     };
-    let mut held: Vec<bool> = program.p.diagonal().iter().map(|v| *v > 0.0).collect();
-    program.bounds.iter().for_each(|b| held[b.column] = true);
-    let kkt = Saddle::new(&program.p, &program.g, &held)?;
+    let kkt = if program.blocks.is_empty() {
+        let mut held: Vec<bool> = program.p.diagonal().iter().map(|v| *v > 0.0).collect();
+        program.bounds.iter().for_each(|b| held[b.column] = true);
+        Saddle::new(&program.p, &program.g, &held)?
+    } else {
+        let plain = 0..program.plain;
+        let g = program.g.part(0..program.general(), plain.clone());
+        Saddle::dense(&program.p.part(plain.clone(), plain), &g)?
+    };
     let mut run = Run {
         form,
         p: &program,
         kkt,
+        matrices: Matrices::new(&program),
         weights: vec![],
         d: vec![],
         exact: false,
@@ -116,6 +126,7 @@ struct Run<'a> {
     form: &'a ConicForm,
     p: &'a Program<'a>,
     kkt: Saddle,
+    matrices: Matrices<'a>,
     /// Slack over multiplier by row; 0 for equations.
     weights: Vec<f64>,
     /// What the bounds add to the diagonal of P.
@@ -133,8 +144,13 @@ impl Run<'_> {
     ) -> Result<Solved, NumericalFault> {
         let p = self.p;
         let (n, m) = (p.n(), p.m());
-        let slacks = p.equal..m;
-        let count = slacks.len() as f64 + 1.0;
+        let (slacks, cones) = (p.equal..p.linear(), p.equal..m);
+        let count = slacks.len() as f64 + self.matrices.degree() + 1.0;
+        let patience = if p.blocks.is_empty() {
+            PATIENCE
+        } else {
+            PATIENCE_WITH_MATRICES
+        };
         let mut at = self.start()?;
         let mut best: Option<Best> = None;
         let (mut px, mut atz, mut ax) = (vec![0.0; n], vec![0.0; n], vec![0.0; m]);
@@ -142,7 +158,7 @@ impl Run<'_> {
         let mut status = ConicStatus::MaxIterations;
         let mut iteration = 0u32;
         let negative_q: Vec<f64> = p.q.iter().map(|q| -q).collect();
-        let corrections = if self.kkt.in_rows() {
+        let corrections = if self.kkt.in_rows() || !p.blocks.is_empty() {
             CORRECTIONS_IN_ROWS
         } else {
             CORRECTIONS
@@ -151,8 +167,8 @@ impl Run<'_> {
             p.p.mul_vec(&at.x, &mut px);
             p.adjoint(&at.z, &mut atz);
             p.apply(&at.x, &mut ax);
-            let now = p.measure((&at.x, &at.z, at.tau), &px, &atz, &ax);
-            let mu = (dot(&at.s[slacks.clone()], &at.z[slacks.clone()]) + at.tau * at.kappa) / count;
+            let now = p.measure((&at.x, &at.s, &at.z, at.tau), &px, &atz, &ax);
+            let mu = (dot(&at.s[cones.clone()], &at.z[cones.clone()]) + at.tau * at.kappa) / count;
             log(&ConicIteration {
                 iteration,
                 primal: now.primal,
@@ -201,7 +217,7 @@ impl Run<'_> {
                 least = least.min(worst);
                 least_mu = least_mu.min(mu);
             }
-            if (iteration - last) as usize > PATIENCE {
+            if (iteration - last) as usize > patience {
                 status = ConicStatus::NumericalError;
                 break;
             }
@@ -226,7 +242,7 @@ impl Run<'_> {
             for i in slacks.clone() {
                 self.weights[i] = (at.s[i] / at.z[i]).clamp(WEIGHT.0, WEIGHT.1);
             }
-            if self.factor().is_err() {
+            if self.matrices.rescale(&at.s, &at.z).is_err() || self.factor().is_err() {
                 status = ConicStatus::NumericalError;
                 break;
             }
@@ -243,6 +259,7 @@ impl Run<'_> {
                 pivot,
             };
             let mut centre: Vec<f64> = slacks.clone().map(|i| -at.s[i] * at.z[i]).collect();
+            centre.extend(self.matrices.squares());
             let mut centre_tau = -at.kappa * at.tau;
             let mut d = self.direction(&newton, 0.0, &centre, centre_tau);
             let mut length = self.longest(&at, &d).min(1.0);
@@ -251,6 +268,7 @@ impl Run<'_> {
             for (k, i) in slacks.clone().enumerate() {
                 centre[k] += goal - d.s[i] * d.z[i];
             }
+            self.matrices.recentre(&mut centre[slacks.len()..], goal, &d.s, &d.z);
             centre_tau += goal - d.tau * d.kappa;
             d = self.direction(&newton, sigma, &centre, centre_tau);
             length = self.longest(&at, &d).min(1.0);
@@ -316,12 +334,14 @@ impl Run<'_> {
         }
         s[..p.equal].fill(0.0);
         for v in [&mut s, &mut z] {
-            let v = &mut v[p.equal..];
-            let least = v.iter().fold(f64::INFINITY, |m, v| m.min(*v));
+            // The diagonals of matrices stand for them.
+            let inside: Vec<usize> = (p.equal..p.linear()).chain(self.matrices.diagonals()).collect();
+            let least = v[p.equal..p.linear()].iter().fold(f64::INFINITY, |m, v| m.min(*v));
+            let least = least.min(self.matrices.least(v));
             if least < 1e-8 {
-                let mean = v.iter().map(|v| v.max(0.0)).sum::<f64>() / v.len() as f64;
+                let mean = inside.iter().map(|i| v[*i].max(0.0)).sum::<f64>() / inside.len() as f64;
                 let by = -least + (0.1 * mean).max(1.0);
-                v.iter_mut().for_each(|v| *v += by);
+                inside.iter().for_each(|i| v[*i] += by);
             }
         }
         Ok(Iterate {
@@ -342,18 +362,22 @@ impl Run<'_> {
         let p = self.p;
         self.d.clear();
         self.d.resize(p.n(), 0.0);
-        for (b, w) in p.bounds.iter().zip(&self.weights[p.general()..]) {
+        for (b, w) in p.bounds.iter().zip(&self.weights[p.general()..p.linear()]) {
             self.d[b.column] += 1.0 / w;
         }
         let (of_variables, of_rows) = self.shift();
-        let d: Vec<f64> = self.d.iter().map(|d| d + of_variables).collect();
+        let d: Vec<f64> = self.d[..p.plain].iter().map(|d| d + of_variables).collect();
         let e: Vec<f64> = self.weights[..p.general()].iter().map(|w| w + of_rows).collect();
-        self.kkt.factor(&d, &e)
+        let matrices = &self.matrices;
+        self.kkt.factor_with(&d, &e, &mut |lower| matrices.add(lower))
     }
 
     /// The solution of `P x + A'z = u`, `A x - W z = v`, refined: the bounds are eliminated.
     fn refined(&mut self, u: &[f64], v: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let p = self.p;
+        if !p.blocks.is_empty() {
+            return self.refined_with_matrices(u, v);
+        }
         let (n, general) = (p.n(), p.general());
         let mut right = u.to_vec();
         for (k, b) in p.bounds.iter().enumerate() {
@@ -403,6 +427,58 @@ impl Run<'_> {
         self.with_bounds(x, y, v)
     }
 
+    /// The same with matrices, which are eliminated as well: refined in what is left of the rows and variables that stay.
+    fn refined_with_matrices(&mut self, u: &[f64], v: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let p = self.p;
+        let (n, general) = (p.n(), p.general());
+        let size = largest(u).max(largest(v));
+        let (mut x, mut y) = (vec![0.0; p.plain], vec![0.0; general]);
+        let (mut kept, mut kept_off): (Option<(Vec<f64>, Vec<f64>)>, f64) = (None, f64::INFINITY);
+        let (mut atz, mut product, mut along) = (vec![0.0; n], vec![0.0; n], vec![0.0; general]);
+        for k in 0..=REFINEMENTS + 1 {
+            // The first round starts from nothing, so that its residuals are the right-hand side.
+            p.back(&y, &mut atz);
+            let (all, z) = self.expanded(&x, &y, &atz, u, v);
+            p.adjoint(&z, &mut atz);
+            p.p.mul_vec(&all, &mut product);
+            p.g.mul_vec(&all, &mut along);
+            let mut off_x: Vec<f64> = (0..p.plain).map(|j| u[j] - (product[j] + atz[j])).collect();
+            let mut off_y: Vec<f64> = (0..general)
+                .map(|i| v[i] - (along[i] - self.weights[i] * y[i]))
+                .collect();
+            let off = largest(&off_x).max(largest(&off_y));
+            if k > 0 && (off.is_nan() || off >= kept_off) {
+                break;
+            }
+            let done = k > 0 && (off <= ENOUGH * size || off > 0.5 * kept_off || k > REFINEMENTS);
+            kept = Some((all, z));
+            if done || off.is_nan() {
+                break;
+            }
+            if k > 0 {
+                kept_off = off;
+            }
+            self.kkt.solve(&mut off_x, &mut off_y);
+            x.iter_mut().zip(&off_x).for_each(|(x, d)| *x += d);
+            y.iter_mut().zip(&off_y).for_each(|(y, d)| *y += d);
+        }
+        kept.unwrap_or_else(|| (vec![f64::NAN; n], vec![f64::NAN; p.m()]))
+    }
+
+    /// Point and multipliers from the variables and rows that were not eliminated, and G'y.
+    fn expanded(&self, x: &[f64], y: &[f64], gty: &[f64], u: &[f64], v: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let p = self.p;
+        let mut all = x.to_vec();
+        all.resize(p.n(), 0.0);
+        let mut z = y.to_vec();
+        for (b, k) in p.bounds.iter().zip(p.general()..) {
+            z.push((b.sign * x[b.column] - v[k]) / self.weights[k]);
+        }
+        z.resize(p.m(), 0.0);
+        self.matrices.expand(gty, (u, v), &mut all, &mut z);
+        (all, z)
+    }
+
     /// The solution with the multipliers of the bounds.
     fn with_bounds(&self, x: Vec<f64>, mut y: Vec<f64>, v: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let p = self.p;
@@ -422,16 +498,26 @@ impl Run<'_> {
         let (rx, rz, rt) = newton.residuals;
         let u: Vec<f64> = rx.iter().map(|r| -(1.0 - sigma) * r).collect();
         let mut v: Vec<f64> = rz.iter().map(|r| -(1.0 - sigma) * r).collect();
-        for (k, i) in (p.equal..p.m()).enumerate() {
+        let linear = p.equal..p.linear();
+        for (k, i) in linear.clone().enumerate() {
             v[i] -= centre[k] / at.z[i];
         }
+        self.matrices.lift(&centre[linear.len()..], &mut v);
         let (mut x, mut z) = self.refined(&u, &v);
         let tau = (-(1.0 - sigma) * rt - centre_tau / at.tau - dot(newton.slope, &x) - dot(&p.b, &z)) / newton.pivot;
         let (x2, z2) = newton.tau;
         x.iter_mut().zip(x2).for_each(|(x, d)| *x += tau * d);
         z.iter_mut().zip(z2).for_each(|(z, d)| *z += tau * d);
         let mut s = vec![0.0; p.m()];
-        for (k, i) in (p.equal..p.m()).enumerate() {
+        if !p.blocks.is_empty() {
+            // By the rows, so that these hold; what rounding leaves is off the centre.
+            p.apply(&x, &mut s);
+            for i in p.linear()..p.m() {
+                s[i] = -(1.0 - sigma) * rz[i] - s[i] + p.b[i] * tau;
+            }
+            s[..p.equal].fill(0.0);
+        }
+        for (k, i) in linear.enumerate() {
             s[i] = (centre[k] - at.s[i] * z[i]) / at.z[i];
         }
         Iterate {
@@ -453,12 +539,16 @@ impl Run<'_> {
                 most = f64::NAN;
             }
         };
-        for i in self.p.equal..self.p.m() {
+        for i in self.p.equal..self.p.linear() {
             limit(at.s[i], d.s[i]);
             limit(at.z[i], d.z[i]);
         }
         limit(at.tau, d.tau);
         limit(at.kappa, d.kappa);
+        let matrices = self.matrices.longest(&d.s, &d.z);
+        if matrices.is_nan() || matrices < most {
+            most = matrices;
+        }
         most
     }
 
@@ -515,6 +605,7 @@ impl Run<'_> {
         let mut active: Vec<bool> = (0..p.m()).map(|i| i < p.equal || z[i] > s[i]).collect();
         let (mut settled, mut slow, mut before) = (false, true, None);
         if !matches!(status, ConicStatus::Interrupted)
+            && p.blocks.is_empty()
             && let Some((other_x, other_z, found, slowly)) = self.settle(&x, &z, &mut active)
             && found.worst() < measures.worst()
         {
@@ -648,7 +739,7 @@ impl Run<'_> {
         p.p.mul_vec(&x, &mut px);
         p.adjoint(&z, &mut atz);
         p.apply(&x, &mut ax);
-        let found = p.measure((&x, &z, 1.0), &px, &atz, &ax);
+        let found = p.measure((&x, &[], &z, 1.0), &px, &atz, &ax);
         Some((x, z, found, slow))
     }
 }

@@ -6,6 +6,7 @@
 //! Source: in `embedding` and `program`.
 
 mod embedding;
+mod matrices;
 mod program;
 
 use ravine_linalg::NumericalFault;
@@ -75,7 +76,10 @@ const MIDDLE: usize = 600;
 /// By the iterations of the house, in two units; then by Clarabel.
 fn find(search: &mut Search<'_>) -> Result<Found, NumericalFault> {
     let cones = &search.form.cones;
-    if cones.iter().any(|c| !matches!(c, Cone::Zero(_) | Cone::Nonneg(_))) {
+    if cones
+        .iter()
+        .any(|c| !matches!(c, Cone::Zero(_) | Cone::Nonneg(_) | Cone::Semidefinite(_)))
+    {
         return search.in_units();
     }
     let mut best: Option<(Found, Vec<f64>)> = None;
@@ -113,7 +117,11 @@ fn settles(search: &Search<'_>, found: &Found) -> bool {
 }
 
 fn violation(search: &Search<'_>, found: &Found) -> f64 {
-    polish::equations(search.form).map_or(f64::NAN, |e| polish::off_rows(search.form, &e, &found.solution.x))
+    let (form, x) = (search.form, &found.solution.x);
+    match polish::equations(form) {
+        Some(equations) => polish::off_rows(form, &equations, x),
+        None => verify::off_cones(form, x),
+    }
 }
 
 /// The largest residual of what was found.
@@ -130,15 +138,19 @@ fn worth(search: &Search<'_>, found: &Found) -> f64 {
 /// One run of the iterations; nothing where they fail altogether.
 fn once(search: &mut Search<'_>, shorten: bool) -> Result<Option<Found>, NumericalFault> {
     let form = search.form;
+    let matrices = form.cones.iter().any(|c| matches!(c, Cone::Semidefinite(_)));
     let settings = ConicSettings {
         // Below the tolerance asked for: what is reported is measured in other units once more.
-        tol: (search.tolerance * 1e-1).clamp(1e-13, 1e-4),
+        tol: (search.tolerance * if matrices { 1e-2 } else { 1e-1 }).clamp(1e-13, 1e-4),
         max_iter: search.iterations,
         time_limit: f64::INFINITY,
     };
     let log = &mut search.log;
     let ended = embedding::solve(form, &settings, shorten, search.stop, &mut |i| clarabel::record(log, i));
-    let Ok(Some(ended)) = ended else { return Ok(None) };
+    let Ok(Some(mut ended)) = ended else { return Ok(None) };
+    if matrices {
+        ended.solution.r_prim = verify::off_cones(form, &ended.solution.x);
+    }
     let (mut s, mut finish) = (ended.solution, u64::from(ended.settled));
     let reached = matches!(
         s.status,
@@ -146,7 +158,7 @@ fn once(search: &mut Search<'_>, shorten: bool) -> Result<Option<Found>, Numeric
     );
     let (n, curved) = (form.q.len(), !form.p.values.is_empty());
     let unsettled = ended.worst > SETTLED && n <= SMALL;
-    if reached && (unsettled || curved && (n <= SMALL || ended.slow && n <= MIDDLE)) {
+    if reached && !matrices && (unsettled || curved && (n <= SMALL || ended.slow && n <= MIDDLE)) {
         let (x, z, slack) = match &ended.before {
             Some((x, z, s)) => (x, z, s),
             None => (&s.x, &s.z, &s.s),

@@ -1,14 +1,15 @@
-//! Linear and convex quadratic programs as the interior-point iterations want them: fixed variables taken out, bounds
-//! apart from the other rows, everything in units of its own.
+//! Linear, convex quadratic and semidefinite programs as the interior-point iterations want them: fixed variables taken
+//! out, bounds apart from the other rows, matrices apart from both, everything in units of its own.
 //!
 //! Invariant: `back` undoes it: point, multipliers and certificates come out in the form's own rows and columns.
 //!
 //! Source: D. Ruiz, "A scaling algorithm to equilibrate both rows and columns norms in matrices", RAL-TR-2001-034.
 
-use ravine_linalg::Csr;
-use ravine_linalg::clarabel_adapter::ConicForm;
+use std::ops::Range;
 
-use crate::solve::polish;
+use ravine_linalg::Csr;
+use ravine_linalg::clarabel_adapter::{Cone, ConicForm};
+use ravine_linalg::semidefinite::{Gram, packed};
 
 /// Rounds of scaling; each takes the square root of what is left.
 const ROUNDS: usize = 12;
@@ -32,7 +33,22 @@ struct Fixed {
     rows: (usize, Option<usize>),
 }
 
-/// min ½x'Px + q'x with G x + s = b, the first `equal` rows with s = 0, then bounds.
+/// A matrix `b - F x` that is to be semidefinite.
+pub struct Block {
+    /// Its order.
+    pub order: usize,
+    /// Its rows among all.
+    pub rows: Range<usize>,
+    /// Its variables, where each of its entries is one of its own and F is -1; they are eliminated first.
+    pub own: Option<Range<usize>>,
+    /// F, otherwise, by its rows and by its columns.
+    pub f: Csr,
+    pub ft: Csr,
+    /// What its metric adds to the equations: of the rows of G where it has its own variables, else of the columns of F.
+    pub gram: Gram,
+}
+
+/// min ½x'Px + q'x with G x + s = b, the first `equal` rows with s = 0, then bounds, then matrices.
 pub struct Program<'a> {
     form: &'a ConicForm,
     /// P, symmetric.
@@ -47,6 +63,10 @@ pub struct Program<'a> {
     pub b: Vec<f64>,
     /// The rows after those of G.
     pub bounds: Vec<Bound>,
+    /// The rows after the bounds.
+    pub blocks: Vec<Block>,
+    /// Variables that no matrix has for its own; these come first.
+    pub plain: usize,
     /// Rows of G that are equations; they come first.
     pub equal: usize,
     /// Rows of the form, and their factors.
@@ -90,17 +110,17 @@ impl Measures {
 
 impl<'a> Program<'a> {
     /// The program in units of its own; with `shorten` the point too, so that no right-hand side is above 1. `None` where
-    /// the form has other cones.
+    /// the form has other cones than equations, half lines and semidefinite matrices.
     pub fn new(form: &'a ConicForm, shorten: bool) -> Option<Program<'a>> {
-        let equations = polish::equations(form)?;
-        let (fixed, kept, b) = take_fixed(form, &equations);
-        let n = kept.iter().filter(|k| k.is_some()).count();
-        let mut columns = vec![0; n];
+        let kinds = kinds(form)?;
+        let (fixed, free, b) = take_fixed(form, &kinds);
+        let (blocks, columns, plain) = matrices(form, &free);
+        let n = columns.len();
+        let mut kept = vec![None; form.q.len()];
         let mut q = vec![0.0; n];
-        for (j, k) in kept.iter().enumerate() {
-            if let Some(k) = k {
-                (columns[*k], q[*k]) = (j, form.q[j]);
-            }
+        for (k, j) in columns.iter().enumerate() {
+            kept[*j] = Some(k);
+            q[k] = form.q[*j];
         }
         let mut entries = vec![];
         for (k, j) in columns.iter().enumerate() {
@@ -118,22 +138,26 @@ impl<'a> Program<'a> {
             }
         }
         let p = Csr::from_triplets(n, n, &entries);
+        let of_row = |i: usize| {
+            form.a
+                .entries(i)
+                .filter(|e| e.1 != 0.0)
+                .filter_map(|(j, v)| Some((kept[j]?, v)))
+        };
         // Rows by kind: equations, inequalities, bounds; rows that only hold fixed variables are dropped where they hold.
         let mut of_kind = [vec![], vec![], vec![]];
-        for i in 0..form.b.len() {
-            let left = form
-                .a
-                .entries(i)
-                .filter(|(j, v)| kept[*j].is_some() && *v != 0.0)
-                .count();
+        for i in (0..form.b.len()).filter(|i| kinds[*i] != Kind::Matrix) {
+            let left = of_row(i).count();
             let had = form.a.entries(i).any(|(_, v)| v != 0.0);
-            let off = if equations[i] { b[i].abs() } else { -b[i] };
+            let equal = kinds[i] == Kind::Equal;
+            let off = if equal { b[i].abs() } else { -b[i] };
             if left == 0 && had && off <= 1e-12 * (1.0 + form.b[i].abs()) {
                 continue;
             }
-            of_kind[if equations[i] {
+            let single = left == 1 && of_row(i).all(|e| e.0 < plain);
+            of_kind[if equal {
                 0
-            } else if left == 1 {
+            } else if single {
                 2
             } else {
                 1
@@ -141,23 +165,41 @@ impl<'a> Program<'a> {
             .push(i);
         }
         let [equal, unequal, single] = &of_kind;
-        let rows: Vec<usize> = equal.iter().chain(unequal).chain(single).copied().collect();
-        let (general, m) = (equal.len() + unequal.len(), rows.len());
-        let of_row = |i: usize| {
-            form.a
-                .entries(i)
-                .filter(|e| e.1 != 0.0)
-                .filter_map(|(j, v)| Some((kept[j]?, v)))
-        };
+        let mut rows: Vec<usize> = equal.iter().chain(unequal).chain(single).copied().collect();
+        let (general, linear) = (equal.len() + unequal.len(), rows.len());
+        rows.extend(blocks.iter().flat_map(|b| b.rows.clone()));
+        let m = rows.len();
+        // Rows of matrices that have no variables of their own are scaled with the others, each matrix by one factor.
+        let shared: Vec<&Found> = blocks.iter().filter(|b| b.own.is_none()).collect();
         let mut entries = vec![];
-        for (k, i) in rows[..general].iter().enumerate() {
-            entries.extend(of_row(*i).map(|(j, v)| (k, j, v)));
+        let all = rows[..general].iter().copied().chain(shared.iter().flat_map(|b| b.rows.clone()));
+        let mut count = 0;
+        for (k, i) in all.enumerate() {
+            entries.extend(of_row(i).map(|(j, v)| (k, j, v)));
+            count = k + 1;
         }
-        let mut g = Csr::from_triplets(general, n, &entries);
-        let (mut row_by, column_by) = equilibrate(&p, &g);
+        let mut g = Csr::from_triplets(count, n, &entries);
+        let mut column_by = vec![1.0; n];
+        for b in &blocks {
+            for (k, i) in b.own.iter().flat_map(|own| own.clone().zip(b.rows.clone())) {
+                // The row becomes -1.
+                of_row(i).for_each(|(_, v)| column_by[k] = -1.0 / v);
+            }
+        }
+        let mut groups = vec![];
+        let mut next = general;
+        for b in &shared {
+            groups.push(next..next + b.rows.len());
+            next += b.rows.len();
+        }
+        let mut row_by = equilibrate(&p, &g, &groups, plain, &mut column_by);
+        g.scale_rows(&row_by);
+        g.scale_cols(&column_by);
+        let of_groups: Vec<f64> = groups.iter().map(|r| row_by[r.start]).collect();
+        row_by.truncate(general);
         row_by.resize(m, 1.0);
-        let mut bounds = Vec::with_capacity(m - general);
-        for (k, i) in rows.iter().enumerate().skip(general) {
+        let mut bounds = Vec::with_capacity(linear - general);
+        for (k, i) in rows[..linear].iter().enumerate().skip(general) {
             if let Some((column, v)) = of_row(*i).next() {
                 row_by[k] = 1.0 / (v.abs() * column_by[column]);
                 bounds.push(Bound {
@@ -166,8 +208,39 @@ impl<'a> Program<'a> {
                 });
             }
         }
-        g.scale_rows(&row_by[..general]);
-        g.scale_cols(&column_by);
+        let (whole, mut next, mut of_group) = (g, linear, of_groups.iter());
+        let mut made = Vec::with_capacity(blocks.len());
+        let g = whole.part(0..general, 0..n);
+        let mut at = general;
+        for found in &blocks {
+            let of = next..next + found.rows.len();
+            next = of.end;
+            let (order, own) = (found.order, found.own.clone());
+            let (f, gram) = match &own {
+                Some(own) => {
+                    let part = g.part(0..general, own.clone());
+                    let to: Vec<usize> = (0..general).map(|i| plain + i).collect();
+                    (Csr::zeros(0, plain), Gram::new(order, &part, &to))
+                }
+                None => {
+                    let by = of_group.next().copied().unwrap_or(1.0);
+                    row_by[of.clone()].fill(by);
+                    let f = whole.part(at..at + of.len(), 0..plain);
+                    at += of.len();
+                    let to: Vec<usize> = (0..plain).collect();
+                    let gram = Gram::new(order, &f.transpose(), &to);
+                    (f, gram)
+                }
+            };
+            made.push(Block {
+                order,
+                rows: of,
+                own,
+                ft: f.transpose(),
+                f,
+                gram: gram.ok()?,
+            });
+        }
         let mut p = p;
         p.scale_rows(&column_by);
         p.scale_cols(&column_by);
@@ -194,6 +267,8 @@ impl<'a> Program<'a> {
             q,
             b,
             bounds,
+            blocks: made,
+            plain,
             equal: equal.len(),
             rows,
             row_by,
@@ -210,9 +285,14 @@ impl<'a> Program<'a> {
         self.q.len()
     }
 
-    /// Rows and bounds left.
+    /// Rows and bounds left, and entries of matrices.
     pub fn m(&self) -> usize {
         self.b.len()
+    }
+
+    /// Rows and bounds left.
+    pub fn linear(&self) -> usize {
+        self.general() + self.bounds.len()
     }
 
     /// Rows that are no bounds.
@@ -220,12 +300,19 @@ impl<'a> Program<'a> {
         self.g.rows
     }
 
-    /// A x, over rows and bounds.
+    /// A x, over rows, bounds and matrices.
     pub fn apply(&self, x: &[f64], out: &mut [f64]) {
-        let (rows, bounds) = out.split_at_mut(self.general());
+        let (rows, rest) = out.split_at_mut(self.general());
         self.g.mul_vec(x, rows);
-        for (o, b) in bounds.iter_mut().zip(&self.bounds) {
+        for (o, b) in rest.iter_mut().zip(&self.bounds) {
             *o = b.sign * x[b.column];
+        }
+        for b in &self.blocks {
+            let out = &mut out[b.rows.clone()];
+            match &b.own {
+                Some(own) => out.iter_mut().zip(&x[own.clone()]).for_each(|(o, x)| *o = -x),
+                None => b.f.mul_vec(&x[..self.plain], out),
+            }
         }
     }
 
@@ -235,6 +322,17 @@ impl<'a> Program<'a> {
         self.back(rows, out);
         for (z, b) in bounds.iter().zip(&self.bounds) {
             out[b.column] += b.sign * z;
+        }
+        let mut product = vec![0.0; self.plain];
+        for b in &self.blocks {
+            let z = &z[b.rows.clone()];
+            match &b.own {
+                Some(own) => out[own.clone()].iter_mut().zip(z).for_each(|(o, z)| *o -= z),
+                None => {
+                    b.ft.mul_vec(z, &mut product);
+                    out.iter_mut().zip(&product).for_each(|(o, v)| *o += v);
+                }
+            }
         }
     }
 
@@ -247,19 +345,54 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// What `x / tau`, `z / tau` are worth, from products already made: Px, A'z and Ax, none divided.
-    pub fn measure(&self, (x, z, tau): (&[f64], &[f64], f64), px: &[f64], atz: &[f64], ax: &[f64]) -> Measures {
+    /// What `x / tau`, `s / tau`, `z / tau` are worth, from products already made: Px, A'z and Ax, none divided.
+    pub fn measure(
+        &self,
+        (x, s, z, tau): (&[f64], &[f64], &[f64], f64),
+        px: &[f64],
+        atz: &[f64],
+        ax: &[f64],
+    ) -> Measures {
         let mut violation = 0.0f64;
-        for i in 0..self.m() {
+        for i in 0..self.linear() {
             let off = ax[i] / tau - self.b[i];
             let off = if i < self.equal { off.abs() } else { off.max(0.0) };
             let by = self.row_by[i] * self.length;
             violation = largest(violation, off / by / (1.0 + self.b[i].abs() / by));
         }
+        // What multipliers pay for rows that do not hold; only where matrices let both grow without end.
+        let mut paid = 0.0;
+        for block in &self.blocks {
+            let by = self.row_by[block.rows.start] * self.length;
+            let (mut sum, mut size, mut trace, mut k) = (0.0, 0.0f64, 0.0, block.rows.start);
+            for j in 0..block.order {
+                for i in 0..=j {
+                    let off = (ax[k] + s[k]) / tau - self.b[k];
+                    sum += off * off;
+                    size = size.max(self.b[k].abs());
+                    if i == j {
+                        trace += z[k] / tau;
+                    }
+                    k += 1;
+                }
+            }
+            paid += trace.abs() * sum.sqrt();
+            violation = largest(violation, sum.sqrt() / by / (1.0 + size / by));
+        }
+        let share = if self.blocks.is_empty() {
+            0.1
+        } else {
+            for i in 0..self.linear() {
+                let off = ax[i] / tau - self.b[i];
+                let off = if i < self.equal { off.abs() } else { off.max(0.0) };
+                paid += off * (z[i] / tau).abs();
+            }
+            1.0
+        };
         let (mut worst, mut size, mut hidden) = (0.0f64, 0.0f64, 0.0);
         let (mut xpx, mut qx) = (0.0, 0.0);
         for j in 0..self.n() {
-            let by = self.column_by[j] * self.length * self.objective;
+            let by = self.column_by[j].abs() * self.length * self.objective;
             let off = ((px[j] + atz[j]) / tau + self.q[j]).abs();
             worst = largest(worst, off / by);
             size = size.max(self.q[j].abs() / by).max((px[j] / tau).abs() / by);
@@ -273,7 +406,7 @@ impl<'a> Program<'a> {
         Measures {
             violation,
             stationarity: worst / (1.0 + size),
-            gap: ((primal - dual).abs() + 0.1 * hidden / by) / (1.0 + primal.abs()),
+            gap: ((primal - dual).abs() + (share * hidden + paid) / by) / (1.0 + primal.abs()),
             primal,
             dual,
         }
@@ -335,7 +468,7 @@ impl<'a> Program<'a> {
 
     /// Puts the bounds that hold with equality at the form's own numbers, where their coefficient is 1 or -1.
     pub fn exactly(&self, active: &[bool], x: &mut [f64]) {
-        for k in self.general()..self.m() {
+        for k in self.general()..self.linear() {
             if active[k]
                 && let [(j, v)] = self
                     .form
@@ -351,14 +484,120 @@ impl<'a> Program<'a> {
     }
 }
 
-/// The fixed variables, the place of the others among those kept, and what is left of the right-hand sides.
-fn take_fixed(form: &ConicForm, equations: &[bool]) -> (Vec<Fixed>, Vec<Option<usize>>, Vec<f64>) {
+/// What a row belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Equal,
+    Unequal,
+    Matrix,
+}
+
+/// The kinds of the rows; `None` where there are other cones.
+fn kinds(form: &ConicForm) -> Option<Vec<Kind>> {
+    let mut out = Vec::with_capacity(form.b.len());
+    for c in &form.cones {
+        let kind = match c {
+            Cone::Zero(_) => Kind::Equal,
+            Cone::Nonneg(_) => Kind::Unequal,
+            Cone::Semidefinite(_) => Kind::Matrix,
+            _ => return None,
+        };
+        out.resize(out.len() + c.rows(), kind);
+    }
+    Some(out)
+}
+
+/// A matrix of the form.
+struct Found {
+    order: usize,
+    /// Rows of the form.
+    rows: Range<usize>,
+    /// Variables of its own, by their new places.
+    own: Option<Range<usize>>,
+}
+
+/// The matrices of a form, the variables in their new order, and how many of them no matrix has for its own.
+///
+/// A matrix has its entries for its own where each is one variable that neither another matrix nor the curvature of the
+/// objective touches, and where bounds on them do not make more rows than they are.
+fn matrices(form: &ConicForm, free: &[bool]) -> (Vec<Found>, Vec<usize>, usize) {
+    let mut found = vec![];
+    let mut first = 0;
+    let mut uses = vec![0usize; form.q.len()];
+    for c in &form.cones {
+        let rows = first..first + c.rows();
+        first = rows.end;
+        if let Cone::Semidefinite(order) = c
+            && *order > 0
+        {
+            rows.clone()
+                .for_each(|i| form.a.entries(i).filter(|e| e.1 != 0.0).for_each(|e| uses[e.0] += 1));
+            found.push(Found {
+                order: *order,
+                rows,
+                own: None,
+            });
+        }
+    }
+    if found.is_empty() {
+        let columns: Vec<usize> = (0..free.len()).filter(|j| free[*j]).collect();
+        let plain = columns.len();
+        return (found, columns, plain);
+    }
+    let mut curved = vec![false; form.q.len()];
+    for (i, j, v) in form.p.triplets() {
+        if v != 0.0 {
+            (curved[i], curved[j]) = (true, true);
+        }
+    }
+    let mut bounded = vec![0usize; form.q.len()];
+    let mut first = 0;
+    for c in &form.cones {
+        for i in first..first + c.rows() {
+            if matches!(c, Cone::Nonneg(_))
+                && let [(j, _)] = form.a.entries(i).filter(|e| e.1 != 0.0).collect::<Vec<_>>()[..]
+            {
+                bounded[j] += 1;
+            }
+        }
+        first += c.rows();
+    }
+    let mut taken: Vec<Vec<usize>> = vec![];
+    let mut is_taken = vec![false; form.q.len()];
+    for f in &found {
+        let own: Option<Vec<usize>> = f
+            .rows
+            .clone()
+            .map(|i| match form.a.entries(i).filter(|e| e.1 != 0.0).collect::<Vec<_>>()[..] {
+                [(j, _)] if uses[j] == 1 && !curved[j] => Some(j),
+                _ => None,
+            })
+            .collect();
+        let own = own.filter(|own| own.iter().map(|j| bounded[*j]).sum::<usize>() <= packed(f.order));
+        let own = own.unwrap_or_default();
+        own.iter().for_each(|j| is_taken[*j] = true);
+        taken.push(own);
+    }
+    let mut columns: Vec<usize> = (0..free.len()).filter(|j| free[*j] && !is_taken[*j]).collect();
+    let plain = columns.len();
+    for (f, own) in found.iter_mut().zip(&taken) {
+        if !own.is_empty() {
+            f.own = Some(columns.len()..columns.len() + own.len());
+            columns.extend(own);
+        }
+    }
+    (found, columns, plain)
+}
+
+/// The fixed variables, which of the others are left, and what is left of the right-hand sides. Entries of matrices are left.
+fn take_fixed(form: &ConicForm, kinds: &[Kind]) -> (Vec<Fixed>, Vec<bool>, Vec<f64>) {
     let n = form.q.len();
     let mut free = vec![true; n];
     let mut b = form.b.clone();
     let mut fixed: Vec<Fixed> = vec![];
     let columns = form.a.transpose();
-    let mut used = vec![false; form.b.len()];
+    let mut used: Vec<bool> = kinds.iter().map(|k| *k == Kind::Matrix).collect();
+    let within: Vec<bool> = (0..n).map(|j| columns.entries(j).any(|e| used[e.0])).collect();
     for _ in 0..PASSES {
         let before = fixed.len();
         let mut upper: Vec<Option<(f64, usize)>> = vec![None; n];
@@ -369,11 +608,11 @@ fn take_fixed(form: &ConicForm, equations: &[bool]) -> (Vec<Fixed>, Vec<Option<u
             let (Some((j, a)), None) = (left.next(), left.next()) else {
                 continue;
             };
-            if used[i] {
+            if used[i] || within[j] {
                 continue;
             }
             let v = b[i] / a;
-            if equations[i] {
+            if kinds[i] == Kind::Equal {
                 found.push(Fixed {
                     column: j,
                     value: v,
@@ -415,16 +654,13 @@ fn take_fixed(form: &ConicForm, equations: &[bool]) -> (Vec<Fixed>, Vec<Option<u
             break;
         }
     }
-    let mut kept = vec![None; n];
-    for (place, j) in (0..n).filter(|j| free[*j]).enumerate() {
-        kept[j] = Some(place);
-    }
-    (fixed, kept, b)
+    (fixed, free, b)
 }
 
-/// Factors of rows and columns that bring the entries of [P G'; G 0] near 1.
-fn equilibrate(p: &Csr, g: &Csr) -> (Vec<f64>, Vec<f64>) {
-    let (mut rows, mut columns) = (vec![1.0f64; g.rows], vec![1.0f64; g.cols]);
+/// Factors of rows and columns that bring the entries of [P G'; G 0] near 1: the rows of a group keep one factor, columns
+/// from `plain` on the one they have.
+fn equilibrate(p: &Csr, g: &Csr, groups: &[Range<usize>], plain: usize, columns: &mut [f64]) -> Vec<f64> {
+    let mut rows = vec![1.0f64; g.rows];
     for _ in 0..ROUNDS {
         let (mut r, mut c) = (vec![0.0f64; g.rows], vec![0.0f64; g.cols]);
         for i in 0..g.rows {
@@ -439,6 +675,11 @@ fn equilibrate(p: &Csr, g: &Csr) -> (Vec<f64>, Vec<f64>) {
                 c[j] = c[j].max((v * columns[i] * columns[j]).abs());
             }
         }
+        for of in groups {
+            let most = r[of.clone()].iter().fold(0.0f64, |m, v| m.max(*v));
+            r[of.clone()].fill(most);
+        }
+        c.truncate(plain);
         let even = |v: &f64| *v == 0.0 || (*v > 0.99 && *v < 1.01);
         if r.iter().chain(&c).all(even) {
             break;
@@ -450,10 +691,12 @@ fn equilibrate(p: &Csr, g: &Csr) -> (Vec<f64>, Vec<f64>) {
                 .for_each(|(b, s)| *b /= s.sqrt());
         };
         ease(&mut rows, &r);
-        ease(&mut columns, &c);
+        ease(columns, &c);
     }
-    rows.iter_mut().chain(&mut columns).for_each(|v| *v = power_of_two(*v));
-    (rows, columns)
+    rows.iter_mut()
+        .chain(&mut columns[..plain])
+        .for_each(|v| *v = power_of_two(*v));
+    rows
 }
 
 fn power_of_two(v: f64) -> f64 {
