@@ -276,7 +276,7 @@ impl Saddle {
             }
             Route::Dense { lower, by, .. } => {
                 let size = self.n + self.m;
-                let mut both: Vec<f64> = u.iter().chain(&*v).zip(&*by).map(|(v, b)| v * b).collect();
+                let mut both: Vec<f64> = u.iter().chain(v.iter()).zip(by.iter()).map(|(v, b)| v * b).collect();
                 let pivots: Vec<f64> = (0..size).map(|i| lower[i * size + i]).collect();
                 let mut none: [std::mem::MaybeUninit<u8>; 0] = [];
                 ldlt::solve::solve_in_place_with_conj(
@@ -287,7 +287,7 @@ impl Saddle {
                     Par::Seq,
                     MemStack::new(&mut none),
                 );
-                both.iter_mut().zip(&*by).for_each(|(v, b)| *v *= b);
+                both.iter_mut().zip(by.iter()).for_each(|(v, b)| *v *= b);
                 u.copy_from_slice(&both[..self.n]);
                 v.copy_from_slice(&both[self.n..]);
             }

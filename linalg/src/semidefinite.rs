@@ -8,11 +8,13 @@
 //! scaling; K. Fujisawa, M. Kojima and K. Nakata, Mathematical Programming 79 (1997), for the three ways to the inner
 //! products.
 
+use crate::dense::Dense;
 use crate::fault::{NumericalFault, check_len};
 use crate::sparse::Csr;
+use crate::spectrum::symmetric_eigen;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt;
-use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
+use faer::linalg::evd::tridiag::{tridiag_in_place, tridiag_in_place_scratch};
 use faer::linalg::matmul::matmul;
 use faer::linalg::svd::{ComputeSvdVectors, svd, svd_scratch};
 use faer::{Accum, MatMut, MatRef, Par};
@@ -21,6 +23,9 @@ use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 const PLACE: &str = "semidefinite scaling";
 /// Steps to the boundary are cut here.
 const LONGEST: f64 = 1e10;
+/// Halvings at most in the search of an eigenvalue, and the relative error that is enough.
+const BISECTIONS: usize = 100;
+const CLOSE: f64 = 1e-9;
 
 /// Entries of a packed matrix of order `n`.
 pub const fn packed(n: usize) -> usize {
@@ -150,8 +155,9 @@ impl Scaling {
         out
     }
 
-    /// The slack V for which `diag(λ) ∘ R⁻¹V R⁻ᵀ` is the packed C, with `A ∘ B = (A B + B A)/2`.
-    pub fn lift(&self, c: &[f64], out: &mut [f64]) {
+    /// What has the packed C for its product with the scaled point, `diag(λ) ∘ V = C` with `A ∘ B = (A B + B A)/2`: as a
+    /// multiplier, or as a slack, whichever the metric belongs to.
+    pub fn lift(&self, metric: Metric, c: &[f64], out: &mut [f64]) {
         let n = self.n;
         let mut v = unpacked(n, c);
         for j in 0..n {
@@ -159,7 +165,11 @@ impl Scaling {
                 v[j * n + i] *= 2.0 / (self.lambda[i] + self.lambda[j]);
             }
         }
-        congruence(n, view(&self.r, n), &v, out);
+        let by = match metric {
+            Metric::Multipliers => view(&self.inverse, n).transpose(),
+            Metric::Slacks => view(&self.r, n),
+        };
+        congruence(n, by, &v, out);
     }
 
     /// `A ∘ B` of two packed matrices of the scaled space.
@@ -199,16 +209,107 @@ pub fn least_eigenvalue(n: usize, v: &[f64]) -> f64 {
     least_of(n, &unpacked(n, v)).unwrap_or(f64::NAN)
 }
 
+/// By bisection on the tridiagonal form, to the lower side: the last digits of all eigenvalues would cost more.
 fn least_of(n: usize, v: &[f64]) -> Option<f64> {
     if n == 0 || !v.iter().all(|v| v.is_finite()) {
         return (n == 0).then_some(f64::INFINITY);
     }
-    let none = ComputeEigenvectors::No;
-    let mut values = faer::diag::Diag::<f64>::zeros(n);
-    let mut memory = MemBuffer::new(self_adjoint_evd_scratch::<f64>(n, none, Par::Seq, Default::default()));
-    let stack = MemStack::new(&mut memory);
-    self_adjoint_evd(view(v, n), values.as_mut(), None, Par::Seq, stack, Default::default()).ok()?;
-    Some(values.column_vector()[0])
+    if n == 1 {
+        return Some(v[0]);
+    }
+    let mut t = v.to_vec();
+    let mut householder = vec![0.0; n - 1];
+    let mut memory = MemBuffer::new(tridiag_in_place_scratch::<f64>(n, Par::Seq, Default::default()));
+    tridiag_in_place(
+        view_mut(&mut t, n),
+        MatMut::from_column_major_slice_mut(&mut householder, 1, n - 1),
+        Par::Seq,
+        MemStack::new(&mut memory),
+        Default::default(),
+    );
+    let diagonal: Vec<f64> = (0..n).map(|i| t[i * n + i]).collect();
+    let beside: Vec<f64> = (0..n - 1).map(|i| t[i * n + i + 1]).collect();
+    let (mut low, mut high) = (f64::INFINITY, f64::INFINITY);
+    for i in 0..n {
+        let before = if i > 0 { beside[i - 1].abs() } else { 0.0 };
+        let after = if i + 1 < n { beside[i].abs() } else { 0.0 };
+        low = low.min(diagonal[i] - before - after);
+        high = high.min(diagonal[i]);
+    }
+    let floor = f64::MIN_POSITIVE + f64::EPSILON * f64::EPSILON * low.abs().max(high.abs());
+    let definite = |x: f64| {
+        let mut q = diagonal[0] - x;
+        for i in 1..n {
+            if q <= floor {
+                return false;
+            }
+            q = diagonal[i] - x - beside[i - 1] * beside[i - 1] / q;
+        }
+        q > floor
+    };
+    for _ in 0..BISECTIONS {
+        let middle = 0.5 * (low + high);
+        if (high - low) <= CLOSE * low.abs().max(high.abs()) {
+            break;
+        }
+        if definite(middle) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    Some(low)
+}
+
+/// The metric of the multipliers for an objective with `ρ/2 V·V` beside the cone: `(ρ + (V ↦ W⁻¹V W⁻¹))⁻¹`.
+#[derive(Clone, Debug)]
+pub struct Damped {
+    n: usize,
+    q: Vec<f64>,
+    values: Vec<f64>,
+    by: f64,
+}
+
+impl Damped {
+    /// Of a scaling and ρ.
+    pub fn new(scaling: &Scaling, by: f64) -> Result<Damped, NumericalFault> {
+        let n = scaling.n;
+        let w = Dense::from_fn(n, n, |i, j| scaling.w[j * n + i]);
+        let (values, vectors) = symmetric_eigen(&w)?;
+        Ok(Damped {
+            n,
+            q: vectors.transpose().data,
+            values: values.iter().map(|v| v.max(0.0)).collect(),
+            by,
+        })
+    }
+
+    /// A packed V in the metric.
+    pub fn apply(&self, v: &[f64], out: &mut [f64]) {
+        pack(self.n, &self.within(&unpacked(self.n, v), false), out);
+    }
+
+    /// `(1 + ρ (V ↦ W V W))⁻¹` of a packed V.
+    pub fn shrink(&self, v: &[f64], out: &mut [f64]) {
+        pack(self.n, &self.within(&unpacked(self.n, v), true), out);
+    }
+
+    fn within(&self, v: &[f64], shrink: bool) -> Vec<f64> {
+        let n = self.n;
+        let q = view(&self.q, n);
+        let (mut a, mut b) = (vec![0.0; n * n], vec![0.0; n * n]);
+        product(n, q.transpose(), view(v, n), &mut a);
+        product(n, view(&a, n), q, &mut b);
+        for j in 0..n {
+            for i in 0..n {
+                let w = self.values[i] * self.values[j];
+                b[j * n + i] *= if shrink { 1.0 } else { w } / (1.0 + self.by * w);
+            }
+        }
+        product(n, q, view(&b, n), &mut a);
+        product(n, view(&a, n), q.transpose(), &mut b);
+        b
+    }
 }
 
 fn view(v: &[f64], n: usize) -> MatRef<'_, f64> {
@@ -433,6 +534,27 @@ impl Gram {
             for (i, others, _) in rest {
                 let of = |e: &Entry| e.weight * whole[e.column as usize * n + e.row as usize];
                 put(*i, *j, others.iter().map(of).sum());
+            }
+        }
+    }
+}
+
+impl Gram {
+    /// The same in a damped metric.
+    pub fn add_damped(&self, metric: &Damped, sign: f64, lower: &mut [f64], order: usize) {
+        let n = self.n;
+        let mut full = vec![0.0; n * n];
+        for (at, (j, own, _)) in self.parts.iter().enumerate() {
+            full.fill(0.0);
+            for e in own {
+                let (a, b) = (e.row as usize, e.column as usize);
+                let v = if a == b { e.weight } else { 0.5 * e.weight };
+                (full[b * n + a], full[a * n + b]) = (v, v);
+            }
+            let whole = metric.within(&full, false);
+            for (i, others, _) in &self.parts[at..] {
+                let of = |e: &Entry| e.weight * whole[e.column as usize * n + e.row as usize];
+                lower[i.min(j) * order + i.max(j)] += sign * others.iter().map(of).sum::<f64>();
             }
         }
     }

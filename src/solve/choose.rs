@@ -4,6 +4,7 @@
 
 use super::method::{Class, MethodCard};
 use super::methods::{apg, cg, clarabel, coordinate, direct, interior, lbfgs, lsmr, minres, newton_tr, prox_newton};
+use ravine_linalg::clarabel_adapter::ConicForm;
 use ravine_linalg::{Csr, Matrix};
 
 /// A row: class, its method, why.
@@ -50,7 +51,7 @@ pub const CHOICES: &[Choice] = &[
     },
     Choice {
         class: Class::Semidefinite,
-        card: &clarabel::CARD,
+        card: &interior::CARD,
         why: "interior point for a convex problem with semidefinite cones",
     },
     Choice {
@@ -74,6 +75,48 @@ pub const CHOICES: &[Choice] = &[
         why: "smooth with penalties that have a proximal point",
     },
 ];
+
+/// For semidefinite programs by shape: matrices first, cones of other kinds, matrices small beside the equations.
+pub const SEMIDEFINITE: [Choice; 3] = [
+    Choice {
+        class: Class::Semidefinite,
+        card: &interior::CARD,
+        why: "interior point with a Schur complement: the equations that semidefinite cones leave are few beside their entries",
+    },
+    Choice {
+        class: Class::Semidefinite,
+        card: &clarabel::CARD,
+        why: "interior point for semidefinite cones beside cones of other kinds",
+    },
+    Choice {
+        class: Class::Semidefinite,
+        card: &clarabel::CARD,
+        why: "interior point with sparse factors: the semidefinite cones are small beside the other equations",
+    },
+];
+
+/// Equations left by semidefinite cones, dense, up to which their size does not matter.
+const FEW_EQUATIONS: f64 = 150.0;
+/// Work on them, in that of cones taken whole, beyond which that is the faster way. Measured crossovers are in
+/// `docs/speed.md`.
+const SCHUR_WORK: f64 = 3.0;
+
+/// The row for a semidefinite program.
+pub fn semidefinite(form: &ConicForm) -> &'static Choice {
+    let [schur, others, sparse] = &SEMIDEFINITE;
+    match interior::equations(form) {
+        None => others,
+        Some((left, entries)) => {
+            let left = left as f64;
+            let whole: f64 = entries.iter().map(|k| *k as f64).map(|k| k * k * k).sum();
+            if left <= FEW_EQUATIONS || left * left * left <= SCHUR_WORK * whole {
+                schur
+            } else {
+                sparse
+            }
+        }
+    }
+}
 
 /// Composite problems by shape, the first row that fits; the class's own row is the last.
 pub const COMPOSITE: &[Choice] = &[

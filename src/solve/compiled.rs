@@ -492,6 +492,10 @@ impl Compiled {
                     .chain(&mut bound.form.p.values)
                     .for_each(|v| *v *= per);
                 bound.constant *= per;
+                let row = match class {
+                    Class::Semidefinite => Some(choose::semidefinite(&bound.form)),
+                    _ => row,
+                };
                 let (method, head) = begin(&ask, row, "an interior-point method starts from its own point");
                 let from = vec![0.0; bound.form.q.len()];
                 let constant = bound.constant;

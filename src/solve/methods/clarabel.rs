@@ -445,12 +445,22 @@ impl Search<'_> {
 
     /// A direction alone does not tell unbounded from infeasible: is there a feasible point? It replaces the solution.
     pub(super) fn unbounded(&mut self, s: &mut ConicSolution) -> Result<Reason, ravine_linalg::NumericalFault> {
-        let mut feasibility = self.form.clone();
-        feasibility.q.iter_mut().for_each(|v| *v = 0.0);
-        feasibility.p = Csr::zeros(feasibility.p.rows, feasibility.p.cols);
         let kept = self.log.len();
-        let p = self.solve(&feasibility, 1e-9)?;
+        let p = self.solve(&self.feasibility(), 1e-9)?;
         self.log.truncate(kept);
+        Ok(self.unbounded_from(s, p))
+    }
+
+    /// The form without its objective.
+    pub(super) fn feasibility(&self) -> ConicForm {
+        let mut out = self.form.clone();
+        out.q.iter_mut().for_each(|v| *v = 0.0);
+        out.p = Csr::zeros(out.p.rows, out.p.cols);
+        out
+    }
+
+    /// The same from what was found of the form without its objective.
+    pub(super) fn unbounded_from(&self, s: &mut ConicSolution, p: ConicSolution) -> Reason {
         let reason = if p.status == ConicStatus::Solved {
             Reason::new(
                 Status::Unbounded,
@@ -465,7 +475,7 @@ impl Search<'_> {
             )
         };
         (s.x, s.z) = (p.x, p.z);
-        Ok(reason)
+        reason
     }
 }
 

@@ -26,6 +26,11 @@ const REFINEMENTS: usize = 10;
 const ENOUGH: f64 = 1e-11;
 /// Part of the step to the boundary that is taken.
 const INSIDE: f64 = 0.99;
+/// The same with matrices, where the predictor gets nowhere; with it all the way, `INSIDE`. Their iterates recover slowly
+/// from what is off the centre.
+const INSIDE_AT_LEAST: f64 = 0.9;
+/// How far inside slacks and multipliers start at least, with matrices.
+const START: f64 = 30.0;
 /// Corrections of centrality at most, how much longer they try to make a step, and by how much they must.
 const CORRECTIONS: usize = 2;
 /// The same where a factorization takes hardly longer than a solve.
@@ -40,6 +45,9 @@ const WEIGHT: (f64, f64) = (1e-20, 1e20);
 const PATIENCE: usize = 12;
 /// The same with matrices, whose iterations take long and do not recover.
 const PATIENCE_WITH_MATRICES: usize = 4;
+/// In how many tolerances what has stopped counts as almost solved; there iterations with matrices end as soon as they slow
+/// down.
+const ALMOST: f64 = 10.0;
 /// Refinements of the equations of the active set.
 const SETTLING: usize = 12;
 
@@ -88,6 +96,8 @@ pub struct Solved {
     pub before: Option<(Vec<f64>, Vec<f64>, Vec<f64>)>,
     /// Did refining the active set make little progress, as where its equations are badly conditioned?
     pub slow: bool,
+    /// Were the right-hand sides, or the entries of matrices, scaled down? Otherwise the run without is the same.
+    pub shortened: bool,
 }
 
 /// Solves the program: `None` where the form has other cones than equations, half lines and semidefinite matrices.
@@ -119,7 +129,9 @@ pub fn solve(
         d: vec![],
         exact: false,
     };
-    run.solve(settings, interrupted, log).map(Some)
+    let mut solved = run.solve(settings, interrupted, log)?;
+    solved.shortened = program.length != 1.0;
+    Ok(Some(solved))
 }
 
 struct Run<'a> {
@@ -155,6 +167,7 @@ impl Run<'_> {
         let mut best: Option<Best> = None;
         let (mut px, mut atz, mut ax) = (vec![0.0; n], vec![0.0; n], vec![0.0; m]);
         let (mut least_mu, mut least, mut last, mut step) = (f64::INFINITY, f64::INFINITY, 0, 0.0);
+        let mut before = f64::INFINITY;
         let mut status = ConicStatus::MaxIterations;
         let mut iteration = 0u32;
         let negative_q: Vec<f64> = p.q.iter().map(|q| -q).collect();
@@ -193,10 +206,12 @@ impl Run<'_> {
                 }
                 Some(_) => {}
             }
-            if worst <= settings.tol {
+            let slow = !p.blocks.is_empty() && worst > 0.5 * before && worst.min(before) <= ALMOST * settings.tol;
+            if worst <= settings.tol || slow {
                 status = ConicStatus::Solved;
                 break;
             }
+            before = worst;
             if !mu.is_finite() || !at.tau.is_finite() || at.tau <= 0.0 {
                 status = ConicStatus::NumericalError;
                 break;
@@ -210,6 +225,7 @@ impl Run<'_> {
                     worst: 0.0,
                     before: None,
                     slow: false,
+                    shortened: false,
                 });
             }
             if worst < 0.9 * least || mu < 0.5 * least_mu {
@@ -263,7 +279,13 @@ impl Run<'_> {
             let mut centre_tau = -at.kappa * at.tau;
             let mut d = self.direction(&newton, 0.0, &centre, centre_tau);
             let mut length = self.longest(&at, &d).min(1.0);
-            let sigma = ((1.0 - length) * (1.0 - length) * (1.0 - length)).max(1e-8);
+            let short = 1.0 - length;
+            let (sigma, inside) = if p.blocks.is_empty() {
+                ((short * short * short).max(1e-8), INSIDE)
+            } else {
+                let inside = INSIDE_AT_LEAST + (INSIDE - INSIDE_AT_LEAST) * length;
+                ((short * short).max(1e-6), inside)
+            };
             let goal = sigma * mu;
             for (k, i) in slacks.clone().enumerate() {
                 centre[k] += goal - d.s[i] * d.z[i];
@@ -271,7 +293,8 @@ impl Run<'_> {
             self.matrices.recentre(&mut centre[slacks.len()..], goal, &d.s, &d.z);
             centre_tau += goal - d.tau * d.kappa;
             d = self.direction(&newton, sigma, &centre, centre_tau);
-            length = self.longest(&at, &d).min(1.0);
+            let mut most = self.longest(&at, &d);
+            length = most.min(1.0);
             for _ in 0..corrections {
                 if length > 0.9 {
                     break;
@@ -293,13 +316,15 @@ impl Run<'_> {
                 }
                 let further_tau = centre_tau + off((at.tau + t * d.tau) * (at.kappa + t * d.kappa));
                 let other = self.direction(&newton, sigma, &further, further_tau);
-                let reached = self.longest(&at, &other).min(1.0);
+                let further_most = self.longest(&at, &other);
+                let reached = further_most.min(1.0);
                 if reached < length + GAINED {
                     break;
                 }
+                most = further_most;
                 (d, length, centre, centre_tau) = (other, reached, further, further_tau);
             }
-            step = (INSIDE * self.longest(&at, &d)).min(1.0);
+            step = (inside * most).min(1.0);
             if !step.is_finite() {
                 status = ConicStatus::NumericalError;
                 break;
@@ -310,7 +335,7 @@ impl Run<'_> {
         let Some(best) = best else {
             return Err(NumericalFault::new("no iterate is finite", "interior point", f64::NAN));
         };
-        if status == ConicStatus::NumericalError && best.measures.worst() <= settings.tol * 10.0 {
+        if status == ConicStatus::NumericalError && best.measures.worst() <= settings.tol * ALMOST {
             status = ConicStatus::AlmostSolved;
         }
         Ok(self.finish(best, status, iteration))
@@ -333,6 +358,12 @@ impl Run<'_> {
             z = self.refined(&negative_q, &vec![0.0; m]).1;
         }
         s[..p.equal].fill(0.0);
+        // With matrices far from the boundary, so that residuals fall before rounding stops the centre.
+        let (start, kappa) = if p.blocks.is_empty() {
+            (1.0, 1.0)
+        } else {
+            (START, START * START)
+        };
         for v in [&mut s, &mut z] {
             // The diagonals of matrices stand for them.
             let inside: Vec<usize> = (p.equal..p.linear()).chain(self.matrices.diagonals()).collect();
@@ -340,7 +371,7 @@ impl Run<'_> {
             let least = least.min(self.matrices.least(v));
             if least < 1e-8 {
                 let mean = inside.iter().map(|i| v[*i].max(0.0)).sum::<f64>() / inside.len() as f64;
-                let by = -least + (0.1 * mean).max(1.0);
+                let by = -least + (0.1 * mean).max(start);
                 inside.iter().for_each(|i| v[*i] += by);
             }
         }
@@ -349,7 +380,7 @@ impl Run<'_> {
             s,
             z,
             tau: 1.0,
-            kappa: 1.0,
+            kappa,
         })
     }
 
@@ -376,7 +407,7 @@ impl Run<'_> {
     fn refined(&mut self, u: &[f64], v: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let p = self.p;
         if !p.blocks.is_empty() {
-            return self.refined_with_matrices(u, v);
+            return self.refined_with_matrices(u, v, &[]);
         }
         let (n, general) = (p.n(), p.general());
         let mut right = u.to_vec();
@@ -428,7 +459,8 @@ impl Run<'_> {
     }
 
     /// The same with matrices, which are eliminated as well: refined in what is left of the rows and variables that stay.
-    fn refined_with_matrices(&mut self, u: &[f64], v: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    /// What is to be centred, by blocks, is added where each is eliminated, so that no metric meets what is large and cancels.
+    fn refined_with_matrices(&mut self, u: &[f64], v: &[f64], centre: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let p = self.p;
         let (n, general) = (p.n(), p.general());
         let size = largest(u).max(largest(v));
@@ -438,7 +470,7 @@ impl Run<'_> {
         for k in 0..=REFINEMENTS + 1 {
             // The first round starts from nothing, so that its residuals are the right-hand side.
             p.back(&y, &mut atz);
-            let (all, z) = self.expanded(&x, &y, &atz, u, v);
+            let (all, z) = self.expanded(&x, &y, &atz, (u, v, centre));
             p.adjoint(&z, &mut atz);
             p.p.mul_vec(&all, &mut product);
             p.g.mul_vec(&all, &mut along);
@@ -466,8 +498,14 @@ impl Run<'_> {
     }
 
     /// Point and multipliers from the variables and rows that were not eliminated, and G'y.
-    fn expanded(&self, x: &[f64], y: &[f64], gty: &[f64], u: &[f64], v: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let p = self.p;
+    fn expanded(
+        &self,
+        x: &[f64],
+        y: &[f64],
+        gty: &[f64],
+        right: (&[f64], &[f64], &[f64]),
+    ) -> (Vec<f64>, Vec<f64>) {
+        let (p, v) = (self.p, right.1);
         let mut all = x.to_vec();
         all.resize(p.n(), 0.0);
         let mut z = y.to_vec();
@@ -475,7 +513,7 @@ impl Run<'_> {
             z.push((b.sign * x[b.column] - v[k]) / self.weights[k]);
         }
         z.resize(p.m(), 0.0);
-        self.matrices.expand(gty, (u, v), &mut all, &mut z);
+        self.matrices.expand(gty, right, &mut all, &mut z);
         (all, z)
     }
 
@@ -502,8 +540,12 @@ impl Run<'_> {
         for (k, i) in linear.clone().enumerate() {
             v[i] -= centre[k] / at.z[i];
         }
-        self.matrices.lift(&centre[linear.len()..], &mut v);
-        let (mut x, mut z) = self.refined(&u, &v);
+        let (mut x, mut z) = if p.blocks.is_empty() {
+            self.refined(&u, &v)
+        } else {
+            let centre = self.matrices.lift(&centre[linear.len()..]);
+            self.refined_with_matrices(&u, &v, &centre)
+        };
         let tau = (-(1.0 - sigma) * rt - centre_tau / at.tau - dot(newton.slope, &x) - dot(&p.b, &z)) / newton.pivot;
         let (x2, z2) = newton.tau;
         x.iter_mut().zip(x2).for_each(|(x, d)| *x += tau * d);
@@ -640,6 +682,7 @@ impl Run<'_> {
             worst: measures.worst(),
             before,
             slow,
+            shortened: false,
         }
     }
 

@@ -77,11 +77,19 @@ impl<'a> Matrices<'a> {
         }
     }
 
-    /// Fills in the eliminated variables and the multipliers, for `G'y` and right-hand sides of variables and rows.
-    pub fn expand(&self, gty: &[f64], (u, v): (&[f64], &[f64]), x: &mut [f64], z: &mut [f64]) {
+    /// Fills in the eliminated variables and the multipliers, for `G'y` and right-hand sides of variables and rows, and what is
+    /// to be centred: slacks of blocks with variables of their own, multipliers of the others, or nothing.
+    pub fn expand(
+        &self,
+        gty: &[f64],
+        (u, v, centre): (&[f64], &[f64], &[f64]),
+        x: &mut [f64],
+        z: &mut [f64],
+    ) {
         let mut product = vec![];
         for (b, scaling) in self.both() {
             let (z, v) = (&mut z[b.rows.clone()], &v[b.rows.clone()]);
+            let centre = centre.get(b.rows.start - self.first..b.rows.end - self.first).unwrap_or_default();
             product.resize(v.len(), 0.0);
             match &b.own {
                 Some(own) => {
@@ -89,6 +97,7 @@ impl<'a> Matrices<'a> {
                         *z = gty[j] - u[j];
                     }
                     scaling.apply(Metric::Multipliers, z, &mut product);
+                    product.iter_mut().zip(centre).for_each(|(p, c)| *p -= c);
                     for ((x, v), s) in x[own.clone()].iter_mut().zip(v).zip(&product) {
                         *x = -v - s;
                     }
@@ -97,6 +106,7 @@ impl<'a> Matrices<'a> {
                     b.f.mul_vec(&x[..self.plain], &mut product);
                     product.iter_mut().zip(v).for_each(|(f, v)| *f -= v);
                     scaling.apply(Metric::Slacks, &product, z);
+                    z.iter_mut().zip(centre).for_each(|(z, c)| *z += c);
                 }
             }
         }
@@ -126,14 +136,18 @@ impl<'a> Matrices<'a> {
         }
     }
 
-    /// Takes the slacks that make these products off the rows of the blocks.
-    pub fn lift(&self, centre: &[f64], v: &mut [f64]) {
-        let mut slack = vec![];
+    /// The slacks or multipliers that make these products, whichever is eliminated last, by blocks.
+    pub fn lift(&self, centre: &[f64]) -> Vec<f64> {
+        let mut out = vec![0.0; centre.len()];
         for (b, scaling) in self.both() {
-            slack.resize(b.rows.len(), 0.0);
-            scaling.lift(&centre[b.rows.start - self.first..b.rows.end - self.first], &mut slack);
-            v[b.rows.clone()].iter_mut().zip(&slack).for_each(|(v, s)| *v -= s);
+            let rows = b.rows.start - self.first..b.rows.end - self.first;
+            let metric = match b.own {
+                Some(_) => Metric::Slacks,
+                None => Metric::Multipliers,
+            };
+            scaling.lift(metric, &centre[rows.clone()], &mut out[rows]);
         }
+        out
     }
 
     /// The step to the boundary.

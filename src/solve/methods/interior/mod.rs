@@ -1,4 +1,5 @@
-//! Interior point for linear and convex quadratic programs: the method of the house, and Clarabel for what it leaves.
+//! Interior point for linear, convex quadratic and semidefinite programs: the method of the house, and Clarabel for what it
+//! leaves.
 //!
 //! Invariant: what the iterations say is checked against the form before it is claimed; what does not pass is tried again
 //! in other units, then by Clarabel, and the better of the answers is kept.
@@ -10,7 +11,7 @@ mod matrices;
 mod program;
 
 use ravine_linalg::NumericalFault;
-use ravine_linalg::clarabel_adapter::{Cone, ConicSettings, ConicStatus};
+use ravine_linalg::clarabel_adapter::{Cone, ConicForm, ConicSettings, ConicSolution, ConicStatus};
 
 use super::clarabel::{self, Found, Search};
 use crate::solve::method::{Method, MethodCard, Outcome, Refusal, Seed, StepCx};
@@ -33,19 +34,27 @@ pub static CARD: MethodCard = MethodCard {
     records: clarabel::CARD.records,
     guarantees: "Finds a point and multipliers to the tolerance, or a certificate that there is none, in a number of \
                  iterations that hardly grows with the size; both are checked before they are claimed.",
-    doc: "A primal-dual interior-point method for linear and convex quadratic programs: the homogeneous embedding with \
-          predictor, corrector and corrections of centrality, its equations factored in the rows alone where these are \
-          few and dense, else whole and sparse. Bounds and fixed variables cost nothing. The equations of the active set \
-          are then solved once more. What it cannot finish, and other cones, are left to `clarabel`. Runs as one step: \
-          it can be interrupted and timed between its iterations, not saved there.",
+    doc: "A primal-dual interior-point method for linear, convex quadratic and semidefinite programs: the homogeneous \
+          embedding with predictor, corrector and corrections of centrality, its equations factored in the rows alone \
+          where these are few and dense, else whole and sparse. Bounds and fixed variables cost nothing. The equations of \
+          the active set are then solved once more. Semidefinite matrices are eliminated first, by the Nesterov-Todd \
+          direction: those whose entries are variables leave the rows (a Schur complement), the others the variables \
+          outside them. What it cannot finish, and other cones, are left to `clarabel`. Runs as one step: it can be \
+          interrupted and timed between its iterations, not saved there.",
     source: "Andersen and Ye, Mathematical Programming 84 (1999); Goulart and Chen, arXiv 2405.12762 (2024); Gondzio, \
-             Computational Optimization and Applications 6 (1996)",
+             Computational Optimization and Applications 6 (1996); Todd, Toh and Tütüncü, SIAM J. Optimization 8 (1998)",
     build: |s| {
         Box::new(Interior {
             iterations: s.count("iterations"),
         })
     },
 };
+
+/// How many equations semidefinite matrices leave once they are eliminated, and how many entries each has; `None` where the
+/// form has other cones than these iterations take.
+pub fn equations(form: &ConicForm) -> Option<(usize, Vec<usize>)> {
+    program::left(form)
+}
 
 /// Settings of the interior-point method.
 pub struct Interior {
@@ -83,8 +92,15 @@ fn find(search: &mut Search<'_>) -> Result<Found, NumericalFault> {
         return search.in_units();
     }
     let mut best: Option<(Found, Vec<f64>)> = None;
+    let mut shortened = true;
     for shorten in [true, false] {
-        let Some(found) = once(search, shorten)? else { continue };
+        if !shortened {
+            break;
+        }
+        let Some((found, scaled)) = once(search, shorten)? else {
+            continue;
+        };
+        shortened = scaled;
         if found.reason.status != Status::PrecisionLimited {
             return Ok(found);
         }
@@ -96,8 +112,15 @@ fn find(search: &mut Search<'_>) -> Result<Found, NumericalFault> {
             best = Some((found, log));
         }
     }
+    let (own, log) = match best {
+        Some((own, log)) if large(search.form) && worth(search, &own) <= NEAR => {
+            search.log = log;
+            return Ok(own);
+        }
+        Some(best) => best,
+        None => return search.in_units(),
+    };
     let other = search.in_units();
-    let Some((own, log)) = best else { return other };
     match other {
         Ok(other) if settles(search, &other) || worth(search, &other) < worth(search, &own) => Ok(other),
         _ => {
@@ -105,6 +128,17 @@ fn find(search: &mut Search<'_>) -> Result<Found, NumericalFault> {
             Ok(own)
         }
     }
+}
+
+/// Entries of the largest matrix above which Clarabel takes minutes, and is asked only where the largest residual of what is
+/// at hand is above `NEAR`.
+const LARGE: usize = 1_000;
+const NEAR: f64 = 1e-4;
+
+fn large(form: &ConicForm) -> bool {
+    form.cones
+        .iter()
+        .any(|c| matches!(c, Cone::Semidefinite(_)) && c.rows() > LARGE)
 }
 
 /// Is the answer final: a certificate, or a point whose rows hold too?
@@ -135,8 +169,8 @@ fn worth(search: &Search<'_>, found: &Found) -> f64 {
     all.into_iter().fold(0.0, f64::max)
 }
 
-/// One run of the iterations; nothing where they fail altogether.
-fn once(search: &mut Search<'_>, shorten: bool) -> Result<Option<Found>, NumericalFault> {
+/// One run of the iterations, and whether there was something to shorten; nothing where they fail altogether.
+fn once(search: &mut Search<'_>, shorten: bool) -> Result<Option<(Found, bool)>, NumericalFault> {
     let form = search.form;
     let matrices = form.cones.iter().any(|c| matches!(c, Cone::Semidefinite(_)));
     let settings = ConicSettings {
@@ -177,7 +211,10 @@ fn once(search: &mut Search<'_>, shorten: bool) -> Result<Option<Found>, Numeric
         ConicStatus::PrimalInfeasible => clarabel::infeasible(),
         ConicStatus::DualInfeasible => {
             ray.clone_from(&s.x);
-            search.unbounded(&mut s)?
+            match feasible(search, matrices) {
+                Some(p) => search.unbounded_from(&mut s, p),
+                None => search.unbounded(&mut s)?,
+            }
         }
         ConicStatus::Interrupted | ConicStatus::MaxTime => Reason::new(Status::Interrupted, "stopped by the user"),
         ConicStatus::MaxIterations => Reason::new(Status::StepLimit, "the iterations are used up"),
@@ -186,12 +223,26 @@ fn once(search: &mut Search<'_>, shorten: bool) -> Result<Option<Found>, Numeric
         }
         _ => Reason::new(Status::PrecisionLimited, "rounding lets this method reach no more"),
     };
-    Ok(Some(Found {
+    let found = Found {
         check: d,
         solution: s,
         ray,
         finish,
         reason,
         rescaled: false,
-    }))
+    };
+    Ok(Some((found, ended.shortened)))
+}
+
+/// What these iterations find of a form with matrices without its objective, if they settle it.
+fn feasible(search: &mut Search<'_>, matrices: bool) -> Option<ConicSolution> {
+    let form = search.feasibility();
+    let settings = ConicSettings {
+        tol: 1e-9,
+        max_iter: search.iterations,
+        time_limit: f64::INFINITY,
+    };
+    let ended = matrices.then(|| embedding::solve(&form, &settings, true, search.stop, &mut |_| {}));
+    let s = ended?.ok()??.solution;
+    matches!(s.status, ConicStatus::Solved | ConicStatus::PrimalInfeasible).then_some(s)
 }

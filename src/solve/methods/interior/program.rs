@@ -484,6 +484,26 @@ impl<'a> Program<'a> {
     }
 }
 
+/// Variables and rows that stay when matrices are eliminated, and the entries of each matrix; `None` where there are other
+/// cones.
+pub fn left(form: &ConicForm) -> Option<(usize, Vec<usize>)> {
+    let kinds = kinds(form)?;
+    let (_, free, _) = take_fixed(form, &kinds);
+    let (blocks, columns, plain) = matrices(form, &free);
+    let mut stays = vec![false; free.len()];
+    columns[..plain].iter().for_each(|j| stays[*j] = true);
+    let is_row = |i: usize| {
+        let mut left = form.a.entries(i).filter(|(j, v)| free[*j] && *v != 0.0);
+        match (left.next(), left.next()) {
+            (None, _) => false,
+            (Some((j, _)), None) => kinds[i] == Kind::Equal || !stays[j],
+            _ => true,
+        }
+    };
+    let rows = (0..form.b.len()).filter(|i| kinds[*i] != Kind::Matrix && is_row(*i)).count();
+    Some((plain + rows, blocks.iter().map(|b| b.rows.len()).collect()))
+}
+
 /// What a row belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
