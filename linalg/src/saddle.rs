@@ -136,22 +136,11 @@ impl Saddle {
 
     /// The same; where it is dense, `add` may add a positive semidefinite matrix to `P + D` and take one from `-E`, in the
     /// lower triangle of the whole by columns.
-    pub fn factor_with(
-        &mut self,
-        d: &[f64],
-        e: &[f64],
-        add: &mut dyn FnMut(&mut [f64]),
-    ) -> Result<(), NumericalFault> {
+    pub fn factor_with(&mut self, d: &[f64], e: &[f64], add: &mut dyn FnMut(&mut [f64])) -> Result<(), NumericalFault> {
         check_len(PLACE, "diagonal of the variables", self.n, d.len())?;
         check_len(PLACE, "diagonal of the rows", self.m, e.len())?;
         match &mut self.route {
-            Route::Dense {
-                p,
-                g,
-                signs,
-                lower,
-                by,
-            } => {
+            Route::Dense { p, g, signs, lower, by } => {
                 let (n, size) = (self.n, self.n + self.m);
                 lower.fill(0.0);
                 p.triplets()

@@ -95,7 +95,11 @@ impl Scaling {
         .map_err(|_| NumericalFault::new("the iteration did not converge", PLACE, n as f64))?;
         let lambda: Vec<f64> = values.column_vector().iter().copied().collect();
         if !lambda.iter().all(|v| *v > 0.0 && v.is_finite()) {
-            return Err(NumericalFault::new("the matrices are not positive definite", PLACE, 0.0));
+            return Err(NumericalFault::new(
+                "the matrices are not positive definite",
+                PLACE,
+                0.0,
+            ));
         }
         for j in 0..n {
             let by = 1.0 / lambda[j].sqrt();
@@ -151,7 +155,12 @@ impl Scaling {
     /// A packed direction of Z in the scaled space: `R'V R`.
     pub fn multiplier(&self, v: &[f64]) -> Vec<f64> {
         let mut out = vec![0.0; v.len()];
-        congruence(self.n, view(&self.r, self.n).transpose(), &unpacked(self.n, v), &mut out);
+        congruence(
+            self.n,
+            view(&self.r, self.n).transpose(),
+            &unpacked(self.n, v),
+            &mut out,
+        );
         out
     }
 
@@ -284,6 +293,17 @@ impl Damped {
         })
     }
 
+    /// Of the scaling of S = Z = I.
+    pub fn identity(n: usize, by: f64) -> Damped {
+        let one = Scaling::identity(n);
+        Damped {
+            n,
+            q: one.r,
+            values: one.lambda,
+            by,
+        }
+    }
+
     /// A packed V in the metric.
     pub fn apply(&self, v: &[f64], out: &mut [f64]) {
         pack(self.n, &self.within(&unpacked(self.n, v), false), out);
@@ -370,8 +390,14 @@ fn lower_factor(n: usize, v: &[f64]) -> Result<Vec<f64>, NumericalFault> {
     let needs = llt::factor::cholesky_in_place_scratch::<f64>(n, Par::Seq, Default::default());
     let mut memory = MemBuffer::new(needs);
     let stack = MemStack::new(&mut memory);
-    llt::factor::cholesky_in_place(view_mut(&mut l, n), Default::default(), Par::Seq, stack, Default::default())
-        .map_err(|_| bad())?;
+    llt::factor::cholesky_in_place(
+        view_mut(&mut l, n),
+        Default::default(),
+        Par::Seq,
+        stack,
+        Default::default(),
+    )
+    .map_err(|_| bad())?;
     for j in 0..n {
         if !(l[j * n + j] > 0.0 && l[j * n + j].is_finite()) {
             return Err(bad());

@@ -51,6 +51,7 @@ mod render;
 mod repl;
 mod runs;
 mod scaling;
+mod semidefinite;
 mod session;
 mod sets;
 mod short_steps;

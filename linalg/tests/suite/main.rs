@@ -13,5 +13,6 @@ mod math;
 mod matrices;
 mod reduce;
 mod saddle;
+mod semidefinite;
 mod solve;
 mod suitesparse;

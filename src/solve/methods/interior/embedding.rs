@@ -498,13 +498,7 @@ impl Run<'_> {
     }
 
     /// Point and multipliers from the variables and rows that were not eliminated, and G'y.
-    fn expanded(
-        &self,
-        x: &[f64],
-        y: &[f64],
-        gty: &[f64],
-        right: (&[f64], &[f64], &[f64]),
-    ) -> (Vec<f64>, Vec<f64>) {
+    fn expanded(&self, x: &[f64], y: &[f64], gty: &[f64], right: (&[f64], &[f64], &[f64])) -> (Vec<f64>, Vec<f64>) {
         let (p, v) = (self.p, right.1);
         let mut all = x.to_vec();
         all.resize(p.n(), 0.0);

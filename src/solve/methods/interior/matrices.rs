@@ -7,7 +7,7 @@
 //! Optimization 8 (1998).
 
 use ravine_linalg::NumericalFault;
-use ravine_linalg::semidefinite::{Metric, Scaling, least_eigenvalue};
+use ravine_linalg::semidefinite::{Damped, Metric, Scaling, least_eigenvalue};
 
 use super::program::{Block, Program};
 
@@ -15,6 +15,8 @@ use super::program::{Block, Program};
 pub struct Matrices<'a> {
     blocks: &'a [Block],
     scalings: Vec<Scaling>,
+    /// Metrics of the blocks whose own variables have curvature.
+    damped: Vec<Option<Damped>>,
     /// Rows before the first block.
     first: usize,
     /// Variables before the first block's, and all unknowns that are not eliminated.
@@ -28,6 +30,11 @@ impl<'a> Matrices<'a> {
         Matrices {
             blocks: &program.blocks,
             scalings: program.blocks.iter().map(|b| Scaling::identity(b.order)).collect(),
+            damped: program
+                .blocks
+                .iter()
+                .map(|b| (b.damping > 0.0).then(|| Damped::identity(b.order, b.damping)))
+                .collect(),
             first: program.linear(),
             plain: program.plain,
             order: program.plain + program.general(),
@@ -60,46 +67,58 @@ impl<'a> Matrices<'a> {
 
     /// Scales for an iterate; a fault where it is not inside.
     pub fn rescale(&mut self, s: &[f64], z: &[f64]) -> Result<(), NumericalFault> {
-        for (b, scaling) in self.blocks.iter().zip(&mut self.scalings) {
+        for ((b, scaling), damped) in self.blocks.iter().zip(&mut self.scalings).zip(&mut self.damped) {
             *scaling = Scaling::new(b.order, &s[b.rows.clone()], &z[b.rows.clone()])?;
+            if let Some(damped) = damped {
+                *damped = Damped::new(scaling, b.damping)?;
+            }
         }
         Ok(())
     }
 
     /// What the metrics add to the equations that are factored.
     pub fn add(&self, lower: &mut [f64]) {
-        for (b, scaling) in self.both() {
-            let (metric, sign) = match b.own {
-                Some(_) => (Metric::Multipliers, -1.0),
-                None => (Metric::Slacks, 1.0),
-            };
-            b.gram.add(scaling, metric, sign, lower, self.order);
+        for ((b, scaling), damped) in self.both().zip(&self.damped) {
+            match (damped, &b.own) {
+                (Some(damped), _) => b.gram.add_damped(damped, -1.0, lower, self.order),
+                (None, Some(_)) => b.gram.add(scaling, Metric::Multipliers, -1.0, lower, self.order),
+                (None, None) => b.gram.add(scaling, Metric::Slacks, 1.0, lower, self.order),
+            }
         }
     }
 
     /// Fills in the eliminated variables and the multipliers, for `G'y` and right-hand sides of variables and rows, and what is
     /// to be centred: slacks of blocks with variables of their own, multipliers of the others, or nothing.
-    pub fn expand(
-        &self,
-        gty: &[f64],
-        (u, v, centre): (&[f64], &[f64], &[f64]),
-        x: &mut [f64],
-        z: &mut [f64],
-    ) {
-        let mut product = vec![];
-        for (b, scaling) in self.both() {
+    pub fn expand(&self, gty: &[f64], (u, v, centre): (&[f64], &[f64], &[f64]), x: &mut [f64], z: &mut [f64]) {
+        let (mut product, mut shrunk) = (vec![], vec![]);
+        for ((b, scaling), damped) in self.both().zip(&self.damped) {
             let (z, v) = (&mut z[b.rows.clone()], &v[b.rows.clone()]);
-            let centre = centre.get(b.rows.start - self.first..b.rows.end - self.first).unwrap_or_default();
+            let centre = centre
+                .get(b.rows.start - self.first..b.rows.end - self.first)
+                .unwrap_or_default();
             product.resize(v.len(), 0.0);
             match &b.own {
                 Some(own) => {
                     for (z, j) in z.iter_mut().zip(own.clone()) {
                         *z = gty[j] - u[j];
                     }
-                    scaling.apply(Metric::Multipliers, z, &mut product);
-                    product.iter_mut().zip(centre).for_each(|(p, c)| *p -= c);
-                    for ((x, v), s) in x[own.clone()].iter_mut().zip(v).zip(&product) {
-                        *x = -v - s;
+                    let x = &mut x[own.clone()];
+                    let Some(damped) = damped else {
+                        scaling.apply(Metric::Multipliers, z, &mut product);
+                        product.iter_mut().zip(centre).for_each(|(p, c)| *p -= c);
+                        for ((x, v), s) in x.iter_mut().zip(v).zip(&product) {
+                            *x = -v - s;
+                        }
+                        continue;
+                    };
+                    damped.apply(z, &mut product);
+                    let mut right: Vec<f64> = v.iter().map(|v| -v).collect();
+                    right.iter_mut().zip(centre).for_each(|(r, c)| *r += c);
+                    shrunk.resize(v.len(), 0.0);
+                    damped.shrink(&right, &mut shrunk);
+                    for (((x, z), s), p) in x.iter_mut().zip(z).zip(&shrunk).zip(&product) {
+                        *x = s - p;
+                        *z += b.damping * *x;
                     }
                 }
                 None => {
@@ -128,7 +147,10 @@ impl<'a> Matrices<'a> {
     pub fn recentre(&self, centre: &mut [f64], goal: f64, ds: &[f64], dz: &[f64]) {
         for (b, scaling) in self.both() {
             let centre = &mut centre[b.rows.start - self.first..b.rows.end - self.first];
-            let (s, z) = (scaling.slack(&ds[b.rows.clone()]), scaling.multiplier(&dz[b.rows.clone()]));
+            let (s, z) = (
+                scaling.slack(&ds[b.rows.clone()]),
+                scaling.multiplier(&dz[b.rows.clone()]),
+            );
             for (c, v) in centre.iter_mut().zip(scaling.jordan(&s, &z)) {
                 *c -= v;
             }

@@ -13,6 +13,8 @@ use ravine_linalg::semidefinite::{Gram, packed};
 
 /// Rounds of scaling; each takes the square root of what is left.
 const ROUNDS: usize = 12;
+/// How far curvatures along the entries of a matrix may be apart, in parts of them, to count as one.
+const ALIKE: f64 = 1e-14;
 /// Rounds of taking fixed variables out; each may leave more rows of one variable.
 const PASSES: usize = 10;
 
@@ -44,6 +46,8 @@ pub struct Block {
     /// F, otherwise, by its rows and by its columns.
     pub f: Csr,
     pub ft: Csr,
+    /// Curvature of the objective along each of its own variables, the same for all in units of the matrix.
+    pub damping: f64,
     /// What its metric adds to the equations: of the rows of G where it has its own variables, else of the columns of F.
     pub gram: Gram,
 }
@@ -172,7 +176,10 @@ impl<'a> Program<'a> {
         // Rows of matrices that have no variables of their own are scaled with the others, each matrix by one factor.
         let shared: Vec<&Found> = blocks.iter().filter(|b| b.own.is_none()).collect();
         let mut entries = vec![];
-        let all = rows[..general].iter().copied().chain(shared.iter().flat_map(|b| b.rows.clone()));
+        let all = rows[..general]
+            .iter()
+            .copied()
+            .chain(shared.iter().flat_map(|b| b.rows.clone()));
         let mut count = 0;
         for (k, i) in all.enumerate() {
             entries.extend(of_row(i).map(|(j, v)| (k, j, v)));
@@ -236,6 +243,7 @@ impl<'a> Program<'a> {
                 order,
                 rows: of,
                 own,
+                damping: 0.0,
                 ft: f.transpose(),
                 f,
                 gram: gram.ok()?,
@@ -259,6 +267,9 @@ impl<'a> Program<'a> {
         let objective = if size > 0.0 { power_of_two(1.0 / size) } else { 1.0 };
         q.iter_mut().for_each(|q| *q *= objective);
         p.values.iter_mut().for_each(|v| *v *= objective);
+        for b in &mut made {
+            b.damping = b.own.as_ref().map_or(0.0, |own| p.get(own.start, own.start));
+        }
         Some(Program {
             form,
             gt: g.transpose(),
@@ -500,7 +511,9 @@ pub fn left(form: &ConicForm) -> Option<(usize, Vec<usize>)> {
             _ => true,
         }
     };
-    let rows = (0..form.b.len()).filter(|i| kinds[*i] != Kind::Matrix && is_row(*i)).count();
+    let rows = (0..form.b.len())
+        .filter(|i| kinds[*i] != Kind::Matrix && is_row(*i))
+        .count();
     Some((plain + rows, blocks.iter().map(|b| b.rows.len()).collect()))
 }
 
@@ -538,8 +551,8 @@ struct Found {
 
 /// The matrices of a form, the variables in their new order, and how many of them no matrix has for its own.
 ///
-/// A matrix has its entries for its own where each is one variable that neither another matrix nor the curvature of the
-/// objective touches, and where bounds on them do not make more rows than they are.
+/// A matrix has its entries for its own where each is one variable that no other matrix touches, where the objective has no
+/// curvature in them or the same in all directions, and where bounds on them do not make more rows than they are.
 fn matrices(form: &ConicForm, free: &[bool]) -> (Vec<Found>, Vec<usize>, usize) {
     let mut found = vec![];
     let mut first = 0;
@@ -564,9 +577,9 @@ fn matrices(form: &ConicForm, free: &[bool]) -> (Vec<Found>, Vec<usize>, usize) 
         let plain = columns.len();
         return (found, columns, plain);
     }
-    let mut curved = vec![false; form.q.len()];
+    let (mut curved, curvature) = (vec![false; form.q.len()], form.p.diagonal());
     for (i, j, v) in form.p.triplets() {
-        if v != 0.0 {
+        if v != 0.0 && i != j {
             (curved[i], curved[j]) = (true, true);
         }
     }
@@ -588,12 +601,21 @@ fn matrices(form: &ConicForm, free: &[bool]) -> (Vec<Found>, Vec<usize>, usize) 
         let own: Option<Vec<usize>> = f
             .rows
             .clone()
-            .map(|i| match form.a.entries(i).filter(|e| e.1 != 0.0).collect::<Vec<_>>()[..] {
-                [(j, _)] if uses[j] == 1 && !curved[j] => Some(j),
-                _ => None,
-            })
+            .map(
+                |i| match form.a.entries(i).filter(|e| e.1 != 0.0).collect::<Vec<_>>()[..] {
+                    [(j, _)] if uses[j] == 1 && !curved[j] => Some(j),
+                    _ => None,
+                },
+            )
             .collect();
-        let own = own.filter(|own| own.iter().map(|j| bounded[*j]).sum::<usize>() <= packed(f.order));
+        // In units of the matrix, where the coefficients of its rows are 1.
+        let along = |i: usize| {
+            let entries = form.a.entries(i).filter(|e| e.1 != 0.0);
+            entries.map(|(j, v)| curvature[j] / (v * v)).sum::<f64>()
+        };
+        let first = along(f.rows.start);
+        let alike = own.is_some() && f.rows.clone().all(|i| (along(i) - first).abs() <= ALIKE * first.abs());
+        let own = own.filter(|own| alike && own.iter().map(|j| bounded[*j]).sum::<usize>() <= packed(f.order));
         let own = own.unwrap_or_default();
         own.iter().for_each(|j| is_taken[*j] = true);
         taken.push(own);
