@@ -26,6 +26,8 @@ const LONGEST: f64 = 1e10;
 /// Halvings at most in the search of an eigenvalue, and the relative error that is enough.
 const BISECTIONS: usize = 100;
 const CLOSE: f64 = 1e-9;
+/// Matrices are dense where one entry in so many is there.
+const DENSE_PART: usize = 3;
 
 /// Entries of a packed matrix of order `n`.
 pub const fn packed(n: usize) -> usize {
@@ -416,6 +418,14 @@ struct Entry {
     weight: f64,
 }
 
+impl Entry {
+    /// Its place in the packed matrix.
+    fn place(&self) -> usize {
+        let (i, j) = (self.row as usize, self.column as usize);
+        j * (j + 1) / 2 + i
+    }
+}
+
 /// How a sparse matrix meets those that come after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
@@ -433,6 +443,8 @@ pub struct Gram {
     n: usize,
     /// For each matrix: where its products go, and its entries; those with the most entries first.
     parts: Vec<(usize, Vec<Entry>, Way)>,
+    /// The first matrices, those with about all entries, packed one after the other.
+    dense: Vec<f64>,
 }
 
 impl Gram {
@@ -476,25 +488,16 @@ impl Gram {
             let least = ways.iter().fold(ways[0], |m, w| if w.1 < m.1 { *w } else { m });
             p.2 = least.0;
         }
-        Ok(Gram { n, parts })
-    }
-
-    /// Multiplications that one round of inner products takes, about.
-    pub fn work(&self) -> f64 {
-        let n = self.n as f64;
-        let mut after = 0.0;
-        let mut sum = 0.0;
-        for (_, entries, way) in self.parts.iter().rev() {
-            let own = entries.len() as f64;
-            after += own;
-            let rows = support(entries).len() as f64;
-            sum += match way {
-                Way::Pairs => 2.0 * own * after,
-                Way::Rows => 2.0 * own * n + rows * (n + after),
-                Way::Whole => 2.0 * own * n + 0.25 * n * n * rows + after,
-            };
+        let many = |p: &&(usize, Vec<Entry>, Way)| p.2 == Way::Whole && DENSE_PART * p.1.len() >= packed(n);
+        let count = parts.iter().take_while(many).count();
+        let mut dense = vec![0.0; count * packed(n)];
+        for (part, out) in parts.iter().zip(dense.chunks_exact_mut(packed(n).max(1))) {
+            for e in &part.1 {
+                let by = if e.row == e.column { 1.0 } else { FRAC_1_SQRT_2 };
+                out[e.place()] = by * e.weight;
+            }
         }
-        sum
+        Ok(Gram { n, parts, dense })
     }
 
     /// Adds `sign` times the inner products in a metric to the lower triangle of a matrix of this order, by columns.
@@ -505,7 +508,41 @@ impl Gram {
             Metric::Slacks => &scaling.w_inverse,
         };
         let mut put = |i: usize, j: usize, v: f64| lower[i.min(j) * order + i.max(j)] += sign * v;
-        for (at, (j, own, way)) in self.parts.iter().enumerate() {
+        // Among the dense ones by one product of matrices.
+        let (size, mut images) = (packed(n), vec![0.0; self.dense.len()]);
+        let count = self.dense.len() / size.max(1);
+        for (k, (a, image)) in self
+            .dense
+            .chunks_exact(size.max(1))
+            .zip(images.chunks_exact_mut(size.max(1)))
+            .enumerate()
+        {
+            congruence(n, view(w, n), &unpacked(n, a), image);
+            for (i, others, _) in &self.parts[count..] {
+                let of = |e: &Entry| {
+                    let by = if e.row == e.column { 1.0 } else { FRAC_1_SQRT_2 };
+                    by * e.weight * image[e.place()]
+                };
+                put(*i, self.parts[k].0, others.iter().map(of).sum());
+            }
+        }
+        if count > 0 {
+            let mut among = vec![0.0; count * count];
+            matmul(
+                view_mut(&mut among, count),
+                Accum::Replace,
+                MatRef::from_column_major_slice(&self.dense, size, count).transpose(),
+                MatRef::from_column_major_slice(&images, size, count),
+                1.0,
+                Par::Seq,
+            );
+            for j in 0..count {
+                for i in j..count {
+                    put(self.parts[i].0, self.parts[j].0, among[j * count + i]);
+                }
+            }
+        }
+        for (at, (j, own, way)) in self.parts.iter().enumerate().skip(count) {
             let rest = &self.parts[at..];
             if *way == Way::Pairs {
                 for (i, others, _) in rest {
