@@ -82,7 +82,7 @@ fn a_scaling_takes_multipliers_to_slacks() {
 fn the_longest_step_ends_on_the_boundary() {
     for n in [1, 2, 7, 20] {
         let scaling = Scaling::new(n, &pack(&definite(n, 1)), &pack(&definite(n, 2))).expect("definite");
-        let d = symmetric(n, 8) - DMatrix::identity(n, n) * 0.1;
+        let d = symmetric(n, 8) - DMatrix::identity(n, n) * 3.0;
         let t = scaling.longest(&pack(&d));
         let end = DMatrix::from_diagonal(&nalgebra::DVector::from_column_slice(scaling.lambda())) + d * t;
         let least = end.clone().symmetric_eigenvalues().min();
