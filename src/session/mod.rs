@@ -18,9 +18,11 @@ mod help;
 mod history;
 mod inspect;
 mod look;
+mod methods;
 mod optimizers;
 mod outcome;
 mod plot;
+mod problems;
 pub mod rendered;
 mod repeat;
 mod runs;
@@ -28,6 +30,7 @@ mod sets;
 pub mod show;
 mod slice;
 mod solving;
+mod starts;
 mod systems;
 mod trust;
 mod uses;
@@ -172,7 +175,7 @@ pub struct Session {
     unnamed_changed: bool,
     /// Files that the texts so far use, with the hashes of their texts.
     used: BTreeMap<PathBuf, String>,
-    compiled: Vec<solving::Cached>,
+    compiled: Vec<problems::Cached>,
     /// Runs that can be stepped, by the name of their solution.
     runs: IndexMap<String, runs::Live>,
     /// Number of problems compiled so far: rebinding a parameter does not add to it.

@@ -22,7 +22,8 @@ use crate::solve::course::{Course, Limits};
 use crate::solve::methods::scripted::Scripted;
 use crate::solve::{self, Budget, Class, Method, Stop};
 
-use super::solving::{Found, bound_args, one};
+use super::problems::bound_args;
+use super::solving::{Found, one};
 use super::{Def, Event, Session};
 
 /// Steps of a stage that says nothing of its end.

@@ -14,7 +14,8 @@ use crate::lang::syntax::{
     StmtKind, Subscript, UnaryOp, VarDecl, Variation, show as shown,
 };
 
-use super::solving::{Body, Found, one, size_expr};
+use super::problems::{Body, size_expr};
+use super::solving::{Found, one};
 use super::{Event, Session};
 
 /// How far a fixed value may lie outside its bounds, relative to them: about what a solve leaves.
