@@ -3,9 +3,15 @@
 //! Invariant: a value is computed in the piece in which it was named, and becomes a register when a later piece reads it;
 //! so a step that asks once for a gradient is one piece, and one pass over the coordinates.
 
+mod asks;
+mod blocks;
 mod builder;
+mod expressions;
 mod finish;
 mod lines;
+mod states;
+mod transforms;
+mod ways;
 
 use std::rc::Rc;
 

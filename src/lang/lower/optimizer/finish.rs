@@ -14,7 +14,7 @@ impl Builder<'_> {
     pub fn finish(mut self, name: String, span: Span) -> Lowered<Script> {
         // Where the answer is another point than `x`, it is the state of that name.
         for part in 0.. {
-            if part >= self.parts() {
+            if part >= self.parts.len() {
                 break;
             }
             if let Some(v) = self.names_of(part).get("answer").cloned() {
