@@ -184,12 +184,6 @@ pub struct FormOracle {
     pub form: Form,
 }
 
-impl FormOracle {
-    fn none<T>(what: &str) -> Result<T, Fault> {
-        Err(Fault::NotOffered(what.into()))
-    }
-}
-
 impl Oracle for FormOracle {
     fn dim(&self) -> usize {
         match &self.form {
@@ -206,18 +200,6 @@ impl Oracle for FormOracle {
     fn convex(&self) -> bool {
         true
     }
-    fn value(&mut self, _: &[f64]) -> Result<f64, Fault> {
-        Self::none("values")
-    }
-    fn gradient(&mut self, _: &[f64], _: &mut [f64]) -> Result<(), Fault> {
-        Self::none("gradients")
-    }
-    fn hvp(&mut self, _: &[f64], _: &[f64], _: &mut [f64]) -> Result<(), Fault> {
-        Self::none("Hessian-vector products")
-    }
-    fn hessian(&mut self, _: &[f64], _: &mut Csr) -> Result<(), Fault> {
-        Self::none("Hessian")
-    }
     fn form(&self) -> Option<&Form> {
         Some(&self.form)
     }
@@ -226,7 +208,7 @@ impl Oracle for FormOracle {
     }
 }
 
-/// A bound problem as a method sees it. The objective is minimized.
+/// A bound problem as a method sees it. The objective is minimized. What an oracle does not offer it refuses.
 pub trait Oracle {
     /// Number of coordinates.
     fn dim(&self) -> usize;
@@ -251,9 +233,13 @@ pub trait Oracle {
         None
     }
     /// The objective at `x`.
-    fn value(&mut self, x: &[f64]) -> Result<f64, Fault>;
+    fn value(&mut self, _x: &[f64]) -> Result<f64, Fault> {
+        Err(Fault::NotOffered("values".into()))
+    }
     /// The gradient at `x` into `g`.
-    fn gradient(&mut self, x: &[f64], g: &mut [f64]) -> Result<(), Fault>;
+    fn gradient(&mut self, _x: &[f64], _g: &mut [f64]) -> Result<(), Fault> {
+        Err(Fault::NotOffered("gradients".into()))
+    }
     /// The same between arrays that may be exchanged for the time of the call instead of copied.
     fn gradient_between(&mut self, x: &mut Vec<f64>, g: &mut Vec<f64>) -> Result<(), Fault> {
         self.gradient(x, g)
@@ -278,7 +264,9 @@ pub trait Oracle {
         Ok(f)
     }
     /// `∇²f(x) v` into `out`.
-    fn hvp(&mut self, x: &[f64], v: &[f64], out: &mut [f64]) -> Result<(), Fault>;
+    fn hvp(&mut self, _x: &[f64], _v: &[f64], _out: &mut [f64]) -> Result<(), Fault> {
+        Err(Fault::NotOffered("Hessian-vector products".into()))
+    }
     /// The nearest point that satisfies the bounds.
     fn project(&mut self, x: &mut [f64]) -> Result<(), Fault> {
         if let Some(b) = self.bounds() {
@@ -349,7 +337,9 @@ pub trait Oracle {
     }
     /// Lower triangle of `∇²f(x)`, diagonal included, by rows; `out` keeps its storage where it already has the
     /// pattern. The pattern does not depend on `x`.
-    fn hessian(&mut self, x: &[f64], out: &mut Csr) -> Result<(), Fault>;
+    fn hessian(&mut self, _x: &[f64], _out: &mut Csr) -> Result<(), Fault> {
+        Err(Fault::NotOffered("Hessian".into()))
+    }
     /// Entries of the Hessian's lower triangle, where known without evaluating it.
     fn hessian_entries(&self) -> Option<usize> {
         None

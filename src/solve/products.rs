@@ -2,7 +2,6 @@
 //!
 //! Invariant: a product that is not finite is a fault; every product is counted.
 
-use ravine_linalg::Csr;
 use ravine_linalg::operator::LinearMap;
 
 use super::{Class, Counts, Fault, Needs, Oracle};
@@ -20,12 +19,6 @@ pub struct ByProducts {
     pub counts: Counts,
 }
 
-impl ByProducts {
-    fn none<T>(what: &str) -> Result<T, Fault> {
-        Err(Fault::NotOffered(what.into()))
-    }
-}
-
 impl Oracle for ByProducts {
     fn dim(&self) -> usize {
         self.products.cols()
@@ -38,18 +31,6 @@ impl Oracle for ByProducts {
     }
     fn convex(&self) -> bool {
         true
-    }
-    fn value(&mut self, _: &[f64]) -> Result<f64, Fault> {
-        Self::none("values")
-    }
-    fn gradient(&mut self, _: &[f64], _: &mut [f64]) -> Result<(), Fault> {
-        Self::none("gradients")
-    }
-    fn hvp(&mut self, _: &[f64], _: &[f64], _: &mut [f64]) -> Result<(), Fault> {
-        Self::none("Hessian-vector products")
-    }
-    fn hessian(&mut self, _: &[f64], _: &mut Csr) -> Result<(), Fault> {
-        Self::none("Hessian")
     }
     fn right_side(&self) -> Option<&[f64]> {
         Some(&self.b)
