@@ -391,7 +391,7 @@ atoms! {
         latex: r"\frac{1}{#1}", examples: &[("inv_pos(4)", "0.25")], source: "",
     }
 
-    /// `x²/y` for `y > 0`, jointly convex.
+    /// `x²/y` for `y > 0`, jointly convex; 0 at the origin, its limit along lines.
     QUAD_OVER_LIN {
         name: "quad_over_lin", symbol: None, kind: AtomKind::Scalar,
         signature: &["(x: Real, y: Real) -> Real"], shape: shape::number, domain: &[DomainOf::Reals, DomainOf::Positive],

@@ -99,7 +99,7 @@ lanes! {
     int_div(a, b) = (a / b).floor();
     modulo(a, b) = a - b * (a / b).floor();
     inv_pos(a) = within(a >= 0.0, 1.0 / a);
-    quad_over_lin(a, b) = within(b >= 0.0, a * a / b);
+    quad_over_lin(a, b) = within(b >= 0.0, if a == 0.0 { 0.0 } else { a * a / b });
     huber(a, d) = within(d >= 0.0, huber_of(a, d));
     entropy(a) = if a == 0.0 { 0.0 } else { -a * math::log(a) };
     kl(a, b) = within(a >= 0.0 && b > 0.0, if a == 0.0 { b } else { a * math::log(a / b) - a + b });

@@ -8,10 +8,10 @@ use super::rules::{
     times,
 };
 use super::spectral::{block, entries};
-use super::{ABS, EQ, INV, LOG, POW, SELECT, SIGN, SUM, factors, kernels, shape};
+use super::{ABS, EQ, INV, LOG, NORM, NORM1, POW, SELECT, SIGN, SUM, factors, kernels, shape};
 use crate::ir::atom::{
     ArgFacts, ArrayOut, ArrayRef, AtomKind, Complex, CurvatureRule, DegreeRule, Derivative, DomainOf, Eval, Fill,
-    Graph, GraphBuilder, GraphCone, KernelFault, MonoRule, Prox, SignRule,
+    Graph, GraphBuilder, GraphCone, Identity, KernelFault, MonoRule, Prox, SignRule,
 };
 use crate::ir::{Curvature, DomainId, Ir, Mono, NodeId, Sign, Smooth};
 
@@ -255,7 +255,21 @@ atoms! {
             b.nonneg(region, body);
             t
         }),
-        prox: NO_PROX, eval: Eval::Array(pnorm), complex: ARRAYS, simplify: &[],
+        prox: NO_PROX, eval: Eval::Array(pnorm), complex: ARRAYS,
+        simplify: &[Identity {
+            name: "norms", condition: "an exponent of 1 or 2",
+            apply: |ir, a| {
+                let norm = match ir.as_const(a[1])? {
+                    1.0 => NORM1,
+                    2.0 => NORM,
+                    _ => return None,
+                };
+                let shape = ir.shape(a[0]).to_vec();
+                let (domain, at) = plain_domain(ir, &shape);
+                let x = entry(ir, a[0], &at);
+                Some(ir.fold(norm, domain, x))
+            },
+        }],
         latex: r"\left\| #1 \right\|_{#2}", examples: &[("pnorm([3, 4], 2)", "5")],
         source: "MOSEK Modeling Cookbook, §4.2.3 (p-norm cones)",
     }

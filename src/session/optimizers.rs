@@ -223,7 +223,12 @@ impl Session {
         if o.as_ref().is_none_or(|o| o.sense != crate::ir::Sense::Saddle) {
             return None;
         }
-        let text = format!("solve with {SADDLE}");
+        self.method_called(SADDLE)
+    }
+
+    /// A method as a `with` clause would say it.
+    pub(super) fn method_called(&mut self, text: &str) -> Option<Pipeline> {
+        let text = format!("solve with {text}");
         let id = self.sources.add("default", text.as_str());
         let (mut program, _) = parse(id, &text);
         self.bring_library(&program);

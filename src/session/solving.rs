@@ -17,9 +17,9 @@ use crate::lang::syntax::{
     Compare, Expr, Ident, MinimizeFrom, Pipeline, ProblemRef, Solve, Stmt, StmtKind, TypeExpr, VarDecl, Variation,
 };
 use crate::report::ResultEntry;
-use crate::solve::Status;
 use crate::solve::compiled::{Answer, Compiled};
 use crate::solve::course::{Board, Course, Entry, Node, Quota, Stage, Standing};
+use crate::solve::{Class, Status};
 
 use super::history::History;
 use super::outcome::About;
@@ -78,6 +78,20 @@ struct Held {
     params: Vec<(InputId, Arc<Tensor>)>,
 }
 
+/// The method for cones of every kind.
+const CONES: &str = "clarabel";
+/// Coordinates up to which cones are tried after derivatives: their form may have many times as many.
+const MOST_BY_CONES: usize = 5_000;
+
+/// Did a method end where another may get further?
+fn is_short(a: &Attempt) -> bool {
+    let short = matches!(
+        a.answer.status,
+        Status::PrecisionLimited | Status::Stalled | Status::EvaluationError | Status::StepLimit | Status::Diverged
+    );
+    short && a.left.is_none() && a.answer.x.len() <= MOST_BY_CONES
+}
+
 pub(super) type Found<T> = Result<T, Diagnostics>;
 
 #[allow(clippy::boxed_local, reason = "the shape that `map_err` is given")]
@@ -130,7 +144,7 @@ impl Session {
         started: f64,
         sink: &mut dyn FnMut(Event),
     ) -> Found<()> {
-        if let Some(ran) = self.run_solve(c, at, span, sink)? {
+        if let Some(ran) = self.run_to_answer(c, at, span, sink)? {
             self.tell_solved(c, at, span, started, ran, sink);
         }
         Ok(())
@@ -144,7 +158,45 @@ impl Session {
         span: Span,
         sink: &mut dyn FnMut(Event),
     ) -> Found<Option<Attempt>> {
-        Ok(self.run_solve(c, at, span, sink)?.map(|r| r.attempt))
+        Ok(self.run_to_answer(c, at, span, sink)?.map(|r| r.attempt))
+    }
+
+    /// Runs a solve; where the method was ours to choose, derivatives did not get there, and the problem has cones, by these.
+    fn run_to_answer(&mut self, c: &Solve, at: usize, span: Span, sink: &mut dyn FnMut(Event)) -> Found<Option<Ran>> {
+        let ran = self.run_solve(c, at, span, sink)?;
+        let ours = c.method.is_none() && !c.held && c.stop.is_none() && c.resume.is_none();
+        match ran {
+            Some(ran) if ours && is_short(&ran.attempt) => Ok(Some(self.by_cones(c, at, span, ran, sink))),
+            ran => Ok(ran),
+        }
+    }
+
+    /// The answer of an interior-point method to the same problem, if it settles what the first one did not.
+    fn by_cones(&mut self, c: &Solve, at: usize, span: Span, first: Ran, sink: &mut dyn FnMut(Event)) -> Ran {
+        let Some(card) = crate::solve::methods::find(CONES) else {
+            return first;
+        };
+        let form = first.form.as_ref();
+        let mut forms = self.compiled[at].forms.iter();
+        let smooth = form
+            .and_then(|key| forms.find(|f| f.0 == *key))
+            .is_some_and(|f| matches!(f.1.class, Class::Smooth | Class::SmoothBounds));
+        // Without a conic form there is nothing to try.
+        if !smooth || self.form_of(at, Some(card)).is_err() {
+            return first;
+        }
+        let mut again = c.clone();
+        again.method = self.method_called(&format!("{CONES}()"));
+        again.cold = true;
+        match self.run_solve(&again, at, span, sink) {
+            Ok(Some(mut ran)) if ran.attempt.answer.status.is_success() => {
+                let (name, status) = (&first.attempt.answer.method, first.attempt.answer.status.word());
+                ran.attempt.answer.method_why = format!("its cones, where `{name}` ended {status}");
+                ran.attempt.began = first.attempt.began;
+                ran
+            }
+            _ => first,
+        }
     }
 
     /// Evaluates what the command says, and compiles the forms that its stages need.

@@ -422,7 +422,7 @@ impl Compiled {
         };
         let n = self.columns.len();
         let z = &done.multipliers;
-        if z.is_empty() && !self.problem.constraints.is_empty() {
+        if z.len() != dual.form.b.len() {
             // It ended before the first point: there is nothing to measure.
             return Ok(());
         }

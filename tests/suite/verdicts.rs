@@ -344,3 +344,35 @@ fn a_warm_start_beside_its_bounds_has_reduced_costs() {
                 assert t.reduced(x) == u.reduced(x) within 1e-6\nassert max(abs(u.reduced(x))) > 1e-4";
     verdict(text);
 }
+
+#[test]
+fn what_is_hardly_there_is_seen() {
+    // A family without elements, a variable that no square holds, a quotient at its edge.
+    let empty = "param n: Int = 0\nproblem p {\n  var y: Vector[2]\n  minimize sumsq(y)\n  subject to\n    c[i in 1..n]: y[1] <= 5\n}\n\
+                 s = solve p\nassert s.objective == 0 within 1e-12\nassert norm(s.y) == 0 within 1e-9";
+    assert_eq!(verdict(empty), Status::Optimal);
+    let e = solved(
+        "problem p {\n  var x: Vector[3] in [-1, inf]\n  minimize (0.2415*x[3] - x[2] - 2)^2 - x[3] + 0*x[1]\n}\ns = solve p\n",
+    );
+    assert_eq!(e.status, Status::Unbounded);
+    let one = "problem p {\n  var x: Vector[3]\n  minimize pnorm(x - 1, 1)\n  subject to\n    c: sum(x) == 0\n}\n\
+               s = solve p\nassert s.objective == 3 within 1e-7";
+    assert_eq!(verdict(one), Status::Optimal);
+    let edge = "problem a {\n  var x: Vector[2]\n  minimize quad_over_lin(x[1], x[2]) + x[2]\n  subject to\n    c: x[1] == 0\n}\n\
+                s = solve a\nassert s.objective == 0 within 1e-8";
+    assert_eq!(verdict(edge), Status::Optimal);
+}
+
+#[test]
+fn cones_go_on_where_derivatives_end() {
+    // At the optimum an argument of an entropy is 1e-14, where its slope is 30; at the start of the second, entropies are at 0.
+    let text = "param A: Matrix[3, 6] = [0.4414, 0, 0, -0.1157, -0.4467, -1.0189; 0, 0, 1.8527, 0.0717, 0, 0.2849; 0, 0.2739, -1.4381, -0.7309, 0, -1.1807]\n\
+                param b: Vector[3] = [2, 3, -1]\nparam c: Vector[6] = [-2, -1, -3, -1, -3, -2]\nproblem p {\n  \
+                var x: Vector[6] in [[0, -1, 1, -1, -inf, -1], [2, 1, inf, 1, inf, 2]]\n  \
+                minimize -0.1*sum(entropy(A*x - b + 5)) + dot(c, x)\n}\ns = solve p\nt = solve p with clarabel() cold\n\
+                assert s.objective == t.objective within 1e-6";
+    assert_eq!(verdict(text), Status::Optimal);
+    let edge = "problem q {\n  var x: Vector[2]\n  minimize -entropy(x[1] - x[2]) - entropy(2 + x[2]) - entropy(x[2] + 3*x[1]) - 5*x[1] - 30*x[2] + sumsq(x)\n}\n\
+                s = solve q\nassert s.objective == -53.009 within 1e-3";
+    assert_eq!(verdict(edge), Status::Optimal);
+}

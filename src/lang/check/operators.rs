@@ -27,6 +27,9 @@ fn parts(ty: &Ty) -> Option<Parts<'_>> {
     }
 }
 
+/// Operators of a chain up to which what stands before one is spelled out in messages.
+const SPELLED: usize = 16;
+
 impl Checker<'_> {
     pub(super) fn chain(&mut self, whole: &Expr, first: &Expr, rest: &[Link<BinaryOp>]) -> Ty {
         let logic = matches!(rest.first().map(|l| l.op), Some(BinaryOp::And | BinaryOp::Or));
@@ -49,9 +52,13 @@ impl Checker<'_> {
                 prefix = Expr {
                     id: whole.id,
                     span: first.span.to(rest[k - 1].operand.span),
-                    kind: ExprKind::Chain {
-                        first: Box::new(first.clone()),
-                        rest: rest[..k].to_vec(),
+                    // Its text is wanted in messages about arrays alone, and copied for short chains only.
+                    kind: match k <= SPELLED && !left.dims().is_empty() && !right.dims().is_empty() {
+                        true => ExprKind::Chain {
+                            first: Box::new(first.clone()),
+                            rest: rest[..k].to_vec(),
+                        },
+                        false => ExprKind::Error,
                     },
                 };
                 &prefix
@@ -71,6 +78,15 @@ impl Checker<'_> {
                 self.wrong(d)
             }
         }
+    }
+
+    /// An operand of a message; a prefix of a long chain has no text of its own.
+    fn side(&self, e: &Expr, ty: &Ty) -> errors::Operand {
+        let mut o = self.operand(e, ty);
+        if matches!(e.kind, ExprKind::Error) {
+            o.text = "the left side".into();
+        }
+        o
     }
 
     fn binary(&mut self, link: &Link<BinaryOp>, a: (&Expr, &Ty), b: (&Expr, &Ty)) -> Ty {
@@ -120,7 +136,7 @@ impl Checker<'_> {
             BinaryOp::Div => {
                 let d = errors::shape_mismatch(
                     "`/` divides by a number".into(),
-                    &[&self.operand(a.0, a.1), &self.operand(b.0, b.1)],
+                    &[&self.side(a.0, a.1), &self.side(b.0, b.1)],
                     None,
                 )
                 .help_edit("entry by entry: `./`", link.op_span, "./");
@@ -149,7 +165,7 @@ impl Checker<'_> {
         if op == BinaryOp::Pow && !(a.dims().is_empty() && b.dims().is_empty()) {
             let d = errors::shape_mismatch(
                 format!("`{}`: `^` raises a number to a number", show(whole)),
-                &[&self.operand(base, &a), &self.operand(exponent, &b)],
+                &[&self.side(base, &a), &self.side(exponent, &b)],
                 None,
             );
             let at = match &whole.kind {
@@ -203,7 +219,7 @@ impl Checker<'_> {
                 varies,
             };
         }
-        let (left, right) = (self.operand(a.0, a.1), self.operand(b.0, b.1));
+        let (left, right) = (self.side(a.0, a.1), self.side(b.0, b.1));
         let d = if same {
             errors::shape_mismatch(
                 format!("`{op}` combines a vector with a transposed one"),
@@ -238,7 +254,7 @@ impl Checker<'_> {
             Elem::Bool => Elem::Int,
             e => e,
         };
-        let (left, right) = (self.operand(a.0, a.1), self.operand(b.0, b.1));
+        let (left, right) = (self.side(a.0, a.1), self.side(b.0, b.1));
         let array = |dims: Vec<Dim>, covector: bool| Ty {
             kind: Kind::Array { elem, dims, covector },
             varies,
@@ -317,7 +333,7 @@ impl Checker<'_> {
             ),
             _ => "`\\` solves a linear system: a matrix on the left, a vector or matrix on the right".into(),
         };
-        let (left, right) = (self.operand(a.0, a.1), self.operand(b.0, b.1));
+        let (left, right) = (self.side(a.0, a.1), self.side(b.0, b.1));
         let d = errors::shape_mismatch(message, &[&left, &right], None);
         let d = if x.dims.is_empty() {
             d.help_edit("to divide by a number, write `/`", at, "/")

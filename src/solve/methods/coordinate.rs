@@ -339,7 +339,10 @@ impl Coordinate {
         }
         // Afresh: what the sweeps added up carries their rounding.
         residual(q, x, &mut w.residual);
-        if falls_along(parts, q, gradient, &now.x, x) {
+        // In one long step, or in many.
+        let falls = falls_along(parts, q, gradient, &now.x, x)
+            || norm_inf(x) > FAR && falls_along(parts, q, gradient, &vec![0.0; x.len()], x);
+        if falls {
             let why = "a direction along which the objective falls without end was checked";
             return Ok(Outcome::Finish(Reason::new(Status::Unbounded, why)));
         }
