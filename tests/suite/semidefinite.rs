@@ -149,7 +149,7 @@ fn nearest_correlation_matrices() {
     let a = (0..60).fold(0.76f64, |a, _| a - (4.0 * a.powi(3) - a - 1.0) / (12.0 * a * a - 1.0));
     let b = 2.0 * a * a - 1.0;
     assert!((x[1] - a).abs() < 1e-6 && (x[2] - b).abs() < 1e-6, "{x:?}");
-    let n = 8;
+    let n = 24;
     let mut c = symmetric(n, 5);
     c.fill_diagonal(1.0);
     let e = own(&program(&c));

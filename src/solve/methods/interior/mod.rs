@@ -7,11 +7,12 @@
 //! Source: in `embedding` and `program`.
 
 mod embedding;
+mod folded;
 mod matrices;
 mod program;
 
 use ravine_linalg::NumericalFault;
-use ravine_linalg::clarabel_adapter::{Cone, ConicForm, ConicSettings, ConicSolution, ConicStatus};
+use ravine_linalg::clarabel_adapter::{Cone, ConicForm, ConicIteration, ConicSettings, ConicSolution, ConicStatus};
 
 use super::clarabel::{self, Found, Search};
 use crate::solve::method::{Method, MethodCard, Outcome, Refusal, Seed, StepCx};
@@ -53,7 +54,35 @@ pub static CARD: MethodCard = MethodCard {
 /// How many equations semidefinite matrices leave once they are eliminated, and how many entries each has; `None` where the
 /// form has other cones than these iterations take.
 pub fn equations(form: &ConicForm) -> Option<(usize, Vec<usize>)> {
-    program::left(form)
+    match folded::fold(form) {
+        Some(folded) => program::left(&folded.form),
+        None => program::left(form),
+    }
+}
+
+/// The iterations, on the form without the variables that stand for differences where it has such.
+fn iterate(
+    form: &ConicForm,
+    settings: &ConicSettings,
+    shorten: bool,
+    stop: &mut dyn FnMut() -> bool,
+    log: &mut dyn FnMut(&ConicIteration),
+) -> Result<Option<embedding::Solved>, NumericalFault> {
+    let Some(folded) = folded::fold(form) else {
+        return embedding::solve(form, settings, shorten, stop, log);
+    };
+    let mut with_constant = |i: &ConicIteration| {
+        log(&ConicIteration {
+            primal: i.primal + folded.constant,
+            dual: i.dual + folded.constant,
+            ..*i
+        });
+    };
+    let mut solved = embedding::solve(&folded.form, settings, shorten, stop, &mut with_constant)?;
+    if let Some(solved) = &mut solved {
+        folded.back(&mut solved.solution);
+    }
+    Ok(solved)
 }
 
 /// Settings of the interior-point method.
@@ -180,7 +209,7 @@ fn once(search: &mut Search<'_>, shorten: bool) -> Result<Option<(Found, bool)>,
         time_limit: f64::INFINITY,
     };
     let log = &mut search.log;
-    let ended = embedding::solve(form, &settings, shorten, search.stop, &mut |i| clarabel::record(log, i));
+    let ended = iterate(form, &settings, shorten, search.stop, &mut |i| clarabel::record(log, i));
     let Ok(Some(mut ended)) = ended else { return Ok(None) };
     if matrices {
         ended.solution.r_prim = verify::off_cones(form, &ended.solution.x);
@@ -242,7 +271,7 @@ fn feasible(search: &mut Search<'_>, matrices: bool) -> Option<ConicSolution> {
         max_iter: search.iterations,
         time_limit: f64::INFINITY,
     };
-    let ended = matrices.then(|| embedding::solve(&form, &settings, true, search.stop, &mut |_| {}));
+    let ended = matrices.then(|| iterate(&form, &settings, true, search.stop, &mut |_| {}));
     let s = ended?.ok()??.solution;
     matches!(s.status, ConicStatus::Solved | ConicStatus::PrimalInfeasible).then_some(s)
 }
