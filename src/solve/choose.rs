@@ -99,7 +99,7 @@ pub const SEMIDEFINITE: [Choice; 3] = [
 const FEW_EQUATIONS: f64 = 150.0;
 /// Work on them, in that of cones taken whole, beyond which that is the faster way. Measured crossovers are in
 /// `docs/speed.md`.
-const SCHUR_WORK: f64 = 3.0;
+const SCHUR_WORK: f64 = 300.0;
 
 /// The row for a semidefinite program.
 pub fn semidefinite(form: &ConicForm) -> &'static Choice {
