@@ -3,7 +3,8 @@
 //! Invariant: takes the same steps as the script run operation by operation; where a step is anything but ordinary, nothing of
 //! it is kept, so that the script itself can take it and say what is wrong.
 
-use super::{FAR, aside};
+use super::FAR;
+use super::asks::aside;
 use crate::exec::native::{Around, Ended, Native};
 use crate::exec::tape::{File, Source, Tape, Val, WIDE, Writer};
 use crate::ir::script::{Ask, Op, Reg, Script, StateKind};
