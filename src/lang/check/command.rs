@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::calls::problem_words;
+use super::fields::problem_words;
 use super::operators::set_elem;
 use super::pipeline::GROUPS;
 use super::scope::{Entry, ProblemInfo};

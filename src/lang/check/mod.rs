@@ -7,6 +7,7 @@ mod calls;
 mod command;
 mod declare;
 mod expr;
+mod fields;
 mod index;
 mod linear;
 mod looking;
