@@ -19,6 +19,9 @@ const WAVE: usize = 64;
 /// Lanes from which a segment has blocks of its own: its positions then advance evenly and need no lists.
 const ALONE: usize = 64;
 
+/// Entries fetched ahead between two instructions.
+const AT_ONCE: usize = 64;
+
 /// Everything a loop reads.
 pub struct Ctx<'a> {
     pub plan: &'a Plan,
@@ -97,6 +100,8 @@ pub struct Scratch {
 pub struct Worker {
     levels: Vec<LevelState>,
     offsets: Vec<i64>,
+    /// Entries of long arrays that the next block reads: which, and from where to where.
+    soon: Vec<(SlotId, usize, usize)>,
     fault: Option<Fault>,
 }
 
@@ -392,6 +397,7 @@ impl Worker {
         let mut w = Worker {
             levels,
             offsets: vec![0; LANES],
+            soon: vec![],
             fault: None,
         };
         w.refresh(cx, lp);
@@ -413,6 +419,7 @@ impl Worker {
         st.first = s;
         st.n = e - s;
         st.straight = true;
+        self.soon.clear();
         self.positions(cx, lp, 0, s);
         self.exec(cx, lp, 0, sink);
     }
@@ -496,6 +503,7 @@ impl Worker {
         let l = &lp.levels[level];
         let n = self.levels[level].n;
         for instr in &l.code {
+            self.fetch_some(cx);
             match instr {
                 Instr::Op1 { f, dst, a, .. } => {
                     self.levels[level].fill(*dst, |s, d| f(d, s.operand(cx, *a)));
@@ -535,7 +543,8 @@ impl Worker {
                         (Offsets::Line { start, stride: 1 }, Some(all)) => {
                             let start = start as usize;
                             if all.len() >= LONG {
-                                fetch(&all[(start + n).min(all.len())..(start + 2 * n).min(all.len())]);
+                                let end = all.len();
+                                self.soon.push((*slot, (start + n).min(end), (start + 2 * n).min(end)));
                             }
                             Some((*slot, start))
                         }
@@ -639,6 +648,20 @@ impl Worker {
             }
             if self.fault.is_some() {
                 return;
+            }
+        }
+    }
+
+    /// Has some of what the next block reads fetched, between instructions: all at once it would be waited for.
+    fn fetch_some(&mut self, cx: &Ctx<'_>) {
+        if let Some((slot, from, to)) = self.soon.last_mut() {
+            let upto = (*from + AT_ONCE).min(*to);
+            if let Some(all) = cx.slots[slot.0 as usize].entries() {
+                fetch(&all[*from..upto]);
+            }
+            *from = upto;
+            if upto == *to {
+                self.soon.pop();
             }
         }
     }

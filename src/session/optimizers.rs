@@ -28,8 +28,6 @@ use super::{Def, Event, Session};
 
 /// Steps of a stage that says nothing of its end.
 const STEPS: u64 = 100_000;
-/// The same of a built-in method, which ends by itself wherever it can.
-const MOST_STEPS: u64 = 1_000_000;
 /// Most starts of a `multistart`, most turns of a `repeat`.
 const MOST_STARTS: u64 = 100_000;
 const MOST_TURNS: u64 = 10_000;
@@ -244,7 +242,7 @@ impl Session {
             return Ok(Course::Stage(Runnable {
                 method: None,
                 budget: Budget {
-                    steps: Some(MOST_STEPS),
+                    steps: Some(STEPS),
                     ..Budget::default()
                 },
                 stops: vec![],
@@ -498,7 +496,7 @@ impl Session {
         }
         if let Some(m) = &r.builtin {
             let method = self.builtin(m)?;
-            budget.steps.get_or_insert(MOST_STEPS);
+            budget.steps.get_or_insert(STEPS);
             return Ok(Runnable {
                 method: Some(method),
                 budget,

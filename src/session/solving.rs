@@ -178,11 +178,11 @@ impl Session {
         };
         let form = first.form.as_ref();
         let mut forms = self.compiled[at].forms.iter();
-        let smooth = form
+        let ours = form
             .and_then(|key| forms.find(|f| f.0 == *key))
-            .is_some_and(|f| matches!(f.1.class, Class::Smooth | Class::SmoothBounds));
+            .is_some_and(|f| matches!(f.1.class, Class::Smooth | Class::SmoothBounds | Class::Composite));
         // Without a conic form there is nothing to try.
-        if !smooth || self.form_of(at, Some(card)).is_err() {
+        if !ours || self.form_of(at, Some(card)).is_err() {
             return first;
         }
         let mut again = c.clone();
