@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkGroup, Criterion, criterion_group, measurement::WallTime};
 use programs::{Objective, objective, spread};
-use ravine::exec::Plan;
+use ravine::exec::{Lanes, Plan};
 use ravine_linalg::Csr;
 
 fn group<'a>(c: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
@@ -56,7 +56,7 @@ fn chained(c: &mut Criterion) {
         let mut o = objective(
             &programs::ROSENBROCK.replace("1000", &n.to_string()),
             true,
-            Plan::compile,
+            Lanes::best(),
         );
         let z = spread(n, 3);
         let mut grad = vec![0.0; n];
@@ -100,7 +100,7 @@ fn logistic(c: &mut Criterion) {
         ("program, index form", programs::logistic_by_index()),
         ("program, matrix form", programs::logistic_by_matrix()),
     ] {
-        let mut o = objective(&text, true, Plan::compile);
+        let mut o = objective(&text, true, Lanes::best());
         set(&mut o, std::slice::from_ref(&w));
         o.machine.eval().expect("finite");
         agree(o.machine.scalar(0), want);
@@ -137,7 +137,7 @@ fn patterns(c: &mut Criterion) {
         ("exp, sin, log pattern, 1e6 instances", programs::TRANSCENDENTAL, wave),
     ];
     for (name, text, f) in cases {
-        let mut o = objective(text, false, Plan::compile);
+        let mut o = objective(text, false, Lanes::best());
         set(&mut o, &[u.clone(), v.clone()]);
         o.machine.eval().expect("finite");
         let hand = |u: &[f64], v: &[f64]| u.iter().zip(v).map(|(a, b)| f(*a, *b)).sum::<f64>();

@@ -24,6 +24,10 @@ use ravine::solve::compiled::{Ask, Begun, Compiled, Going};
 use ravine::solve::run::Options;
 use ravine::solve::{Method, Watch};
 
+// As in the program itself.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn group<'a>(c: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
     let mut g = c.benchmark_group(name);
     g.warm_up_time(Duration::from_millis(300));

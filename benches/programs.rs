@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use ravine::exec::{Machine, Plan};
-use ravine::ir::{InputId, Ir, NodeId};
+use ravine::exec::{Lanes, Machine, Plan};
+use ravine::ir::InputId;
 use ravine::lang::lower::{Entity, LoweredProblem, Names, lower_problem};
 use ravine::lang::parse::parse;
 use ravine::lang::syntax::{ProblemDecl, StmtKind};
@@ -152,24 +152,21 @@ pub struct Objective {
     pub vars: Vec<(InputId, usize)>,
 }
 
-/// How nodes become a plan.
-pub type Compile = fn(&Ir, &[NodeId]) -> Plan;
-
 /// Value, and gradient where asked for, in one machine, as `solve` would have them.
-pub fn objective(text: &str, with_gradient: bool, compile: Compile) -> Objective {
+pub fn objective(text: &str, with_gradient: bool, lanes: Lanes) -> Objective {
     let loaded = load(text);
     let mut l = loaded.lower();
     canonical(&mut l.problem);
-    machine(&loaded, l, with_gradient, compile)
+    machine(&loaded, l, with_gradient, lanes)
 }
 
 /// The same of the program as it is written: loops stay loops.
-pub fn as_written(text: &str, with_gradient: bool, compile: Compile) -> Objective {
+pub fn as_written(text: &str, with_gradient: bool, lanes: Lanes) -> Objective {
     let loaded = load(text);
-    machine(&loaded, loaded.lower(), with_gradient, compile)
+    machine(&loaded, loaded.lower(), with_gradient, lanes)
 }
 
-fn machine(loaded: &Loaded, mut l: LoweredProblem, with_gradient: bool, compile: Compile) -> Objective {
+fn machine(loaded: &Loaded, mut l: LoweredProblem, with_gradient: bool, lanes: Lanes) -> Objective {
     let node = l.problem.objective.as_ref().expect("an objective").node;
     let vars: Vec<(InputId, usize)> = l
         .problem
@@ -183,7 +180,7 @@ fn machine(loaded: &Loaded, mut l: LoweredProblem, with_gradient: bool, compile:
         let g = gradient(&mut l.problem.ir, node, &wrt).expect("a derivative");
         outputs.extend(g.into_iter().flatten());
     }
-    let mut machine = Machine::new(Arc::new(compile(&l.problem.ir, &outputs)));
+    let mut machine = Machine::new(Arc::new(Plan::compile_by(&l.problem.ir, &outputs, lanes)));
     loaded.bind(&l, &mut machine);
     Objective { machine, vars }
 }

@@ -9,13 +9,13 @@
 
 #![allow(
     unsafe_code,
-    reason = "calls into functions compiled for detected instruction sets, gathers after one bounds check, stores past the caches"
+    reason = "calls into functions compiled for detected instruction sets, gathers after one bounds check"
 )]
 
 mod memory;
 mod table;
 
-pub use memory::{LONG, Past, fetch, load, scatter_add, scatter_add_strided, store};
+pub use memory::{load, scatter_add, scatter_add_strided, store};
 pub use table::{BINARY, Kernels, SCALED, TERNARY, UNARY};
 
 use std::sync::OnceLock;

@@ -3,11 +3,12 @@
 //! Invariant: what is computed, and in which order values are added, depends on the plan and the data only, never on
 //! the number of threads.
 
-use ravine_linalg::lanes::{LONG, Past, fetch, kernels};
+use ravine_linalg::lanes::kernels;
 use rayon::prelude::*;
 
 use super::plan::{Addr, Instr, LANES, Level, Loop, OutKind, Plan, Reg, SlotId};
 use super::tune::{Fused, Num};
+use super::vector::{Spread, Streams, Vector};
 use super::{Bound, Fault, Slot};
 use crate::ir::IndexId;
 use crate::ir::atom::{Partial, Reduce};
@@ -18,9 +19,6 @@ const PARALLEL_WORK: usize = 200_000;
 const WAVE: usize = 64;
 /// Lanes from which a segment has blocks of its own: its positions then advance evenly and need no lists.
 const ALONE: usize = 64;
-
-/// Entries fetched ahead between two instructions.
-const AT_ONCE: usize = 64;
 
 /// Everything a loop reads.
 pub struct Ctx<'a> {
@@ -45,6 +43,8 @@ struct LevelState {
     first: usize,
     /// Lanes in use.
     n: usize,
+    /// Numbers of the level's runs, one after the other.
+    numbers: Vec<Spread>,
     /// All lanes belong to one parent instance, and the last own index advances by one from lane to lane.
     straight: bool,
 }
@@ -100,8 +100,8 @@ pub struct Scratch {
 pub struct Worker {
     levels: Vec<LevelState>,
     offsets: Vec<i64>,
-    /// Entries of long arrays that the next block reads: which, and from where to where.
-    soon: Vec<(SlotId, usize, usize)>,
+    /// Registers that a run writes, while it does.
+    written: Vec<Vec<f64>>,
     fault: Option<Fault>,
 }
 
@@ -120,7 +120,6 @@ enum Sink<'a> {
     Direct {
         arrays: &'a mut [Vec<f64>],
         partials: &'a mut [Tree],
-        past: Past,
     },
     /// Of a task whose first outermost instance is given: entries written once into its part of their array, the rest into
     /// buffers.
@@ -128,7 +127,6 @@ enum Sink<'a> {
         first: usize,
         maps: Vec<&'a mut [f64]>,
         buffers: &'a mut Buffers,
-        past: Past,
     },
     /// Truth values of a filter.
     Keep { flags: Vec<bool> },
@@ -157,11 +155,7 @@ pub fn run(cx: &Ctx<'_>, lp: &Loop, scratch: &mut Scratch) -> Result<(), Fault> 
     if work < PARALLEL_WORK || blocks < 2 || rayon::current_num_threads() == 1 {
         let w = worker.get_or_insert_with(|| Worker::new(cx, lp));
         w.refresh(cx, lp);
-        let mut sink = Sink::Direct {
-            arrays: outs,
-            partials,
-            past: Past::default(),
-        };
+        let mut sink = Sink::Direct { arrays: outs, partials };
         for b in 0..blocks {
             w.outer_block(cx, lp, b * block, ((b + 1) * block).min(total), &mut sink);
             if let Some(f) = w.fault.take() {
@@ -184,7 +178,6 @@ pub fn run(cx: &Ctx<'_>, lp: &Loop, scratch: &mut Scratch) -> Result<(), Fault> 
                             first,
                             maps,
                             buffers: &mut buffers,
-                            past: Past::default(),
                         };
                         let last = (first + per_task).min(end);
                         for s in (first..last).step_by(block) {
@@ -334,12 +327,31 @@ impl Buffers {
     }
 }
 
-/// Writes a block of entries that are written once.
-fn write(long: bool, past: &Past, to: &mut [f64], v: &[f64]) {
-    if long {
-        past.store(to, v);
-    } else {
-        to.copy_from_slice(v);
+impl Sink<'_> {
+    /// Hands over, in order, where `n` instances from `first` on are written in output arrays, each at its own position.
+    fn own<'s>(
+        &'s mut self,
+        outs: impl Iterator<Item = usize>,
+        first: usize,
+        n: usize,
+        mut to: impl FnMut(&'s mut [f64]),
+    ) {
+        let mut outs = outs.peekable();
+        let mut wanted = |k: usize| outs.next_if_eq(&k).is_some();
+        match self {
+            Sink::Direct { arrays, .. } => {
+                for (_, a) in arrays.iter_mut().enumerate().filter(|(k, _)| wanted(*k)) {
+                    to(&mut a[first..first + n]);
+                }
+            }
+            Sink::Buffered { first: begin, maps, .. } => {
+                let at = first - *begin;
+                for (_, a) in maps.iter_mut().enumerate().filter(|(k, _)| wanted(*k)) {
+                    to(&mut a[at..at + n]);
+                }
+            }
+            Sink::Keep { .. } => {}
+        }
     }
 }
 
@@ -397,7 +409,7 @@ impl Worker {
         let mut w = Worker {
             levels,
             offsets: vec![0; LANES],
-            soon: vec![],
+            written: vec![],
             fault: None,
         };
         w.refresh(cx, lp);
@@ -411,6 +423,12 @@ impl Worker {
             for &(r, s) in &l.uniforms {
                 st.regs[r as usize].fill(cx.slots[s.0 as usize].scalar());
             }
+            st.numbers.clear();
+            for i in &l.code {
+                if let Instr::Vector(v) = i {
+                    st.numbers.extend(v.numbers.iter().map(|n| [value(cx, *n); _]));
+                }
+            }
         }
     }
 
@@ -419,7 +437,6 @@ impl Worker {
         st.first = s;
         st.n = e - s;
         st.straight = true;
-        self.soon.clear();
         self.positions(cx, lp, 0, s);
         self.exec(cx, lp, 0, sink);
     }
@@ -503,7 +520,6 @@ impl Worker {
         let l = &lp.levels[level];
         let n = self.levels[level].n;
         for instr in &l.code {
-            self.fetch_some(cx);
             match instr {
                 Instr::Op1 { f, dst, a, .. } => {
                     self.levels[level].fill(*dst, |s, d| f(d, s.operand(cx, *a)));
@@ -533,6 +549,7 @@ impl Worker {
                         );
                     }
                 }),
+                Instr::Vector(v) => self.vector(cx, level, v, sink),
                 Instr::See { dst, slot, addr } => {
                     let o = self.offsets(l, level, addr);
                     if self.fault.is_some() {
@@ -540,14 +557,7 @@ impl Worker {
                     }
                     let dense = cx.slots[slot.0 as usize].entries();
                     self.levels[level].seen[*dst as usize] = match (o, dense) {
-                        (Offsets::Line { start, stride: 1 }, Some(all)) => {
-                            let start = start as usize;
-                            if all.len() >= LONG {
-                                let end = all.len();
-                                self.soon.push((*slot, (start + n).min(end), (start + 2 * n).min(end)));
-                            }
-                            Some((*slot, start))
-                        }
+                        (Offsets::Line { start, stride: 1 }, Some(_)) => Some((*slot, start as usize)),
                         (o, _) => {
                             self.take(cx, level, *dst, *slot, addr, o);
                             None
@@ -580,18 +590,7 @@ impl Worker {
                 Instr::Store { src, out } => {
                     let st = &self.levels[level];
                     let v = &st.regs[*src as usize][..n];
-                    match sink {
-                        Sink::Direct { arrays, past, .. } => {
-                            let long = arrays[*out].len() >= LONG;
-                            write(long, past, &mut arrays[*out][st.first..st.first + n], v);
-                        }
-                        Sink::Buffered { first, maps, past, .. } => {
-                            let long = matches!(lp.outs[*out].kind, OutKind::Map { len } if len >= LONG);
-                            let at = st.first - *first;
-                            write(long, past, &mut maps[*out][at..at + n], v);
-                        }
-                        Sink::Keep { .. } => {}
-                    }
+                    sink.own(std::iter::once(*out), st.first, n, |to| to.copy_from_slice(v));
                 }
                 Instr::Collect { src, out } => {
                     let v = &self.levels[level].regs[*src as usize][..n];
@@ -652,17 +651,24 @@ impl Worker {
         }
     }
 
-    /// Has some of what the next block reads fetched, between instructions: all at once it would be waited for.
-    fn fetch_some(&mut self, cx: &Ctx<'_>) {
-        if let Some((slot, from, to)) = self.soon.last_mut() {
-            let upto = (*from + AT_ONCE).min(*to);
-            if let Some(all) = cx.slots[slot.0 as usize].entries() {
-                fetch(&all[*from..upto]);
-            }
-            *from = upto;
-            if upto == *to {
-                self.soon.pop();
-            }
+    /// Runs operations in one pass, from and to registers and straight into arrays.
+    fn vector(&mut self, cx: &Ctx<'_>, level: usize, v: &Vector, sink: &mut Sink<'_>) {
+        let st = &mut self.levels[level];
+        self.written.clear();
+        for w in &v.writes {
+            self.written.push(std::mem::take(&mut st.regs[w.0 as usize]));
+        }
+        let mut streams = Streams::new(st.n);
+        for r in &v.reads {
+            streams.read(st.operand(cx, *r));
+        }
+        sink.own(v.outs.iter().map(|o| o.0), st.first, st.n, |to| streams.write(to));
+        for w in &mut self.written {
+            streams.write(w);
+        }
+        v.run(streams, &st.numbers[v.first..v.first + v.numbers.len()]);
+        for (w, lanes) in v.writes.iter().zip(self.written.drain(..)) {
+            st.regs[w.0 as usize] = lanes;
         }
     }
 

@@ -8,6 +8,7 @@ pub mod native;
 mod plan;
 pub mod tape;
 mod tune;
+mod vector;
 pub mod watch;
 mod work;
 
@@ -21,8 +22,8 @@ use crate::base::Tensor;
 use crate::base::value::{IndexSet, Storage};
 use crate::ir::atom::{ArrayData, ArrayOut, ArrayRef, Eval, Trust};
 use crate::ir::{DomainId, IndexId, InputId, NodeId};
-pub use plan::Plan;
 use plan::{DomainShape, SlotId, Step};
+pub use plan::{Lanes, Plan};
 pub use work::Work;
 
 /// An evaluation could not go on.

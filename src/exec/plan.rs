@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::domains::Search;
 use super::tune::Fused;
+use super::vector::{self, Vector};
 use crate::base::Tensor;
 use crate::ir::atom::{Eval, Reduce};
 use crate::ir::{AtomRef, DomainId, Index, IndexId, InputId, Ir, NodeId};
@@ -70,6 +71,8 @@ pub enum Instr {
     },
     /// A kernel with numbers among its operands, or one that stands for several rows.
     Fused { dst: Reg, op: Fused },
+    /// Several operations in one pass.
+    Vector(Box<Vector>),
     /// As `Load`, for kernels only: entries that lie side by side are read where they are.
     See { dst: Reg, slot: SlotId, addr: Addr },
     /// `dst = array[addr]`.
@@ -191,6 +194,17 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// Its loops.
+    pub fn loops_mut(&mut self) -> &mut [Loop] {
+        match self {
+            Step::Loop(l) => std::slice::from_mut(l),
+            Step::BindDomain { filters, .. } => filters,
+            _ => &mut [],
+        }
+    }
+}
+
 /// A step with what it depends on.
 #[derive(Clone)]
 pub struct Planned {
@@ -213,6 +227,28 @@ pub struct DomainShape {
     pub lens: Vec<usize>,
     /// Is it filtered?
     pub filtered: bool,
+}
+
+/// What becomes of the rows of a loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lanes {
+    /// A call for each row.
+    Plain,
+    /// Calls of fused kernels.
+    Fused,
+    /// Machine code for runs of rows, fused kernels for the rest.
+    Native,
+}
+
+impl Lanes {
+    /// The fastest that this processor and system can run.
+    pub fn best() -> Lanes {
+        if vector::available() {
+            Lanes::Native
+        } else {
+            Lanes::Fused
+        }
+    }
 }
 
 /// A compiled program: compute `outputs` from the inputs.
@@ -264,16 +300,16 @@ impl Plan {
 
     /// Compiles the nodes that `outputs` (root nodes) need.
     pub fn compile(ir: &Ir, outputs: &[NodeId]) -> Plan {
-        Compiler::new(ir, true).run(outputs, &[])
+        Plan::compile_by(ir, outputs, Lanes::best())
     }
 
-    /// As [`Plan::compile`], one instruction for each row and nothing fused: the same bits, later.
-    pub fn plain(ir: &Ir, outputs: &[NodeId]) -> Plan {
-        Compiler::new(ir, false).run(outputs, &[])
+    /// As [`Plan::compile`], with instructions as told: the same bits for all of them.
+    pub fn compile_by(ir: &Ir, outputs: &[NodeId], lanes: Lanes) -> Plan {
+        Compiler::new(ir, lanes).run(outputs, &[])
     }
 
     /// Also lists a scalar at every instance of a domain (of that region or above), for each `(domain, scalar)`.
     pub fn compile_lists(ir: &Ir, outputs: &[NodeId], lists: &[(DomainId, NodeId)]) -> Plan {
-        Compiler::new(ir, true).run(outputs, lists)
+        Compiler::new(ir, Lanes::best()).run(outputs, lists)
     }
 }

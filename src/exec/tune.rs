@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use ravine_linalg::lanes::{self, kernels};
 
 use super::plan::{Instr, Level, Reg, SlotId};
+use super::vector;
 use crate::atoms;
 use crate::ir::AtomRef;
 
@@ -72,10 +73,13 @@ enum Form {
     Other,
 }
 
-/// Improves the levels of a loop.
-pub fn tune(levels: &mut [Level]) {
+/// Improves the levels of a loop; those that are `wide` have runs of instructions made one.
+pub fn tune(levels: &mut [Level], wide: impl Fn(&Level) -> bool) {
     let mut uses = counts(levels);
     for l in 0..levels.len() {
+        if wide(&levels[l]) {
+            vector::gather(&mut levels[l], &mut uses[l]);
+        }
         let code = std::mem::take(&mut levels[l].code);
         let mut t = Fusing {
             numbers: numbers(&levels[l]),
@@ -109,8 +113,9 @@ pub fn tune(levels: &mut [Level]) {
 }
 
 /// Registers that an instruction reads, on its own level.
-fn operands(i: &Instr) -> Vec<Reg> {
+pub fn operands(i: &Instr) -> Vec<Reg> {
     match i {
+        Instr::Vector(v) => v.reads.clone(),
         Instr::Op1 { a, .. } => vec![*a],
         Instr::Op2 { a, b, .. } => vec![*a, *b],
         Instr::Op3 { a, b, c, .. } => vec![*a, *b, *c],
@@ -128,7 +133,8 @@ fn operands(i: &Instr) -> Vec<Reg> {
     }
 }
 
-fn result(i: &Instr) -> Option<Reg> {
+/// Registers that an instruction writes, on its own level.
+fn results(i: &Instr) -> Vec<Reg> {
     match i {
         Instr::Op1 { dst, .. }
         | Instr::Op2 { dst, .. }
@@ -137,8 +143,14 @@ fn result(i: &Instr) -> Option<Reg> {
         | Instr::Load { dst, .. }
         | Instr::See { dst, .. }
         | Instr::IndexValue { dst, .. }
-        | Instr::Repeat { dst, .. } => Some(*dst),
-        _ => None,
+        | Instr::Repeat { dst, .. } => vec![*dst],
+        Instr::Child { folds, .. } => folds.iter().map(|f| f.dst).collect(),
+        Instr::Vector(v) => v.writes.iter().map(|w| w.0).collect(),
+        Instr::ScatterAdd { .. }
+        | Instr::Store { .. }
+        | Instr::Total { .. }
+        | Instr::Collect { .. }
+        | Instr::Keep { .. } => vec![],
     }
 }
 
@@ -184,7 +196,8 @@ fn counts(levels: &[Level]) -> Vec<HashMap<Reg, usize>> {
         .collect()
 }
 
-fn numbers(level: &Level) -> HashMap<Reg, Num> {
+/// Registers that hold one number in all lanes.
+pub fn numbers(level: &Level) -> HashMap<Reg, Num> {
     let literals = level.constants.iter().map(|(r, v)| (*r, Num::Literal(*v)));
     let roots = level.uniforms.iter().map(|(r, s)| {
         let n = Num::Root {
@@ -307,6 +320,8 @@ impl Fusing<'_> {
             };
         }
         let with_last: Option<lanes::Scaled> = match atom {
+            // A few products, in its own kernel.
+            a if a == atoms::POW && y.is_some_and(|n| vector::exponent(n).is_some()) => None,
             a if a == atoms::POW => Some(k.pow_scalar),
             a if a == atoms::MAX2 => Some(k.max_scalar),
             a if a == atoms::MIN2 => Some(k.min_scalar),
@@ -387,7 +402,7 @@ fn prune(levels: &mut [Level], l: usize) {
             i,
             Instr::Op1 { .. } | Instr::Op2 { .. } | Instr::Op3 { .. } | Instr::Fused { .. } | Instr::Repeat { .. }
         );
-        if pure && result(&i).is_some_and(|r| !needed.contains(&r)) {
+        if pure && results(&i).iter().all(|r| !needed.contains(r)) {
             continue;
         }
         needed.extend(operands(&i));
@@ -406,7 +421,7 @@ fn see(level: &mut Level, elsewhere: &[Reg]) {
     for i in &level.code {
         if !matches!(
             i,
-            Instr::Op1 { .. } | Instr::Op2 { .. } | Instr::Op3 { .. } | Instr::Fused { .. }
+            Instr::Op1 { .. } | Instr::Op2 { .. } | Instr::Op3 { .. } | Instr::Fused { .. } | Instr::Vector(_)
         ) {
             copied.extend(operands(i));
         }
@@ -460,10 +475,7 @@ fn allocate(levels: &mut [Level], l: usize) {
     let pinned = next;
     let mut free: Vec<Reg> = vec![];
     for (at, i) in level.code.iter().enumerate() {
-        let results: Vec<Reg> = match i {
-            Instr::Child { folds, .. } => folds.iter().map(|f| f.dst).collect(),
-            _ => result(i).into_iter().collect(),
-        };
+        let results = results(i);
         for r in &results {
             map.entry(*r).or_insert_with(|| {
                 free.pop().unwrap_or_else(|| {
@@ -524,6 +536,7 @@ fn rename(i: &mut Instr, to: &impl Fn(Reg) -> Reg) {
             *dst = to(*dst);
             op.rename(to);
         }
+        Instr::Vector(v) => v.rename(to),
         Instr::Load { dst, addr, .. } | Instr::See { dst, addr, .. } => {
             *dst = to(*dst);
             addr.computed.iter_mut().for_each(|c| c.0 = to(c.0));

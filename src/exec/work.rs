@@ -32,9 +32,11 @@ impl Plan {
                         w.registers = w.registers.max(level.regs);
                         for i in &level.code {
                             match i {
-                                Instr::Op1 { .. } | Instr::Op2 { .. } | Instr::Op3 { .. } | Instr::Fused { .. } => {
-                                    w.kernels += 1;
-                                }
+                                Instr::Op1 { .. }
+                                | Instr::Op2 { .. }
+                                | Instr::Op3 { .. }
+                                | Instr::Fused { .. }
+                                | Instr::Vector(_) => w.kernels += 1,
                                 Instr::Load { .. } | Instr::Repeat { .. } | Instr::IndexValue { .. } => w.moves += 1,
                                 _ => {}
                             }

@@ -10,7 +10,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use programs::{Objective, as_written, objective, spread};
-use ravine::exec::{Plan, Work};
+use ravine::exec::{Lanes, Work};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -62,7 +62,7 @@ fn bits(o: &mut Objective) -> Vec<u64> {
 
 #[test]
 fn work_of_value_and_gradient_stays_small() {
-    let rosenbrock = objective(programs::ROSENBROCK, true, Plan::compile)
+    let rosenbrock = objective(programs::ROSENBROCK, true, Lanes::best())
         .machine
         .plan()
         .work();
@@ -74,9 +74,12 @@ fn work_of_value_and_gradient_stays_small() {
         registers: 10,
     };
     within("rosenbrock", rosenbrock, limit);
-    let plain = objective(programs::ROSENBROCK, true, Plan::plain).machine.plan().work();
+    let plain = objective(programs::ROSENBROCK, true, Lanes::Plain)
+        .machine
+        .plan()
+        .work();
     assert!(plain.kernels > rosenbrock.kernels && plain.registers > rosenbrock.registers);
-    let logistic = objective(&programs::logistic_by_index(), true, Plan::compile)
+    let logistic = objective(&programs::logistic_by_index(), true, Lanes::best())
         .machine
         .plan()
         .work();
@@ -88,7 +91,7 @@ fn work_of_value_and_gradient_stays_small() {
         registers: 5,
     };
     within("logistic", logistic, limit);
-    let loops = as_written(&programs::logistic_by_index(), true, Plan::compile)
+    let loops = as_written(&programs::logistic_by_index(), true, Lanes::best())
         .machine
         .plan()
         .work();
@@ -100,7 +103,7 @@ fn work_of_value_and_gradient_stays_small() {
         registers: 10,
     };
     within("logistic as written", loops, limit);
-    let rational = objective(programs::RATIONAL, false, Plan::compile)
+    let rational = objective(programs::RATIONAL, false, Lanes::best())
         .machine
         .plan()
         .work();
@@ -125,7 +128,7 @@ fn within(name: &str, w: Work, limit: Work) {
 
 #[test]
 fn later_evaluations_allocate_nothing() {
-    let mut o = objective(programs::ROSENBROCK, true, Plan::compile);
+    let mut o = objective(programs::ROSENBROCK, true, Lanes::best());
     let points: Vec<Vec<f64>> = (0..4).map(|k| spread(1000, k)).collect();
     let z = o.vars[0].0;
     o.machine.set_point(z, &points[0]);
@@ -149,12 +152,17 @@ fn expression(next: &mut impl FnMut(usize) -> usize, names: &[&str], depth: usiz
         };
     }
     let a = expression(next, names, depth - 1);
-    match next(13) {
+    match next(20) {
         0 => format!("(-({a}))"),
         1 => format!("({a})^2"),
         2 => format!("min({a}, 0.75)"),
         3 => format!("exp(0.1*({a}))"),
         12 => format!("({a})/4"),
+        13 => format!("abs({a})"),
+        14 => format!("sqrt(1 + ({a})^2)"),
+        15 => format!("({a})^3"),
+        16 => format!("floor({a})"),
+        17 => format!("sign({a})"),
         k => {
             let b = expression(next, names, depth - 1);
             match k {
@@ -162,15 +170,18 @@ fn expression(next: &mut impl FnMut(usize) -> usize, names: &[&str], depth: usiz
                 6 | 7 => format!("({a} - {b})"),
                 8 | 9 => format!("({a})*({b})"),
                 10 => format!("({a} - {b})^2"),
+                18 => format!("(if {a} < {b} and not ({b} == 0) then {b} else {a})"),
+                19 => format!("max({a}, {b})"),
                 _ => format!("({a})/(2 + ({b})^2)"),
             }
         }
     }
 }
 
-/// Random programs, with sums inside sums of every length class: one instruction a row against fused kernels.
+/// Random programs, with sums inside sums of every length class: one instruction a row against fused kernels, and against
+/// machine code where the processor takes it.
 #[test]
-fn fused_kernels_keep_the_bits() {
+fn fused_kernels_and_machine_code_keep_the_bits() {
     let mut state = 12345u64;
     let mut next = |n: usize| {
         state = state
@@ -198,16 +209,18 @@ problem drawn {{
   minimize sum(i in 1..{outer}) (({first}) + v[i]*(sum(j in 1..{inner}) ({second})))
 }}"
         );
-        let mut plain = as_written(&text, true, Plan::plain);
-        let mut fused = as_written(&text, true, Plan::compile);
-        let (a, b) = (plain.machine.plan().work(), fused.machine.plan().work());
-        assert!(b.kernels <= a.kernels && b.registers <= a.registers, "{text}");
-        smaller += usize::from(b.kernels < a.kernels);
-        for seed in 0..2 {
-            set(&mut plain, seed);
-            set(&mut fused, seed);
-            assert!(bits(&mut plain) == bits(&mut fused), "{text}");
+        let mut plain = as_written(&text, true, Lanes::Plain);
+        for lanes in [Lanes::Fused, Lanes::best()] {
+            let mut other = as_written(&text, true, lanes);
+            let (a, b) = (plain.machine.plan().work(), other.machine.plan().work());
+            assert!(b.kernels <= a.kernels && b.registers <= a.registers, "{lanes:?} {text}");
+            smaller += usize::from(b.kernels < a.kernels);
+            for seed in 0..2 {
+                set(&mut plain, seed);
+                set(&mut other, seed);
+                assert!(bits(&mut plain) == bits(&mut other), "{lanes:?} {text}");
+            }
         }
     }
-    assert!(smaller > 40, "{smaller} of 60 programs had anything to fuse");
+    assert!(smaller > 80, "{smaller} of 120 programs had anything to fuse");
 }

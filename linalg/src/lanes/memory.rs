@@ -52,60 +52,6 @@ pub fn store(dst: &mut [f64], start: usize, stride: isize, a: &[f64]) {
     }
 }
 
-/// Entries from which an array is better written past the caches: several of that length do not stay there from one pass to
-/// the next, and a store that does not read the line first saves a third of the traffic.
-pub const LONG: usize = 1 << 19;
-
-/// Has the processor fetch what will be read soon.
-pub fn fetch(soon: &[f64]) {
-    #[cfg(target_arch = "x86_64")]
-    for line in soon.chunks(8) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: SSE is part of the target; a prefetch reads nothing that the program sees.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = soon;
-}
-
-/// Stores past the caches, in order with later reads from when this is dropped.
-#[derive(Default)]
-pub struct Past(());
-
-impl Past {
-    /// `dst[i] = a[i]`.
-    ///
-    /// # Panics
-    /// If the lengths differ.
-    pub fn store(&self, dst: &mut [f64], a: &[f64]) {
-        assert_eq!(dst.len(), a.len(), "store: lengths differ");
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_mm_loadu_pd, _mm_stream_pd};
-            let head = (dst.as_ptr() as usize % 16 / 8).min(dst.len());
-            dst[..head].copy_from_slice(&a[..head]);
-            let (mut pairs, mut from) = (dst[head..].chunks_exact_mut(2), a[head..].chunks_exact(2));
-            for (d, v) in (&mut pairs).zip(&mut from) {
-                // SAFETY: SSE2 is part of the target; `d` has 16 bytes at an address that is a multiple of 16.
-                unsafe { _mm_stream_pd(d.as_mut_ptr(), _mm_loadu_pd(v.as_ptr())) };
-            }
-            pairs.into_remainder().copy_from_slice(from.remainder());
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        dst.copy_from_slice(a);
-    }
-}
-
-impl Drop for Past {
-    fn drop(&mut self) {
-        // SAFETY: SSE is part of the target.
-        #[cfg(target_arch = "x86_64")]
-        unsafe {
-            std::arch::x86_64::_mm_sfence();
-        }
-    }
-}
-
 /// `dst[index[i]] += a[i]`, in order of `i`.
 ///
 /// # Panics

@@ -6,12 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::super::domains::{self, Search};
-use super::super::tune;
+use super::super::{tune, vector};
 use super::levels::{Terminal, levels};
-use super::{Addr, DomainShape, Instr, Level, Loop, Out, OutKind, Plan, Planned, Reg, SlotId, Step};
+use super::{Addr, DomainShape, Instr, Lanes, Level, Loop, Out, OutKind, Plan, Planned, Reg, SlotId, Step};
 use crate::atoms;
 use crate::ir::atom::Eval;
 use crate::ir::{AtomKind, DomainId, IndexId, InputKind, Ir, Node, NodeId, Pos};
+
+/// Instances from which a loop is worth machine code of its own.
+const WIDE: usize = 64;
 
 /// A root loop node waiting to be placed in a fused loop.
 struct Pending {
@@ -32,12 +35,12 @@ pub struct Compiler<'a> {
     /// Root domains whose filters have been planned.
     bound: Vec<bool>,
     steps: Vec<Planned>,
-    /// Improve the loops?
-    tuned: bool,
+    /// How loops are written.
+    lanes: Lanes,
 }
 
 impl<'a> Compiler<'a> {
-    pub fn new(ir: &'a Ir, tuned: bool) -> Self {
+    pub fn new(ir: &'a Ir, lanes: Lanes) -> Self {
         Compiler {
             ir,
             slots: HashMap::new(),
@@ -46,7 +49,7 @@ impl<'a> Compiler<'a> {
             searches: HashMap::new(),
             bound: vec![false; ir.domain_count()],
             steps: vec![],
-            tuned,
+            lanes,
         }
     }
 
@@ -107,6 +110,14 @@ impl<'a> Compiler<'a> {
             self.loops(loops);
         }
         let lists = self.lists(lists);
+        if self.lanes == Lanes::Native {
+            vector::assemble(
+                self.steps
+                    .iter_mut()
+                    .flat_map(|s| s.step.loops_mut())
+                    .flat_map(|l| &mut l.levels),
+            );
+        }
         let outputs = outputs.iter().map(|o| self.slot(*o)).collect();
         let mut nodes: Vec<(NodeId, SlotId)> = self.slots.iter().map(|(n, s)| (*n, *s)).collect();
         nodes.sort();
@@ -492,8 +503,12 @@ impl<'a> Compiler<'a> {
     /// program as written.
     fn finish(&self, mut levels: Vec<Level>, outs: Vec<Out>) -> Loop {
         let cost = self.cost(&levels, 0);
-        if self.tuned {
-            tune::tune(&mut levels);
+        if self.lanes != Lanes::Plain {
+            let wide = |l: &Level| {
+                let lanes = self.ir.chain(l.domain).into_iter().map(|d| self.expected(d));
+                self.lanes == Lanes::Native && lanes.fold(1, usize::saturating_mul) >= WIDE
+            };
+            tune::tune(&mut levels, wide);
         }
         Loop { levels, outs, cost }
     }
