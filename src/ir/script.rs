@@ -187,6 +187,8 @@ pub enum Op {
         site: u64,
         /// For [`Law::Shuffled`]: how many terms were taken so far, counted on here.
         taken: Option<Reg>,
+        /// For a mini-batch whose size the run finds: the register with it, and how it is written.
+        size: Option<(Reg, String)>,
         /// Where they go.
         out: Reg,
         /// Where it is drawn.
@@ -416,6 +418,8 @@ pub struct Script {
     pub asks: Vec<(Ask, Span)>,
     /// Place of a mini-batch, if it draws one.
     pub samples: Option<Span>,
+    /// Has some mini-batch a size that the run finds?
+    pub sizes_vary: bool,
     /// Place where the known lower bound is used.
     pub fmin_at: Option<Span>,
     /// Lines of the definitions with what they compute, as they are written.
@@ -509,6 +513,7 @@ impl Script {
             beside: vec![],
             asks: vec![],
             samples: None,
+            sizes_vary: false,
             fmin_at: None,
             lines: vec![],
             moves: vec![],

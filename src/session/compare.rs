@@ -39,7 +39,7 @@ impl Session {
             None => vec![self.seed],
         };
         let mut contest = Contest {
-            methods: labels(&c.entrants),
+            methods: self.labels(&c.entrants),
             seeds: seeds.clone(),
             ..Contest::default()
         };
@@ -258,29 +258,32 @@ impl Session {
     }
 }
 
-/// What the entrants are called: their labels, or their first method, numbered where several have the same.
-fn labels(entrants: &[Entrant]) -> Vec<String> {
-    let mut out: Vec<String> = vec![];
-    for e in entrants {
-        let name = match &e.label {
-            Some(l) => l.text.clone(),
-            None => {
-                let first = e.pipeline.stages.iter().map(|s| {
-                    let parts = s.parts.iter().map(|m| m.name.text.as_str());
-                    parts.collect::<Vec<_>>().join(" |> ")
-                });
-                first.collect::<Vec<_>>().join(" then ")
+impl Session {
+    /// What the entrants are called: their labels, or their methods with those that they are given, numbered where several
+    /// have the same.
+    fn labels(&self, entrants: &[Entrant]) -> Vec<String> {
+        let mut out: Vec<String> = vec![];
+        for e in entrants {
+            let name = match &e.label {
+                Some(l) => l.text.clone(),
+                None => {
+                    let first = e.pipeline.stages.iter().map(|s| {
+                        let parts = s.parts.iter().map(|m| self.method_text(&m.name.text, &m.args));
+                        parts.collect::<Vec<_>>().join(" |> ")
+                    });
+                    first.collect::<Vec<_>>().join(" then ")
+                }
+            };
+            let mut unique = name.clone();
+            let mut k = 1;
+            while out.contains(&unique) {
+                k += 1;
+                unique = format!("{name} ({k})");
             }
-        };
-        let mut unique = name.clone();
-        let mut k = 1;
-        while out.contains(&unique) {
-            k += 1;
-            unique = format!("{name} ({k})");
+            out.push(unique);
         }
-        out.push(unique);
+        out
     }
-    out
 }
 
 /// A problem as it was asked for.

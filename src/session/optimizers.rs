@@ -15,8 +15,8 @@ use crate::lang::check;
 use crate::lang::lower::{PartCall, PointBlock, Space, lower_script};
 use crate::lang::parse::parse;
 use crate::lang::syntax::{
-    BinaryOp, CompareOp, CountUnit, Entrant, Expr, ExprKind, Ident, MethodCall, OptimizerDecl, Pipeline, Program, Role,
-    Stage, StmtKind,
+    Arg, BinaryOp, CompareOp, CountUnit, Entrant, Expr, ExprKind, Ident, MethodCall, OptimizerDecl, Pipeline, Program,
+    Role, Stage, StmtKind,
 };
 use crate::solve::course::{Course, Limits};
 use crate::solve::methods::scripted::Scripted;
@@ -319,26 +319,16 @@ impl Session {
             Some((e, unit)) => Some(self.positive(&e.substituted(by), "a time limit")? * unit.seconds()),
             None => None,
         };
-        let calls: Vec<MethodCall> = s
-            .parts
-            .iter()
-            .map(|m| {
-                let mut m = m.clone();
-                m.args.iter_mut().for_each(|a| a.value = a.value.substituted(by));
-                m
-            })
-            .collect();
+        let mut calls: Vec<(MethodCall, Span)> = s.parts.iter().map(|m| (called(m, by), m.span)).collect();
+        if calls.len() > 1 {
+            calls = self.path(calls, depth)?;
+        }
         let inner = match calls.as_slice() {
-            [m] if m.group.is_some() => self.group(m, by, depth)?,
-            [m] => match self.defs.get(&m.name.text) {
+            [(m, _)] if m.group.is_some() => self.group(m, by, depth)?,
+            [(m, _)] => match self.defs.get(&m.name.text) {
                 Some(Def::Pipeline(d)) => {
                     let args = bound_args(&d.name.text, &d.params, &m.args, m.span)?;
-                    if depth > 50 {
-                        return Err(vec![
-                            Diagnostic::new(Code::Recursion, "a pipeline refers to itself")
-                                .at(m.span, "reached again here"),
-                        ]);
-                    }
+                    deep(depth, m.span)?;
                     self.resolve(&d.body, &args, depth + 1)?
                 }
                 _ => return Ok(Course::Stage(self.resolve_one(s, calls, by, within)?)),
@@ -361,6 +351,26 @@ impl Session {
             self.predicate(&e.substituted(by), &mut limits.stops)?;
         }
         Ok(Course::Within(limits, Box::new(inner)))
+    }
+
+    /// The parts of one step, with their places, those that are the path of a step themselves replaced by it.
+    fn path(&self, calls: Vec<(MethodCall, Span)>, depth: usize) -> Found<Vec<(MethodCall, Span)>> {
+        let mut out = vec![];
+        for (m, place) in calls {
+            let named = match self.defs.get(&m.name.text) {
+                Some(Def::Pipeline(d)) => d.body.path().map(|parts| (d, parts)),
+                _ => None,
+            };
+            let Some((d, parts)) = named else {
+                out.push((m, place));
+                continue;
+            };
+            deep(depth, m.span)?;
+            let args = bound_args(&d.name.text, &d.params, &m.args, m.span)?;
+            let inner = parts.iter().map(|p| (called(p, &args), place)).collect();
+            out.extend(self.path(inner, depth + 1)?);
+        }
+        Ok(out)
     }
 
     /// `race { … }`, `multistart(20) { … }`, `repeat(3) { … }`.
@@ -412,6 +422,26 @@ impl Session {
         })
     }
 
+    /// The name of a method, with the names of the methods that it is given.
+    pub(super) fn method_text(&self, name: &str, args: &[Arg]) -> String {
+        let given: Vec<String> = args
+            .iter()
+            .filter_map(|a| match &a.value.kind {
+                ExprKind::Call { callee, args } => Some((callee.as_name()?, args)),
+                _ => None,
+            })
+            .filter(|(n, _)| match self.defs.get(*n) {
+                Some(d) => matches!(d, Def::Optimizer(_) | Def::Pipeline(_)),
+                None => solve::methods::find(n).is_some(),
+            })
+            .map(|(n, args)| self.method_text(n, args))
+            .collect();
+        match given.as_slice() {
+            [] => name.to_string(),
+            _ => format!("{name}({})", given.join(", ")),
+        }
+    }
+
     /// A piece of program text on one line.
     fn text_of(&self, span: Span) -> String {
         let text = self.sources.get(span.source).map_or("", |s| &*s.text);
@@ -432,7 +462,7 @@ impl Session {
     fn resolve_one(
         &self,
         s: &Stage,
-        calls: Vec<MethodCall>,
+        calls: Vec<(MethodCall, Span)>,
         by: &[(String, Expr)],
         within: Option<f64>,
     ) -> Found<Resolved> {
@@ -446,7 +476,13 @@ impl Session {
         };
         self.ends(s, by, within, &mut r);
         let alone = calls.len() == 1;
-        for m in calls {
+        let places: Vec<Span> = calls.iter().map(|c| c.1).collect();
+        for (m, place) in calls {
+            // What a parameter stands for is written elsewhere.
+            let there = |d: Diagnostic| match place == m.span {
+                true => d,
+                false => d.at(place, "stands here"),
+            };
             match self.defs.get(&m.name.text) {
                 Some(Def::Optimizer(d)) => {
                     let args = bound_args(&d.name.text, &d.params, &m.args, m.span)?;
@@ -466,18 +502,28 @@ impl Session {
                 _ if alone => r.builtin = Some(m),
                 _ => {
                     self.builtin(&m)?;
-                    return Err(vec![
-                        Diagnostic::new(
-                            Code::BadPipeline,
-                            format!(
-                                "`{}` steps as a whole: transforms do not reach into its steps",
-                                m.name.text
-                            ),
-                        )
-                        .at(m.span, "here"),
-                    ]);
+                    return Err([Diagnostic::new(
+                        Code::BadPipeline,
+                        format!(
+                            "`{}` steps as a whole: transforms do not reach into its steps",
+                            m.name.text
+                        ),
+                    )
+                    .at(m.span, "here")]
+                    .map(there)
+                    .to_vec());
                 }
             }
+        }
+        let main = r.parts.iter().position(|p| p.0.role == Role::Optimizer);
+        if let Some(k) = r.parts[..main.unwrap_or(0)].iter().position(|p| !p.0.of_update()) {
+            let (d, _, span) = &r.parts[k];
+            let what = format!("`{}` changes the point, so it stands behind the optimizer", d.name.text);
+            return Err(vec![
+                Diagnostic::new(Code::BadPipeline, what)
+                    .at(*span, "given here")
+                    .at(places[k], "stands before the optimizer"),
+            ]);
         }
         Ok(r)
     }
@@ -783,6 +829,37 @@ impl Session {
             .help("leave the choice to `solve`: drop the `with` clause"),
         ])
     }
+}
+
+/// Pipelines are not inside themselves.
+fn deep(depth: usize, at: Span) -> Found<()> {
+    if depth <= 50 {
+        return Ok(());
+    }
+    let d = Diagnostic::new(Code::Recursion, "a pipeline refers to itself");
+    Err(vec![d.at(at, "reached again here")])
+}
+
+/// A part with the values of the parameters around it; one that is such a parameter is what was given for it.
+fn called(m: &MethodCall, by: &[(String, Expr)]) -> MethodCall {
+    let given = by.iter().find(|(n, _)| *n == m.name.text).map(|g| &g.1);
+    if let Some(e) = given
+        && let ExprKind::Call { callee, args } = &e.kind
+        && let Some(name) = callee.as_name()
+    {
+        return MethodCall {
+            name: Ident {
+                text: name.to_string(),
+                span: callee.span,
+            },
+            args: args.clone(),
+            group: None,
+            span: e.span,
+        };
+    }
+    let mut m = m.clone();
+    m.args.iter_mut().for_each(|a| a.value = a.value.substituted(by));
+    m
 }
 
 /// Does a step that asks this see the constraints itself?

@@ -226,7 +226,7 @@ impl Compiled {
     /// Says which set's sum mini-batches are drawn from; the only one there is, if none is named.
     pub fn sample_over(&mut self, set: Option<&IndexSet>) {
         if let Kind::Smooth(s) = &mut self.kind {
-            Oracle::sample_over(s.as_mut(), set);
+            Oracle::sample_over(s.as_mut(), set, false);
         }
     }
 

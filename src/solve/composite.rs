@@ -217,8 +217,8 @@ impl Oracle for Composite {
     fn parts(&self) -> Option<Arc<Parts>> {
         Some(self.parts.clone())
     }
-    fn sample_over(&mut self, set: Option<&IndexSet>) {
-        self.smooth.sample_over(set);
+    fn sample_over(&mut self, set: Option<&IndexSet>, sizes_vary: bool) {
+        self.smooth.sample_over(set, sizes_vary);
     }
     fn terms(&self) -> Option<usize> {
         Oracle::terms(&self.smooth)

@@ -276,8 +276,9 @@ pub trait Oracle {
         }
         Ok(())
     }
-    /// Says which set's sum mini-batches are drawn from; the only one there is, if none is named.
-    fn sample_over(&mut self, _set: Option<&IndexSet>) {}
+    /// Says which set's sum mini-batches are drawn from, the only one there is if none is named; and whether they have a few
+    /// sizes only, for each of which a program is worth its while.
+    fn sample_over(&mut self, _set: Option<&IndexSet>, _sizes_vary: bool) {}
     /// The smooth part of the objective; all of it where nothing is split off.
     fn smooth_value(&mut self, x: &[f64]) -> Result<f64, Fault> {
         self.value(x)

@@ -61,6 +61,10 @@ pub struct Smooth {
     over: Option<IndexSet>,
     /// Compiled batches by size.
     batches: BTreeMap<usize, Batch>,
+    /// Are batches of any size to be expected? Then they are evaluated in parts whose sizes are powers of two.
+    sizes_vary: bool,
+    /// What one part gives.
+    part: Vec<f64>,
     bound: Vec<(InputId, Arc<crate::base::Tensor>)>,
     /// Constraints and residuals, for methods that ask for them.
     pub(super) vectors: Option<Box<Vectors>>,
@@ -144,6 +148,8 @@ impl Smooth {
             written: None,
             over: None,
             batches: BTreeMap::new(),
+            sizes_vary: false,
+            part: vec![],
             bound: vec![],
             vectors: None,
             constrained: false,
@@ -196,18 +202,96 @@ impl Smooth {
         self.batches.clear();
     }
 
-    /// Compiles batches of the size of these, unless they are; terms that the sum does not have are a fault.
-    fn batch_of(&mut self, terms: &[f64]) -> Result<(), Fault> {
-        let (size, all) = (terms.len(), self.sum.as_ref().map_or(0, |s| s.0.terms));
-        if let Some(k) = terms
-            .iter()
-            .find(|k| !(0.0..all as f64).contains(*k) || k.fract() != 0.0)
-        {
-            return Err(Fault::Numerical(format!(
+    /// Terms that the sum does not have are a fault.
+    fn has_terms(&self, terms: &[f64]) -> Result<(), Fault> {
+        let all = self.sum.as_ref().map_or(0, |s| s.0.terms);
+        let outside = |k: &&f64| !(0.0..all as f64).contains(*k) || k.fract() != 0.0;
+        match terms.iter().find(outside) {
+            Some(k) => Err(Fault::Numerical(format!(
                 "term {} is asked for, and the sum has terms 1 to {all}",
                 k + 1.0
-            )));
+            ))),
+            None => Ok(()),
         }
+    }
+
+    /// A batch in parts for which there are few programs, each with its share: an estimate is the mean of those of the parts.
+    fn parts(&self, terms: &[f64]) -> Vec<(std::ops::Range<usize>, f64)> {
+        let most = self.sum.as_ref().map_or(1, |s| s.0.terms).max(1);
+        let (mut out, mut at) = (vec![], 0);
+        while at < terms.len() {
+            let size = 1 << (terms.len() - at).min(most).ilog2();
+            out.push((at..at + size, size as f64 / terms.len() as f64));
+            at += size;
+        }
+        out
+    }
+
+    /// Value and gradient on terms that one program takes; not counted.
+    fn on_part(&mut self, x: &[f64], terms: &[f64], g: &mut [f64]) -> Result<f64, Fault> {
+        self.batch_of(terms)?;
+        let Some(b) = self.batches.get_mut(&terms.len()) else {
+            return Err(Fault::NotOffered("mini-batches".into()));
+        };
+        Self::put(&self.columns, &mut b.machine, x);
+        b.machine.set_point(b.input, terms);
+        if let Err(f) = b.machine.eval() {
+            return Err(self.fault("objective on a mini-batch", Some(f)));
+        }
+        g.fill(0.0);
+        for (k, (first, len)) in b.parts.iter().enumerate() {
+            put_out(&b.machine, k + 1, &mut g[*first..first + len]);
+        }
+        let v = b.machine.scalar(0);
+        self.turn(g);
+        if v.is_finite() && vector::all_finite(g) {
+            Ok(v)
+        } else {
+            Err(self.fault("objective or its gradient on a mini-batch", None))
+        }
+    }
+
+    /// The product of the Hessian on them; not counted.
+    fn product_on_part(&mut self, x: &[f64], v: &[f64], terms: &[f64], out: &mut [f64]) -> Result<(), Fault> {
+        self.batch_of(terms)?;
+        let none = || Fault::NotOffered("Hessian-vector products on mini-batches".into());
+        let (Some((sum, root)), Some(b)) = (&self.sum, self.batches.get_mut(&terms.len())) else {
+            return Err(none());
+        };
+        let p = match &mut b.product {
+            Some(p) => p,
+            none_yet => {
+                let mut p = sum
+                    .product(&self.ir, *root, &self.columns, terms.len())
+                    .map_err(|_| none())?;
+                for (i, t) in &self.bound {
+                    p.machine.set(*i, t.clone());
+                }
+                none_yet.insert(p)
+            }
+        };
+        Self::put(&self.columns, &mut p.machine, x);
+        p.machine.set_point(p.input, terms);
+        for (s, first, len) in &p.seeds {
+            p.machine.set_point(*s, &v[*first..first + len]);
+        }
+        if let Err(f) = p.machine.eval() {
+            return Err(self.fault("Hessian product on a mini-batch", Some(f)));
+        }
+        out.fill(0.0);
+        for (k, (first, len)) in p.parts.iter().enumerate() {
+            put_out(&p.machine, k, &mut out[*first..first + len]);
+        }
+        if vector::all_finite(out) {
+            Ok(())
+        } else {
+            Err(self.fault("Hessian product on a mini-batch", None))
+        }
+    }
+
+    /// Compiles batches of the size of these, unless they are.
+    fn batch_of(&mut self, terms: &[f64]) -> Result<(), Fault> {
+        let size = terms.len();
         if self.batches.contains_key(&size) {
             return Ok(());
         }
@@ -548,7 +632,8 @@ impl Oracle for Smooth {
     fn hessian_entries(&self) -> Option<usize> {
         self.entries
     }
-    fn sample_over(&mut self, set: Option<&IndexSet>) {
+    fn sample_over(&mut self, set: Option<&IndexSet>, sizes_vary: bool) {
+        self.sizes_vary = sizes_vary;
         if self.over.as_ref() != set {
             self.over = set.cloned();
             self.find_sum();
@@ -558,66 +643,41 @@ impl Oracle for Smooth {
         self.sum.as_ref().map(|s| s.0.terms)
     }
     fn value_gradient_on(&mut self, x: &[f64], terms: &[f64], g: &mut [f64]) -> Result<f64, Fault> {
-        self.batch_of(terms)?;
+        self.has_terms(terms)?;
         self.counts.batches += 1;
         self.counts.terms += terms.len() as u64;
-        let Some(b) = self.batches.get_mut(&terms.len()) else {
-            return Err(Fault::NotOffered("mini-batches".into()));
-        };
-        Self::put(&self.columns, &mut b.machine, x);
-        b.machine.set_point(b.input, terms);
-        if let Err(f) = b.machine.eval() {
-            return Err(self.fault("objective on a mini-batch", Some(f)));
+        if !self.sizes_vary {
+            return self.on_part(x, terms, g);
         }
         g.fill(0.0);
-        for (k, (first, len)) in b.parts.iter().enumerate() {
-            put_out(&b.machine, k + 1, &mut g[*first..first + len]);
-        }
-        let v = b.machine.scalar(0);
-        self.turn(g);
-        if v.is_finite() && vector::all_finite(g) {
-            Ok(v)
-        } else {
-            Err(self.fault("objective or its gradient on a mini-batch", None))
-        }
+        let mut part = std::mem::take(&mut self.part);
+        part.resize(g.len(), 0.0);
+        let mut value = 0.0;
+        let r = self.parts(terms).into_iter().try_for_each(|(at, share)| {
+            value += share * self.on_part(x, &terms[at], &mut part)?;
+            g.iter_mut().zip(&part).for_each(|(g, p)| *g += share * p);
+            Ok(())
+        });
+        self.part = part;
+        r.map(|()| value)
     }
     fn hvp_on(&mut self, x: &[f64], v: &[f64], terms: &[f64], out: &mut [f64]) -> Result<(), Fault> {
-        self.batch_of(terms)?;
-        let none = || Fault::NotOffered("Hessian-vector products on mini-batches".into());
-        let (Some((sum, root)), Some(b)) = (&self.sum, self.batches.get_mut(&terms.len())) else {
-            return Err(none());
-        };
-        let p = match &mut b.product {
-            Some(p) => p,
-            none_yet => {
-                let mut p = sum
-                    .product(&self.ir, *root, &self.columns, terms.len())
-                    .map_err(|_| none())?;
-                for (i, t) in &self.bound {
-                    p.machine.set(*i, t.clone());
-                }
-                none_yet.insert(p)
-            }
-        };
+        self.has_terms(terms)?;
         self.counts.part_products += 1;
         self.counts.terms += terms.len() as u64;
-        Self::put(&self.columns, &mut p.machine, x);
-        p.machine.set_point(p.input, terms);
-        for (s, first, len) in &p.seeds {
-            p.machine.set_point(*s, &v[*first..first + len]);
-        }
-        if let Err(f) = p.machine.eval() {
-            return Err(self.fault("Hessian product on a mini-batch", Some(f)));
+        if !self.sizes_vary {
+            return self.product_on_part(x, v, terms, out);
         }
         out.fill(0.0);
-        for (k, (first, len)) in p.parts.iter().enumerate() {
-            put_out(&p.machine, k, &mut out[*first..first + len]);
-        }
-        if vector::all_finite(out) {
+        let mut part = std::mem::take(&mut self.part);
+        part.resize(out.len(), 0.0);
+        let r = self.parts(terms).into_iter().try_for_each(|(at, share)| {
+            self.product_on_part(x, v, &terms[at], &mut part)?;
+            out.iter_mut().zip(&part).for_each(|(o, p)| *o += share * p);
             Ok(())
-        } else {
-            Err(self.fault("Hessian product on a mini-batch", None))
-        }
+        });
+        self.part = part;
+        r
     }
     fn vector(&mut self, of: Of, x: &[f64], out: &mut [f64]) -> Result<(), Fault> {
         self.counts.vectors += 1;

@@ -44,6 +44,7 @@ mod parquet;
 mod parse;
 mod passes;
 mod peers;
+mod plugs;
 mod problems;
 mod programs;
 mod race;

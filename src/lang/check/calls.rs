@@ -100,6 +100,9 @@ impl Checker<'_> {
             let d = errors::wrong_type("a function before `(`", what, callee.span)
                 .at(declared, format!("`{name}` is declared here"));
             let d = match &self.step {
+                _ if self.calls_method(e) => d.help(format!(
+                    "it stands in a pipeline: `solve with {name}(…)`, `pipeline mine() = {name}(…) for 100 steps`"
+                )),
                 Some(_) if args.len() == 1 => d.help(format!(
                     "`{name}: Schedule` is called with the step; multiplication is written `{name}*(…)`"
                 )),

@@ -286,14 +286,16 @@ impl Checker<'_> {
         if let Some(e) = &c.seed {
             self.integer(e, "a seed");
         }
+        let before = self.diagnostics.len();
         if let Some(p) = &c.method {
             self.pipeline(p);
         }
+        let wrong = self.diagnostics.len() > before;
         let run = problem.map(|p| {
             let mut info = (*p).clone();
             info.run = Some(self.columns(c.method.as_ref()));
             // Of a method that was reported nobody knows what its runs can be asked.
-            info.broken |= c.method.as_ref().is_some_and(|p| self.mistaken(p));
+            info.broken |= wrong || c.method.as_ref().is_some_and(|p| self.mistaken(p));
             Rc::new(info)
         });
         if let Some(e) = &c.stop {

@@ -3,7 +3,7 @@
 //! Invariant: a declaration that failed still declares its name, as `Error`.
 
 use super::operators::set_elem;
-use super::scope::{FnInfo, FormalInfo};
+use super::scope::{FnInfo, FormalInfo, Sort};
 use super::types::{Dim, Elem, Kind, Poly, Same, Ty};
 use super::{Checker, Place, What};
 use crate::base::diagnostic::did_you_mean;
@@ -113,6 +113,10 @@ impl Checker<'_> {
 
     /// A type as declared. New names in its dimensions bind sizes where `sizes` allows it.
     pub(super) fn declared_type(&mut self, t: &TypeExpr, mut sizes: Sizes<'_>) -> Ty {
+        let sort = Sort::of_type(&t.name.text);
+        if let (Some(s), true, []) = (sort, self.plugs, t.dims.as_slice()) {
+            return Ty::of(Kind::Plug(s));
+        }
         let (elem, rank) = match t.name.text.as_str() {
             "Real" => (Elem::Real, None),
             "Int" => (Elem::Int, None),
@@ -130,7 +134,14 @@ impl Checker<'_> {
                 return self.wrong(d);
             }
             other => {
-                let d = if matches!(other, "Problem" | "Solution" | "Optimizer" | "Pipeline" | "Plot") {
+                let d = if sort.is_some() {
+                    Diagnostic::new(
+                        Code::NotBuiltYet,
+                        format!("`{other}` as anything but the type of a pipeline's parameter is not built yet"),
+                    )
+                    .at(t.span, "")
+                    .help("a pipeline takes it: `pipeline mine(inner: Optimizer) = clip(max_norm: 1) |> inner for 100 steps`")
+                } else if matches!(other, "Problem" | "Solution" | "Plot") {
                     Diagnostic::new(Code::NotBuiltYet, format!("the type `{other}` is not built yet"))
                         .at(t.name.span, "")
                 } else {
@@ -436,6 +447,7 @@ impl Checker<'_> {
                 }
             }
             ExprKind::Labelled(entries) => self.labelled(name, ty, entries, value.span),
+            _ if ty.is_error() && self.calls_method(value) => {}
             _ => {
                 let v = self.expr(value);
                 let v = self.no_variables(value, &v);
@@ -630,6 +642,19 @@ impl Checker<'_> {
         let (mut out, mut generics) = (vec![], vec![]);
         for p in params {
             let ty = self.declared_type(&p.ty, Sizes::Bind(&mut generics));
+            if let Kind::Plug(sort) = ty.kind {
+                self.plug_declared(p, sort);
+                self.declare(&p.name, What::Formal(ty.clone()));
+                // Where another thing has its name, that was said.
+                self.scope.add_formal(&p.name.text, p.name.span, ty.clone());
+                out.push(FormalInfo {
+                    name: p.name.text.clone(),
+                    ty,
+                    optional: p.default.is_some(),
+                    words: vec![],
+                });
+                continue;
+            }
             self.checks(&p.checks, &ty);
             // The least value of the objective, where it is known, may stand in for an argument.
             let known = self.step.is_some() && p.default.as_ref().and_then(|v| v.as_name()) == Some("fmin");

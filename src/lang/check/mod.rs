@@ -14,6 +14,7 @@ mod looking;
 mod operators;
 mod optimizer;
 mod pipeline;
+mod plug;
 mod problem;
 mod scope;
 mod sets;
@@ -72,6 +73,7 @@ pub fn check(program: &Program, env: &Env, catalogue: &Catalogue) -> (Checked, D
         turns: vec![],
         step: None,
         place: Place::Top,
+        plugs: false,
     };
     for s in program.statements.iter().rev() {
         if let Some(n) = s.kind.declared() {
@@ -120,6 +122,8 @@ struct Checker<'a> {
     /// The optimizer whose block this is.
     step: Option<optimizer::StepScope>,
     place: Place,
+    /// May the parameters that are read be methods: are they those of a pipeline?
+    plugs: bool,
 }
 
 impl Checker<'_> {

@@ -147,7 +147,11 @@ impl Checker<'_> {
                     if t.elem() == Some(Elem::Real) {
                         let d =
                             errors::wrong_type(&format!("`{symbol}` is for integers: an integer"), &t.words(), e.span);
-                        return self.wrong(d);
+                        let (x, y) = (show(a.0), show(b.0));
+                        return self.wrong(d.help(match link.op {
+                            BinaryOp::Rem => format!("`mod({x}, {y})` takes numbers that are not known to be whole"),
+                            _ => format!("of numbers that are not known to be whole it is `floor({x}/{y})`"),
+                        }));
                     }
                 }
                 self.entrywise(symbol, a, b)

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::scope::{FormalInfo, MethodInfo, Sort};
-use super::types::{Elem, Ty};
+use super::types::{Elem, Kind, Ty};
 use super::{Checker, Place, What};
 use crate::base::diagnostic::did_you_mean;
 use crate::base::{Code, Diagnostic};
@@ -29,8 +29,11 @@ impl Checker<'_> {
         self.place = Place::Function;
         let mark = self.scope.mark();
         self.defining.push((d.name.text.clone(), d.name.span));
+        self.plugs = true;
         let (params, generics) = self.formals(&d.params);
+        self.plugs = false;
         let records = self.pipeline(&d.body);
+        let sort = self.sort_of(&d.body);
         self.defining.pop();
         self.scope.release(mark);
         self.place = Place::Top;
@@ -38,11 +41,11 @@ impl Checker<'_> {
             What::Error
         } else {
             What::Method(Rc::new(MethodInfo {
-                sort: Sort::Pipeline,
+                sort,
                 params,
                 generics,
                 records,
-                states: self.columns(Some(&d.body)),
+                states: self.columns_of(d),
             }))
         };
         self.declare(&d.name, what);
@@ -185,23 +188,37 @@ impl Checker<'_> {
     }
 
     /// One call of a pipeline; nothing is known of methods that are not written in the language.
-    fn part(&mut self, m: &MethodCall) -> Option<Rc<MethodInfo>> {
+    pub(super) fn part(&mut self, m: &MethodCall) -> Option<Rc<MethodInfo>> {
         let name = &m.name.text;
+        if let Some(sort) = self.plugged(name) {
+            return Some(self.stands_for(m, sort));
+        }
         let formals = match self.scope.get(name).map(|e| &e.what) {
             Some(What::Method(i)) => Some(i.clone()),
             _ => None,
         };
         let mistaken = matches!(self.scope.get(name).map(|e| &e.what), Some(What::Error));
         let mut types = vec![];
+        let mut records = vec![];
         for (k, a) in m.args.iter().enumerate() {
             let formal = formals.as_ref().and_then(|i| match &a.name {
                 Some(n) => i.params.iter().find(|p| p.name == n.text),
                 None => i.params.get(k),
             });
+            if let Some((f, Kind::Plug(sort))) = formal.map(|f| (f, &f.ty.kind)) {
+                records.extend(self.plug((name, &f.name), *sort, &a.value));
+                types.push(Ty::error());
+                continue;
+            }
             let ty = match formal.filter(|f| !f.words.is_empty()) {
                 Some(f) => self.word(f, &a.value),
                 // Perhaps a word of a definition that was refused.
-                None if mistaken && a.value.as_name().is_some() => Ty::error(),
+                None if mistaken && (a.value.as_name().is_some() || self.calls_method(&a.value)) => Ty::error(),
+                // Where a number or a schedule is asked for, or nothing.
+                None if self.calls_method(&a.value) => {
+                    let of = formal.map_or_else(|| format!("`{name}`"), |f| format!("`{}` of `{name}`", f.name));
+                    self.no_plug(&of, &a.value)
+                }
                 // A word of a built-in method's option; which there are is checked with its value.
                 None if a.value.as_name().is_some()
                     && a.name.as_ref().is_some_and(|n| {
@@ -232,9 +249,16 @@ impl Checker<'_> {
                         self.report(*d);
                     }
                 }
+                if !records.is_empty() {
+                    let mut more = (*i).clone();
+                    more.records.extend(records);
+                    return Some(Rc::new(more));
+                }
                 Some(i)
             }
             Some((_, What::Error)) => None,
+            // Its type was refused.
+            Some((_, What::Formal(t))) if t.is_error() => None,
             Some((declared, what)) => {
                 let d = Diagnostic::new(
                     Code::UnknownMethod,
@@ -436,7 +460,7 @@ impl Checker<'_> {
                 .iter()
                 .any(|m| match self.scope.get(&m.name.text).map(|e| &e.what) {
                     Some(What::Error) => true,
-                    Some(_) => false,
+                    Some(_) => m.args.iter().any(|a| self.mistaken_plug(&a.value)),
                     None => m.group.is_none() && !self.catalogue.methods.contains_key(&m.name.text),
                 });
         });
@@ -451,20 +475,9 @@ impl Checker<'_> {
         match p {
             None => self.catalogue.methods.values().for_each(|m| add(&m.columns)),
             Some(p) => p.for_each_stage(&mut |s| {
-                for m in &s.parts {
-                    match self.scope.get(&m.name.text).map(|e| &e.what) {
-                        Some(What::Method(i)) => {
-                            add(&i.records);
-                            add(&i.states);
-                        }
-                        _ => self
-                            .catalogue
-                            .methods
-                            .get(&m.name.text)
-                            .iter()
-                            .for_each(|e| add(&e.columns)),
-                    }
-                }
+                s.parts
+                    .iter()
+                    .for_each(|m| self.columns_in(&m.name.text, &m.args, &mut add))
             }),
         }
         out

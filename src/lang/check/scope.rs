@@ -136,6 +136,15 @@ pub enum Sort {
 }
 
 impl Sort {
+    /// What a parameter of a type takes; of transforms it is for their place to say which.
+    pub fn of_type(name: &str) -> Option<Sort> {
+        match name {
+            "Optimizer" => Some(Sort::Optimizer),
+            "Transform" => Some(Sort::Direction),
+            "Pipeline" => Some(Sort::Pipeline),
+            _ => None,
+        }
+    }
     /// The word for messages.
     pub fn word(self) -> &'static str {
         match self {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::scope::Sort;
 use crate::lang::syntax::ConeName;
 
 /// A polynomial with integer coefficients in the names of sizes, integer parameters and indices.
@@ -380,8 +381,10 @@ pub enum Kind {
     Keyed(Box<Ty>),
     /// A mini-batch.
     Batch,
-    /// An optimizer, a transform or a pipeline.
+    /// An optimizer, a transform or a pipeline by its name.
     Method,
+    /// A parameter that stands for one.
+    Plug(Sort),
 }
 
 /// The type of an expression, and whether it depends on decision variables.
@@ -500,6 +503,7 @@ impl Ty {
             Kind::Keyed(t) => format!("a table of {}", t.describe()),
             Kind::Batch => "a batch".into(),
             Kind::Method => "a method".into(),
+            Kind::Plug(s) => s.word().into(),
         }
     }
 }

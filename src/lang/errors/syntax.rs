@@ -250,7 +250,11 @@ pub fn unexpected(found: &str, expected: &str, at: Span) -> Diagnostic {
     } else {
         format!("expected {expected}")
     };
-    Diagnostic::new(Code::Syntax, message).at(at, label)
+    let d = Diagnostic::new(Code::Syntax, message).at(at, label);
+    match found {
+        "|>" => d.help("parts of a step are joined where a pipeline stands; one that is given to another has a name: `pipeline mine() = adam() |> projected()`, then `mine()`"),
+        _ => d,
+    }
 }
 
 /// A statement that begins with a word near one that begins statements.

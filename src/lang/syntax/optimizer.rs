@@ -254,6 +254,17 @@ impl Pipeline {
             _ => None,
         }
     }
+
+    /// The parts of the one step that the pipeline is the path of, if nothing ends it and nothing stands in braces.
+    pub fn path(&self) -> Option<&[MethodCall]> {
+        match self.stages.as_slice() {
+            [s] if s.count.is_none() && s.until.is_none() && s.within.is_none() => {
+                let whole = s.parts.iter().any(|m| m.group.is_some());
+                (!whole).then_some(s.parts.as_slice())
+            }
+            _ => None,
+        }
+    }
     /// Calls `f` with every stage, those of pipelines in braces included, in the order written.
     pub fn for_each_stage<'p>(&'p self, f: &mut dyn FnMut(&'p Stage)) {
         for s in &self.stages {

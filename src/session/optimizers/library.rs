@@ -173,7 +173,12 @@ fn statement(s: &Stmt, add: &mut dyn FnMut(&str)) {
         StmtKind::Plot(p) => p.items.iter().for_each(|e| calls(e, add)),
         StmtKind::Pipeline(d) => {
             d.params.iter().flat_map(|p| &p.default).for_each(|e| calls(e, add));
-            pipeline(&d.body, add);
+            // What it is given has its own names.
+            pipeline(&d.body, &mut |n| {
+                if d.params.iter().all(|p| p.name.text != n) {
+                    add(n);
+                }
+            });
         }
         StmtKind::Optimizer(d) => {
             d.params.iter().flat_map(|p| &p.default).for_each(|e| calls(e, add));

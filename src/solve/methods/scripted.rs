@@ -432,7 +432,7 @@ impl Scripted {
     /// Stages may sample different sums of one problem.
     fn choose_sum(&self, problem: &mut dyn Oracle) {
         if self.script.samples.is_some() {
-            problem.sample_over(self.script.over.as_ref().map(|o| &o.0));
+            problem.sample_over(self.script.over.as_ref().map(|o| &o.0), self.script.sizes_vary);
         }
     }
 

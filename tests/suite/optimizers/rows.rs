@@ -121,6 +121,18 @@ pub const ROWS: &[Row] = &[
         &[("avg", "avg")],
     ),
     Row(
+        "dynamic_sgd",
+        "slow",
+        "dynamic_sgd(lr: {lr}, batch: {batch}, growth: {growth})",
+        &[("b", "b")],
+    ),
+    Row(
+        "dynamic_sgd",
+        "fast",
+        "dynamic_sgd(lr: {lr}, batch: {batch}, growth: {growth})",
+        &[("b", "b")],
+    ),
+    Row(
         "barzilai_borwein",
         "long",
         "barzilai_borwein(long, lr: {lr0})",

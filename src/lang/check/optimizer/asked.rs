@@ -229,6 +229,7 @@ impl Checker<'_> {
                 let known = args
                     .first()
                     .and_then(|a| a.value.as_name())
+                    .filter(|v| !matches!(self.scope.get(v).map(|e| &e.what), Some(What::Let(..))))
                     .is_some_and(|v| self.step.as_ref().is_some_and(|s| s.targets.contains_key(v)));
                 (
                     n == 1 && known,

@@ -3,6 +3,7 @@
 //! Invariant: a state keeps its shape; what is asked is asked in a place that is reached exactly once.
 
 use super::super::declare::Sizes;
+use super::super::operators::set_elem;
 use super::super::types::{Elem, Kind, Same, Ty};
 use super::super::{Checker, Entry, What};
 use super::asked::{DRAWS, ORACLES, is_place};
@@ -14,9 +15,13 @@ use crate::lang::syntax::{Expr, ExprKind, Ident, LetDecl, StepKind, StepStmt, Ty
 impl Checker<'_> {
     pub(super) fn step_lines(&mut self, lines: &[StepStmt]) {
         let mark = self.scope.mark();
+        let outer = self.step.as_ref().map_or(0, |s| s.targets.len());
         for s in lines {
             self.gone.clear();
             self.step_line(s);
+        }
+        if let Some(scope) = &mut self.step {
+            scope.targets.truncate(outer);
         }
         self.scope.release(mark);
     }
@@ -141,9 +146,19 @@ impl Checker<'_> {
 
     fn step_let(&mut self, d: &LetDecl) {
         self.well_placed(&d.value);
-        let ty = self.expr(&d.value);
+        let mut ty = self.expr(&d.value);
         if let Some(t) = &d.ty {
-            self.declared_type(t, Sizes::Known);
+            let declared = self.declared_type(t, Sizes::Known);
+            if let (Some(Elem::Real), Some(Elem::Int)) = (declared.elem(), ty.elem()) {
+                set_elem(&mut ty, Elem::Real);
+            }
+        }
+        // Until its block ends, `<-` changes what is named.
+        if let Some(scope) = &mut self.step
+            && ty.elem().is_some_and(|e| e != Elem::Text)
+            && self.scope.local(&d.name.text).is_none()
+        {
+            scope.targets.insert(d.name.text.clone(), ty.clone());
         }
         self.declare(&d.name, What::Let(ty, None));
     }
@@ -182,7 +197,8 @@ impl Checker<'_> {
                         .help("what changes from step to step is declared `state name = value` before the `step`")
                 }
                 _ => d.help(format!(
-                    "declare it before the `step`: `state {} = …`; the problem's variables together are `x`",
+                    "declare it before the `step`: `state {0} = …`, or in it, for this step alone: `let {0} = …`; the problem's \
+                     variables together are `x`",
                     name.text
                 )),
             };
@@ -230,6 +246,7 @@ impl Checker<'_> {
             (Kind::Array { elem: a, dims: p, .. }, Kind::Array { elem: b, dims: q, .. }) => {
                 *b != Elem::Text
                     && (*a != Elem::Bool || *b == Elem::Bool)
+                    && (*a != Elem::Int || *b == Elem::Int)
                     && p.len() == q.len()
                     && p.iter().zip(q).all(|(a, b)| a.same(b) != Same::No)
             }
@@ -246,7 +263,13 @@ impl Checker<'_> {
                 ),
             )
             .at(value.span, ty.describe())
-            .help("a state keeps its shape; a number for all entries is `v*ones(x)`");
+            .help(match want.elem() {
+                Some(Elem::Int) if want.dims() == ty.dims() => format!(
+                    "it was named with an integer: `let {}: Real = …` holds any number",
+                    name.text
+                ),
+                _ => "a state keeps its shape; a number for all entries is `v*ones(x)`".into(),
+            });
             self.report(d);
         }
     }

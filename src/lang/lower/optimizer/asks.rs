@@ -3,13 +3,14 @@
 //! Invariant: what was answered at a point is not asked again while its registers keep their values; value and gradient
 //! at one point are one question.
 
-use super::super::{Lowered, Val, err};
+use super::super::{Entity, Lowered, Val, err};
 use super::builder::{Builder, Var};
 use crate::atoms;
 use crate::base::value::{Elem, IndexSet};
 use crate::base::{Code, Span};
 use crate::ir::script::{Ask, Commit, Law, Of, Op, Reg, Sizes, StateKind, StateSpec};
-use crate::lang::syntax::{Arg, Expr, Ident};
+use crate::ir::{InputId, Node};
+use crate::lang::syntax::{Arg, Expr, ExprKind, Ident, show};
 
 impl Builder<'_> {
     /// Asks the problem.
@@ -200,8 +201,16 @@ impl Builder<'_> {
             Some(a) => Some((self.plain(&a.value)?, a.value.span)),
             None => None,
         };
+        let mut size = None;
         let dims = match (law, &first) {
-            (Law::Batch | Law::Permutation, Some((v, span))) => vec![IndexSet::upto(self.constant(v, *span)?)],
+            (Law::Batch, Some((v, span))) if self.known(v).is_none() => {
+                let text = args.first().map_or(String::new(), |a| show(&a.value));
+                size = Some((self.reg_of(v, *span)?, text));
+                self.sizes_vary = true;
+                // The run makes it as long as the batch.
+                vec![IndexSet::upto(0)]
+            }
+            (Law::Batch | Law::Permutation, Some((v, _))) => vec![IndexSet::upto(self.constant(v, &args[0].value)?)],
             (_, Some((v, _))) => v.val.dims().to_vec(),
             (_, None) => vec![],
         };
@@ -250,6 +259,7 @@ impl Builder<'_> {
             law,
             site,
             taken,
+            size,
             out,
             span: e.span,
         });
@@ -275,20 +285,33 @@ impl Builder<'_> {
         now
     }
 
-    pub fn constant(&mut self, v: &Var, span: Span) -> Lowered<usize> {
-        let n = match &v.val {
-            Val::Num(n, _) => self.l.ir.as_const(*n),
-            _ => None,
+    /// The number that a value is, whatever the run does: a constant, a parameter of the program.
+    fn known(&self, v: &Var) -> Option<f64> {
+        let Val::Num(n, _) = v.val else { return None };
+        let param = |at: InputId| {
+            let (name, _) = self.l.params.iter().find(|p| *p.1 == at)?;
+            match self.l.lookup(name) {
+                Some(Entity::Param(p)) => p.tensor.to_dense().first().copied(),
+                _ => None,
+            }
         };
-        match n.filter(|n| n.fract() == 0.0 && (1.0..1e9).contains(n)) {
-            Some(n) => Ok(n as usize),
-            None => Err(err(
-                Code::WrongType,
-                "a number of draws is an integer of at least 1 known before the run",
-            )
-            .at(span, "here")
-            .into()),
+        match self.l.ir.node(n) {
+            Node::Input(at) => param(*at),
+            _ => self.l.ir.as_const(n),
         }
+    }
+
+    /// How many are drawn or kept.
+    pub fn constant(&mut self, v: &Var, e: &Expr) -> Lowered<usize> {
+        let found = match self.known(v) {
+            Some(n) if n.fract() == 0.0 && (1.0..1e9).contains(&n) => return Ok(n as usize),
+            Some(n) if matches!(e.kind, ExprKind::Number { .. }) => format!(", and not {n}"),
+            Some(n) => format!(", and `{}` is {n}", show(e)),
+            None => " that is known before the run".into(),
+        };
+        let what = format!("how many there are is an integer of at least 1{found}");
+        let d = err(Code::WrongType, what).at(e.span, "here");
+        Err(d.at(self.parts[self.part].called, "used here").into())
     }
 
     /// A register with positions of terms, from 0: those of a batch, or one by its number.

@@ -110,6 +110,8 @@ pub struct Builder<'n> {
     pub restarts: Vec<Var>,
     pub answer: Option<usize>,
     pub draws: u64,
+    /// Has some batch a size that the run finds?
+    pub sizes_vary: bool,
     pub projects: bool,
     /// Lines with what they compute, as they are written.
     pub read: Vec<(Span, String)>,
@@ -177,6 +179,7 @@ impl<'n> Builder<'n> {
             restarts: vec![],
             answer: None,
             draws: 0,
+            sizes_vary: false,
             projects: false,
             read: vec![],
             moves: vec![None; blocks.len()],
@@ -258,6 +261,20 @@ impl<'n> Builder<'n> {
         } else {
             Val::Arr(self.l.node_arr(n, dims.to_vec()))
         }
+    }
+
+    /// The value in a register that holds what another value is.
+    pub fn read_as(&mut self, r: Reg, like: &Val) -> Val {
+        let mut out = self.read(r, like.dims());
+        match (&mut out, like) {
+            (Val::Arr(a), Val::Arr(b)) => {
+                a.covector = b.covector;
+                a.elem = b.elem;
+            }
+            (Val::Num(_, e), Val::Num(_, k)) => *e = *k,
+            _ => {}
+        }
+        out
     }
 
     /// The register that a value stands in, if it is nothing else.
@@ -363,16 +380,7 @@ impl<'n> Builder<'n> {
                 r
             }
         };
-        let mut out = self.read(r, &dims);
-        match (&mut out, &v.val) {
-            (Val::Arr(a), Val::Arr(b)) => {
-                a.covector = b.covector;
-                a.elem = b.elem;
-            }
-            (Val::Num(_, e), Val::Num(_, k)) => *e = *k,
-            _ => {}
-        }
-        Ok(out)
+        Ok(self.read_as(r, &v.val))
     }
 
     /// The register that a piece leaves a node in; not one that is written again later.

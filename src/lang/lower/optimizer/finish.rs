@@ -129,6 +129,7 @@ impl Builder<'_> {
             beside: self.beside,
             asks: self.asks,
             samples: self.samples,
+            sizes_vary: self.sizes_vary,
             fmin_at: self.fmin_at,
             lines: self.read,
             moves: self.moves,

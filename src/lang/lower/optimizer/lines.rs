@@ -4,7 +4,7 @@
 
 use super::super::{Lowered, Val, describe, err};
 use super::builder::{Builder, Var};
-use crate::base::value::IndexSet;
+use crate::base::value::{Elem, IndexSet};
 use crate::base::{Code, Span};
 use crate::ir::script::{Op, StateKind};
 use crate::lang::syntax::{Expr, Ident, StepKind, StepStmt, show};
@@ -29,7 +29,14 @@ impl Builder<'_> {
         match &s.kind {
             StepKind::State { .. } => {}
             StepKind::Let(d) => {
-                let v = self.expr(&d.value)?;
+                let mut v = self.expr(&d.value)?;
+                if d.ty.as_ref().is_some_and(|t| t.name.text == "Real") {
+                    match &mut v.val {
+                        Val::Num(_, e) => *e = Elem::Real,
+                        Val::Arr(a) => a.elem = Elem::Real,
+                        _ => {}
+                    }
+                }
                 self.vars.insert(d.name.text.clone(), v);
             }
             StepKind::Update {

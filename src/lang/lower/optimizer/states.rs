@@ -101,7 +101,7 @@ impl Builder<'_> {
             None
         } else {
             let v = self.expr(&cap.value)?;
-            Some(self.constant(&v, cap.value.span)?)
+            Some(self.constant(&v, &cap.value)?)
         };
         let first = self.expr(&like.value)?;
         let dims = first.val.dims().to_vec();
@@ -248,6 +248,13 @@ impl Builder<'_> {
         let r = self.terms_at(e)?;
         match self.regs[r].len {
             1 => Ok(r),
+            0 => Err(err(
+                Code::WrongType,
+                "an entry of a table is of one term, and how many this batch has is found in the run",
+            )
+            .at(e.span, "here")
+            .help("take them one at a time: `for k in 1..b { let i = sample(1) … }`")
+            .into()),
             n => Err(err(
                 Code::WrongType,
                 format!("an entry of a table is of one term, and this batch has {n}"),

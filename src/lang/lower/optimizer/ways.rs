@@ -118,12 +118,16 @@ impl Builder<'_> {
             let r = self.register(&n, dims.clone());
             self.write(&v, r, span)?;
             self.rewritten.push(r);
-            out.push((n, r, dims));
+            out.push((n, r, v.val));
         }
         // Only now are the old values out of use.
         let mut shared = vec![];
-        for (n, r, dims) in out {
-            let val = self.read(r, &dims);
+        for (n, r, old) in out {
+            // What is named in the step stays what it was named with; a state is numbers.
+            let val = match self.state_named(&n) {
+                Some(_) => self.read(r, old.dims()),
+                None => self.read_as(r, &old),
+            };
             self.vars.insert(n.clone(), Var::free(val));
             shared.push((n, r));
         }

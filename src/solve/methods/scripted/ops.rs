@@ -16,6 +16,8 @@ use crate::ir::script::{Law, Op, Reg, StateKind};
 
 /// Most turns of one loop within one step.
 const TURNS: u64 = 1_000_000;
+/// Most terms of a batch whose size the run finds.
+const MOST_TERMS: f64 = 1e8;
 
 /// What draws of this step are keyed by.
 pub(super) struct Draw<'a> {
@@ -105,8 +107,17 @@ impl Scripted {
                     }
                 }
                 Op::Draw {
-                    law, site, taken, out, ..
+                    law,
+                    site,
+                    taken,
+                    size,
+                    out,
+                    ..
                 } => {
+                    if let Some((k, text)) = size {
+                        let k = room(f.regs[*k][0], text)?;
+                        f.regs[*out].resize(k, 0.0);
+                    }
                     self.draw(*law, (*site, *taken), *out, problem, f, cx)?;
                 }
                 Op::Copy { from, to } => {
@@ -320,6 +331,21 @@ impl Scripted {
         }
         Ok(())
     }
+}
+
+/// How many terms a batch has whose size the run finds.
+fn room(k: f64, text: &str) -> Result<usize, Fault> {
+    if k.fract() == 0.0 && (1.0..=MOST_TERMS).contains(&k) {
+        return Ok(k as usize);
+    }
+    let what = match k {
+        k if k.is_finite() && k.fract() != 0.0 => format!(", a whole number: `ceil({text})` is one"),
+        k if k > MOST_TERMS => format!(", and at most {MOST_TERMS}"),
+        _ => String::new(),
+    };
+    Err(Fault::Numerical(format!(
+        "`sample({text})` asks for {k} terms, and a mini-batch has at least 1{what}"
+    )))
 }
 
 /// The next terms of the order that a place goes through, and of the one after it where that ends.
