@@ -5,7 +5,7 @@
 
 Each family makes COUNT programs from consecutive seeds (the same seed makes the same program), runs them, and holds verdict, objective,
 feasibility and duals against CVXPY (HiGHS, Clarabel) or Ipopt. A disagreement prints one line with the saved program; at the end
-stands a table. The families are the functions of families.py. Exit code 1 if a number, a verdict or a dual is in doubt, or a run broke.
+stands a table. The families are the functions of families.py and nonlinear.py. Exit code 1 if a number, a verdict or a dual is in doubt, or a run broke.
 """
 
 import argparse
@@ -27,6 +27,7 @@ except ImportError:
     python = peers_python()
     os.execv(python, [str(python), str(HERE), *sys.argv[1:]])
 
+import nonlinear  # noqa: E402, F401
 import numpy as np  # noqa: E402
 from families import FAMILIES  # noqa: E402
 from judge import KINDS, judge  # noqa: E402

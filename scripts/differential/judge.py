@@ -172,23 +172,30 @@ def literal(a):
     return np.array2string(np.asarray(a), precision=6, threshold=20)
 
 
-def judge_smooth(program, run, answer, _):
-    """Disagreements of one run with Ipopt."""
+def judge_smooth(program, run, answer, reduced):
+    """Disagreements of one run with Ipopt, and with the conditions of Karush, Kuhn and Tucker."""
     names = list(program.variables)
     symbols = [program.variables[n][1] for n in names]
     x = ca.vertcat(*[ca.vec(s) for s in symbols])
     sign = 1 if program.sense == "minimize" else -1
     goal, rows = sign * program.objective.peer, []
-    for row in [r for n, r in program.rows.items() if n not in run.without]:
-        a, b = row.left.peer - row.right.peer, row.op
-        low, high = {"<=": (-np.inf, 0), ">=": (0, np.inf), "==": (0, 0)}[b]
-        rows.append((a, np.full(a.numel(), low), np.full(a.numel(), high)))
-    g = ca.vertcat(*[ca.vec(r[0]) for r in rows]) if rows else ca.MX(0, 1)
+    for name, row in [(n, r) for n, r in program.rows.items() if n not in run.without]:
+        e = ca.vec(ca.MX(row.left.peer - row.right.peer))
+        width = row.high.peer - row.right.peer if row.high else 0.0
+        low, high = {"<=": (-np.inf, 0), ">=": (0, np.inf), "==": (0, 0), "between": (0, width)}[row.op]
+        rows.append((e, np.full(e.numel(), low), np.full(e.numel(), high), name, row.op))
+    g = ca.vertcat(*[r[0] for r in rows]) if rows else ca.MX(0, 1)
     gl, gu = (np.concatenate([r[k] for r in rows]) if rows else np.zeros(0) for k in (1, 2))
     flat = lambda pick: np.concatenate([np.ravel(pick(n), order="F") for n in names])
     shape = {n: program.variables[n][1].numel() for n in names}
-    low = flat(lambda n: program.bounds[n][0] if n in program.bounds else np.full(shape[n], -np.inf))
-    high = flat(lambda n: program.bounds[n][1] if n in program.bounds else np.full(shape[n], np.inf))
+
+    def bounds(side, none):
+        all_of = {n: np.array(program.bounds[n][side] if n in program.bounds else np.full(shape[n], none)) for n in names}
+        for name, i, v in run.fixing:
+            all_of[name][i] = v
+        return flat(all_of.get)
+
+    low, high = bounds(0, -np.inf), bounds(1, np.inf)
     solver = ca.nlpsol(
         "peer",
         "ipopt",
@@ -205,8 +212,9 @@ def judge_smooth(program, run, answer, _):
         return float(r["f"]) if solver.stats()["success"] else None
 
     start = flat(lambda n: program.starts.get(n, np.zeros(shape[n])))
+    elsewhere = lambda: [peer(np.clip(start + program.rng.standard_normal(len(start)) * s, low, high)) for s in (0, 1, 3)]
     status = answer["status"]
-    if status in ANSWERS:
+    if status in ANSWERS or status == "feasible":
         point = flat(lambda n: numbers(answer["variables"][n]))
         f, rest = (np.array(v).ravel() for v in values(point))
         wrong = max(
@@ -219,6 +227,22 @@ def judge_smooth(program, run, answer, _):
             yield "number", f"violation {wrong:.1e} at the point"
         if not abs(sign * f[0] - float(answer["objective"])) <= 1e-7 * (1 + abs(f[0])):
             yield "number", f"prints {answer['objective']}, the point has {sign * f[0]:.10g}"
+        if program.possible is False:
+            yield "verdict", f"{status}, and no point exists"
+        if status == "feasible":
+            if (found := peer(start)) is not None and run.exact:
+                yield "unsolved", f"feasible {sign * f[0]:.10g} ({answer['reason'][:80]}), peer {sign * found:.10g}"
+            return
+        if program.duals and answer["duals"].keys() >= {r[3] for r in rows}:
+            y = [sign * numbers(answer["duals"][r[3]]).ravel() for r in rows]
+            z = flat(lambda n: sign * reduced.get(n, np.zeros(shape[n])))
+            # Cones promise the value, which is 1e-10 off where a slope is 1e-5.
+            close = 1e-4 if "gap" in answer["residuals"] else 1e-6
+            yield from judge_multipliers(x, goal, g, point, rows, y, z, low, high, rest, close)
+        if program.best is not None:
+            if status == "optimal" and f[0] > program.best + 1e-5 * (1 + abs(f[0])):
+                yield "number", f"optimal {f[0]:.10g}, {program.best:.10g} is known"
+            return
         near = 1e-2 * (1 + np.abs(point))
         tries = (
             [("nearby", peer(point, np.maximum(low, point - near), np.minimum(high, point + near)))]
@@ -228,18 +252,42 @@ def judge_smooth(program, run, answer, _):
         if status != "stationary" and not rows:
             tries.append(("beside it", beside(program, values, point, low, high, f[0])))
         if status == "optimal":
-            tries += [
-                ("elsewhere", peer(np.clip(start + program.rng.standard_normal(len(start)) * s, low, high))) for s in (0, 1, 3)
-            ]
+            tries += [("elsewhere", found) for found in elsewhere()]
         for where, found in tries:
             if found is not None and found < f[0] - (2e-6 if where != "beside it" else 1e-7) * (1 + abs(f[0])):
                 yield "number", f"{status} {sign * f[0]:.10g}, {where} {sign * found:.10g}"
                 break
+    elif program.possible is False:
+        if "infeasible" not in status:
+            yield "unsolved", f"{status} ({answer['reason'][:80]}), and no point exists"
     else:
-        found = peer(start)
-        if found is not None:
-            kind = "verdict" if status in ("infeasible", "unbounded") else "unsolved"
-            yield kind, f"{status} ({answer['reason'][:80]}), peer {sign * found:.10g} from the same start"
+        claimed = status in ("infeasible", "unbounded")
+        found = [v for v in (elsewhere() if claimed else [peer(start)]) if v is not None]
+        if found or claimed and program.possible:
+            words = f"peer {sign * found[0]:.10g} from the same start" if found else "and it has a point"
+            yield "verdict" if claimed else "unsolved", f"{status} ({answer['reason'][:80]}), {words}"
+
+
+def judge_multipliers(x, goal, g, point, rows, y, z, low, high, rest, close):
+    """The conditions of Karush, Kuhn and Tucker in the language's signs, minimizing: `grad f = sum(y*grad row) + reduced`."""
+    slopes = ca.Function("slopes", [x], [ca.gradient(goal, x), ca.jacobian(g, x)])
+    slope, jacobian = (np.array(ca.DM(v)) for v in slopes(point))
+    pull = []  # a lower limit of a two-sided row reads `low - e <= d`
+    at = 0
+    for (_, gl, gu, _, op), v in zip(rows, y):
+        r = rest[at : at + len(v)]
+        at += len(v)
+        pull.append(np.where((r - gl < gu - r) & (op == "between"), -v, v))
+    left = slope.ravel() - (jacobian.T @ np.concatenate(pull) if y else 0) - z
+    if np.max(np.abs(left)) > close * (1 + np.max(np.abs(slope))):
+        yield "dual", f"multipliers leave {literal(left)} of a gradient {literal(slope.ravel())}"
+        return
+    at = 0
+    for (_, gl, gu, name, op), v in zip(rows, y):
+        r = rest[at : at + len(v)]
+        at += len(v)
+        yield from judge_signs(f"dual({name})", v, r - gl, gu - r, op)
+    yield from judge_signs("reduced", z, point - low, high - point, "bounds")
 
 
 def beside(program, values, point, low, high, least):

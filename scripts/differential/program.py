@@ -159,6 +159,7 @@ class Program:
         self.runs, self.unit, self.units, self.row_units, self.note = [], 1.0, {}, {}, ""
         self.tolerance, self.threads, self.duals, self.starts = 1e-6, False, True, {}
         self.fresh = 0  # index names so far
+        self.possible, self.best = None, None  # where the family knows: has it a point; the least value where no peer is exact
         self.values = []  # (text, value) of what is printed
 
     def data(self, name, value, kind=None, unit=1.0):
