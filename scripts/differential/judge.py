@@ -100,6 +100,10 @@ def judge_convex(program, run, answer, reduced):
             verdict = {"optimal": "unbounded"}.get(possible, possible)
         if verdict not in (status, "unknown"):
             yield "verdict", f"{status}, peer {verdict} {best}"
+    elif status == "stationary" and verdict == "optimal":
+        value = float(answer["objective"]) / program.unit
+        if not sign * (value - best) <= 1e-5 * (1 + abs(best)):
+            yield "number", f"stationary {value:.10g}, the program is convex and the peer has {best:.10g}"
     elif verdict != "unknown" and run.exact and not ahead(program, answer, verdict, best, sign):
         yield "unsolved", f"{status} ({answer['reason'][:80]}), peer {verdict} {best}"
 

@@ -10,7 +10,7 @@ import casadi as ca
 import cvxpy as cp
 import numpy as np
 from families import SMOOTH, family
-from pieces import form, size
+from pieces import VECTOR_ATOMS, form, matrix, size
 from program import E, call, literal, number
 
 BY_NAME = " within 2 seconds with augmented_lagrangian()"  # on some it would go on for long
@@ -336,3 +336,65 @@ def curved(p):
     p.note = " ".join(names)
     p.solve()
     p.solve(BY_NAME.replace("with aug", "cold with aug"), exact=False)
+
+
+# Terms of a chain: text with x[i] as U, x[i+1] as V, data as A; the peer's.
+LINKS = [
+    ("(U^2 - V)^2", lambda u, v, a: (u**2 - v) ** 2),
+    ("A*sin(U)*V", lambda u, v, a: a * ca.sin(u) * v),
+    ("log(1 + U^2 + V^2)", lambda u, v, a: ca.log(1 + u**2 + v**2)),
+    ("(U - A)^4", lambda u, v, a: (u - a) ** 4),
+    ("U/(2 + V^2)", lambda u, v, a: u / (2 + v**2)),
+    ("(if A > 0 then (U - V)^2 else 2*exp(0.1*U))", lambda u, v, a: ca.if_else(a > 0, (u - v) ** 2, 2 * ca.exp(0.1 * u))),
+    ("relu(U - A)^3", lambda u, v, a: ca.fmax(u - a, 0) ** 3),
+    ("huber(U - V, 0.5)", lambda u, v, a: huber(u - v, 0.5)),
+    ("sqrt(1 + (U - A*V)^2)", lambda u, v, a: ca.sqrt(1 + (u - a * v) ** 2)),
+    ("(1 + U^2)^(-2)", lambda u, v, a: (1 + u**2) ** -2),
+    ("U^3*tanh(V)/4", lambda u, v, a: u**3 * ca.tanh(v) / 4),
+]
+
+
+@family
+def chains(p):
+    """Sums over neighbours, long enough for machine code in their loops, some by parts of the range, between bounds."""
+    g, n = p.rng, size(p, 64, 67, 70, 130, 257, 300)
+    p.smooth = True
+    bounds = dict(low=g.choice([-1, -2]), high=2) if g.random() < 0.4 else {}
+    x = p.var("x", n, start=g.integers(-1, 2, n) + 0.5, **bounds)
+    a = p.data("a", g.standard_normal(n).round(2))
+    u, v, d = x.peer[:-1], x.peer[1:], ca.DM(a.peer[:-1])
+    goal = 0.3 * call("sumsq", ca.sumsqr, x) + 0.1 * E("sum(x.^4)", ca.sum1(x.peer**4))
+    for text, peer in [LINKS[k] for k in g.choice(len(LINKS), size(p, 1, 2, 3, 5), replace=False)]:
+        text = re.sub("[UVA]", lambda m: {"U": "x[i]", "V": "x[i+1]", "A": "a[i]"}[m[0]], text)
+        if g.random() < 0.3:
+            k = int(g.integers(1, n - 1))
+            goal = goal + E(f"(sum(i in 1..{n - 1} if i >= {k}) ({text}))", ca.sum1(peer(u, v, d)[k - 1 :]))
+        else:
+            goal = goal + E(f"(sum(i in 1..{n - 1}) ({text}))", ca.sum1(peer(u, v, d)))
+    p.minimize(goal)
+    p.solve()
+    p.solve(f" cold with {g.choice(['lbfgs()', 'newton_tr()'])}", exact=False)
+
+
+@family
+def sets(p):
+    """Convex objectives on simplices, balls and boxes, by default and by the methods for such sets."""
+    g, n, m = p.rng, size(p, 2, 4, 7, 70), size(p, 3, 8)
+    kind = str(g.choice(["simplex", "ball", "box"]))
+    start = {"simplex": f" from 1/{n}", "ball": "", "box": ""}[kind] if g.random() < 0.6 else ""
+    member = {"simplex": "simplex", "ball": "ball(1.5)", "box": f"[{literal(-np.ones(n))}, {literal(np.ones(n))}]"}[kind]
+    x = p.var("x", n, kind=f"Vector[{n}] in {member}{start}")
+    p.sets = {
+        "simplex": [x.peer >= 0, cp.sum(x.peer) == 1],
+        "ball": [cp.norm2(x.peer) <= 1.5],
+        "box": [x.peer >= -1, x.peer <= 1],
+    }[kind]
+    e = p.data("A", matrix(p, m, n)) @ x - p.data("b", g.integers(-3, 4, m))
+    loss = str(g.choice(["sumsq", "sumsq", "huber", "logistic", "softplus"]))
+    p.minimize(VECTOR_ATOMS[loss](e) + 0.05 * VECTOR_ATOMS["sumsq"](x))
+    p.note, p.duals = f"{kind} {loss}", False
+    p.solve()
+    corners = [f'frank_wolfe(rule: "{r}")' for r in ("away", "pairwise")] + ["corrective_frank_wolfe()"]
+    by = ["apg()", "fista()", "gd(0.01) |> projected()", "frank_wolfe()"] + corners * (kind != "ball")
+    for _ in range(2):
+        p.solve(f" within 2 seconds cold with {g.choice(by)}", exact=False)

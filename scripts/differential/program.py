@@ -159,6 +159,7 @@ class Program:
         self.runs, self.unit, self.units, self.row_units, self.note = [], 1.0, {}, {}, ""
         self.tolerance, self.threads, self.duals, self.starts = 1e-6, False, True, {}
         self.fresh = 0  # index names so far
+        self.sets = []  # what the peer is told of memberships of variables
         self.possible, self.best = None, None  # where the family knows: has it a point; the least value where no peer is exact
         self.values = []  # (text, value) of what is printed
 
@@ -229,7 +230,7 @@ class Program:
     def problem(self, run, shifts=None, bound_shifts=None):
         """CVXPY's problem of one run, its rows and bounds shifted."""
         shifts, bound_shifts = shifts or {}, bound_shifts or {}
-        cons = [c for n, r in self.rows.items() if n not in run.without for c in r.peer(shifts.get(n, 0.0))]
+        cons = self.sets + [c for n, r in self.rows.items() if n not in run.without for c in r.peer(shifts.get(n, 0.0))]
         fixed = {(name, i): value for name, i, value in run.fixing}
         for name, (_, x) in self.variables.items():
             low, high = self.bounds.get(name, (np.full(x.shape, -np.inf), np.full(x.shape, np.inf)))
