@@ -509,7 +509,8 @@ impl Session {
                             m.name.text
                         ),
                     )
-                    .at(m.span, "here")]
+                    .at(m.span, "here")
+                    .help("optimizers written in the language combine with transforms, such as `adam(lr: 0.1)`; `then` runs stages one after the other")]
                     .map(there)
                     .to_vec());
                 }
@@ -522,7 +523,8 @@ impl Session {
             return Err(vec![
                 Diagnostic::new(Code::BadPipeline, what)
                     .at(*span, "given here")
-                    .at(places[k], "stands before the optimizer"),
+                    .at(places[k], "stands before the optimizer")
+                    .help("transforms of the gradient fit there, such as `clip(max_norm: 1)`"),
             ]);
         }
         Ok(r)

@@ -206,6 +206,27 @@ pub(super) const TYPES: &[Word] = &[
     word("Matrix", "Matrix[m, n]", "The same as `Real[m, n]`."),
     word("Symmetric", "Symmetric[n]", "A matrix that equals its transpose."),
     word("Diagonal", "Diagonal[n]", "A matrix with nothing off its diagonal."),
+    word("Operator", "Operator[m, n]", "A linear map known by its products."),
+    word(
+        "Schedule",
+        "lr: Schedule",
+        "A number for every step: one for all, `t -> 1/t`, or one of the library's.",
+    ),
+    word(
+        "Optimizer",
+        "pipeline p(inner: Optimizer) = …",
+        "What moves the point in a step, such as `adam(lr: 0.1)`.",
+    ),
+    word(
+        "Transform",
+        "pipeline p(t: Transform) = …",
+        "What stands beside an optimizer in a step, such as `clip(max_norm: 1)`.",
+    ),
+    word(
+        "Pipeline",
+        "pipeline p(rest: Pipeline) = …",
+        "Stages, one after the other, or a method that is one.",
+    ),
 ];
 
 /// Units of time.

@@ -446,6 +446,7 @@ fn what_is_named_in_a_step_changes() {
         ("let S = 1..3\n S <- 1..4\n record r = 1", Code::BadStep, "`S`"),
         ("record r = s % 2", Code::WrongType, "`mod(s, 2)`"),
         ("record r = (3*s) div 2", Code::WrongType, "`floor("),
+        ("let c: Int = 1.5\n record r = c", Code::WrongType, "an integer for `c`"),
         ("let y = 1\n record r = old(y)", Code::NoOverload, "of a state"),
     ] {
         let (r, _) = recorded(lines);

@@ -161,7 +161,12 @@ impl Checker<'_> {
                         "Integer" | "Integers" => Some("Int"),
                         "Boolean" | "Binary" => Some("Bool"),
                         "String" => Some("Text"),
-                        _ => did_you_mean(other, types),
+                        _ => did_you_mean(
+                            other,
+                            types
+                                .into_iter()
+                                .chain(["Schedule", "Optimizer", "Transform", "Pipeline"]),
+                        ),
                     };
                     let d = Diagnostic::new(Code::UnknownName, format!("there is no type `{other}`"))
                         .at(t.name.span, "unknown type");
@@ -579,22 +584,8 @@ impl Checker<'_> {
         }
     }
 
-    pub(super) fn let_decl(&mut self, d: &LetDecl) -> Ty {
-        self.defining.push((d.name.text.clone(), d.name.span));
-        let declared = d.ty.as_ref().map(|t| self.declared_type(t, Sizes::Known));
-        let mut ty = match (&declared, &d.value.kind) {
-            (_, ExprKind::Call { .. }) if is_read(&d.value) => {
-                let m = Diagnostic::new(Code::WrongType, "data are read by a `param`")
-                    .at(d.value.span, "")
-                    .help(format!("`param {}: Matrix[m, n] = read(…)`", d.name.text));
-                self.wrong(m)
-            }
-            (Some(t), ExprKind::Labelled(entries)) => {
-                self.labelled(&d.name, t, entries, d.value.span);
-                t.clone()
-            }
-            _ => self.expr(&d.value),
-        };
+    /// The type of a named value that may have been declared, where it fits.
+    pub(super) fn let_fits(&mut self, d: &LetDecl, declared: Option<Ty>, mut ty: Ty) -> Ty {
         if let Some(t) = declared
             && !t.is_error()
             && !ty.is_error()
@@ -617,6 +608,26 @@ impl Checker<'_> {
                 set_elem(&mut ty, e);
             }
         }
+        ty
+    }
+
+    pub(super) fn let_decl(&mut self, d: &LetDecl) -> Ty {
+        self.defining.push((d.name.text.clone(), d.name.span));
+        let declared = d.ty.as_ref().map(|t| self.declared_type(t, Sizes::Known));
+        let mut ty = match (&declared, &d.value.kind) {
+            (_, ExprKind::Call { .. }) if is_read(&d.value) => {
+                let m = Diagnostic::new(Code::WrongType, "data are read by a `param`")
+                    .at(d.value.span, "")
+                    .help(format!("`param {}: Matrix[m, n] = read(…)`", d.name.text));
+                self.wrong(m)
+            }
+            (Some(t), ExprKind::Labelled(entries)) => {
+                self.labelled(&d.name, t, entries, d.value.span);
+                t.clone()
+            }
+            _ => self.expr(&d.value),
+        };
+        ty = self.let_fits(d, declared, ty);
         self.defining.pop();
         let integer = ty.elem() == Some(Elem::Int) && ty.dims().is_empty() && !ty.varies;
         let poly = if integer { self.poly(&d.value) } else { None };

@@ -3,7 +3,6 @@
 //! Invariant: a state keeps its shape; what is asked is asked in a place that is reached exactly once.
 
 use super::super::declare::Sizes;
-use super::super::operators::set_elem;
 use super::super::types::{Elem, Kind, Same, Ty};
 use super::super::{Checker, Entry, What};
 use super::asked::{DRAWS, ORACLES, is_place};
@@ -146,13 +145,9 @@ impl Checker<'_> {
 
     fn step_let(&mut self, d: &LetDecl) {
         self.well_placed(&d.value);
-        let mut ty = self.expr(&d.value);
-        if let Some(t) = &d.ty {
-            let declared = self.declared_type(t, Sizes::Known);
-            if let (Some(Elem::Real), Some(Elem::Int)) = (declared.elem(), ty.elem()) {
-                set_elem(&mut ty, Elem::Real);
-            }
-        }
+        let ty = self.expr(&d.value);
+        let declared = d.ty.as_ref().map(|t| self.declared_type(t, Sizes::Known));
+        let ty = self.let_fits(d, declared, ty);
         // Until its block ends, `<-` changes what is named.
         if let Some(scope) = &mut self.step
             && ty.elem().is_some_and(|e| e != Elem::Text)
