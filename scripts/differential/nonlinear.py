@@ -372,6 +372,16 @@ def chains(p):
         else:
             goal = goal + E(f"(sum(i in 1..{n - 1}) ({text}))", ca.sum1(peer(u, v, d)))
     p.minimize(goal)
+    if g.random() < 0.3:
+        left, right = f"x[1..{n - 1}]", f"x[2..{n}]"
+        e = [
+            lambda: E(f"{left}.^2 + {right}", u**2 + v, 1),
+            lambda: E(f"{left} .* {right}", u * v, 2),
+            lambda: E(f"{left}.^3 - sin({right})", u**3 - ca.sin(v), 1),
+        ][g.integers(3)]()
+        p.row("near", e <= p.data("top", 0.5 + g.random(n - 1).round(3)))
+        p.solve(BY_NAME)
+        return
     p.solve()
     p.solve(f" cold with {g.choice(['lbfgs()', 'newton_tr()'])}", exact=False)
 
