@@ -283,7 +283,8 @@ def judge_multipliers(x, goal, g, point, rows, y, z, low, high, rest, close):
         at += len(v)
         pull.append(np.where((r - gl < gu - r) & (op == "between"), -v, v))
     left = slope.ravel() - (jacobian.T @ np.concatenate(pull) if y else 0) - z
-    if np.max(np.abs(left)) > close * (1 + np.max(np.abs(slope))):
+    free = np.where((low < point) & (point < high), slope.ravel(), 0)  # what bounds hold excuses nothing else
+    if np.max(np.abs(left)) > close * (1 + np.max(np.abs(free))):
         yield "dual", f"multipliers leave {literal(left)} of a gradient {literal(slope.ravel())}"
         return
     at = 0

@@ -78,6 +78,10 @@ def boxes(p):
     low, high = box(p, n, x0)
     x = p.var("x", n, low=low, high=high, start=g.integers(-2, 3, n))
     goal_of(p, x)
+    if g.random() < 0.3:  # a cost that only its bound holds
+        i = int(g.integers(n))
+        if np.isfinite(low[i]) and p.sense == "minimize":
+            p.minimize(p.objective + float(10 ** g.integers(3, 11)) * x[i])
     p.solve()
     i = int(g.integers(n))
     v = float(np.clip(g.integers(-1, 2), low[i], high[i]))
@@ -408,3 +412,39 @@ def sets(p):
     by = ["apg()", "fista()", "gd(0.01) |> projected()", "frank_wolfe()"] + corners * (kind != "ball")
     for _ in range(2):
         p.solve(f" within 2 seconds cold with {g.choice(by)}", exact=False)
+
+
+# Functions of positive numbers, many without a finite slope or value at 0.
+POSITIVE = [
+    lambda u, v: E(f"1/{u.text}", 1 / u.peer, 2),
+    lambda u, v: E(f"{u.text}^(-2)", u.peer**-2, 2),
+    lambda u, v: E(f"{u.text}*log({u.text})", u.peer * ca.log(u.peer), 2),
+    lambda u, v: E(f"{u.text}^1.5", u.peer**1.5, 2),
+    lambda u, v: E(f"{u.text}^2.5*{v.text}", u.peer**2.5 * v.peer, 2),
+    lambda u, v: E(f"(-sqrt({u.text}))", -ca.sqrt(u.peer)),
+    lambda u, v: E(f"(-sqrt({u.text}*{v.text}))", -ca.sqrt(u.peer * v.peer)),
+    lambda u, v: E(f"{u.text}/{v.text}", u.peer / v.peer, 2),
+    lambda u, v: E(f"{u.text}^2/{v.text}", u.peer**2 / v.peer, 2),
+    lambda u, v: E(f"(-log({u.text} + {v.text}))", -ca.log(u.peer + v.peer)),
+    lambda u, v: E(f"(-log({u.text}))", -ca.log(u.peer)),
+    lambda u, v: E(f"{u.text}^0.3*{v.text}^0.4", u.peer**0.3 * v.peer**0.4, 2),
+    lambda u, v: E(f"log({u.text}/{v.text})^2", ca.log(u.peer / v.peer) ** 2, 2),
+    lambda u, v: E(f"exp(-{u.text})/(1 + {v.text})", ca.exp(-u.peer) / (1 + v.peer), 2),
+]
+
+
+@family
+def positive(p):
+    """Powers, ratios and logarithms of nonnegative variables, without a start or from one; no sum of them falls without end."""
+    g, n = p.rng, size(p, 2, 3, 5)
+    p.smooth = True
+    x = p.var("x", n, low=0, start=g.uniform(0.2, 2, n).round(2) if g.random() < 0.5 else None)
+    goal = 0.5 * call("sumsq", ca.sumsqr, x)
+    for _ in range(size(p, 1, 2, 4)):
+        goal = goal + float(g.choice([1, 2, 0.5])) * POSITIVE[g.integers(len(POSITIVE))](*two(p, x))
+    if g.random() < 0.2:
+        p.maximize(-goal)
+    else:
+        p.minimize(goal)
+    p.solve()
+    p.solve(f" cold with {g.choice(['lbfgs()', 'newton_tr()'])}", exact=False)
