@@ -204,7 +204,14 @@ def judge_smooth(program, run, answer, reduced):
         "peer",
         "ipopt",
         dict(x=x, f=goal, g=g),
-        {"show_eval_warnings": False, "ipopt.print_level": 0, "print_time": False, "ipopt.sb": "yes", "ipopt.max_iter": 500},
+        {
+            "show_eval_warnings": False,
+            "ipopt.print_level": 0,
+            "print_time": False,
+            "ipopt.sb": "yes",
+            "ipopt.max_iter": 500,
+            "ipopt.bound_relax_factor": 0,
+        },
     )
     values = ca.Function("values", [x], [goal, g])
 
