@@ -61,7 +61,7 @@ pub struct Smooth {
     over: Option<IndexSet>,
     /// Compiled batches by size.
     batches: BTreeMap<usize, Batch>,
-    /// Are batches of any size to be expected? Then they are evaluated in parts whose sizes are powers of two.
+    /// Are batches of any size to be expected? Then they are evaluated in parts of a few sizes.
     sizes_vary: bool,
     /// What one part gives.
     part: Vec<f64>,
@@ -220,7 +220,9 @@ impl Smooth {
         let most = self.sum.as_ref().map_or(1, |s| s.0.terms).max(1);
         let (mut out, mut at) = (vec![], 0);
         while at < terms.len() {
-            let size = 1 << (terms.len() - at).min(most).ilog2();
+            // The first two binary digits: two programs for each doubling, and half as many parts as ones would make.
+            let left = (terms.len() - at).min(most);
+            let size = left & ((0b11 << left.ilog2()) >> 1);
             out.push((at..at + size, size as f64 / terms.len() as f64));
             at += size;
         }

@@ -423,7 +423,8 @@ fn what_is_named_in_a_step_changes() {
             "let y = [1, 2; 3, 4]\n for i in 1..2 {\n y <- y*y\n }\n record r = y[1, 1]",
             199.0,
         ),
-        ("record r = mod(s, 2) + 4*(t % 2)", 5.0),
+        ("record r = mod(s, 2) + 4*(t % 2) + 2*(s % 2)", 7.0),
+        ("record r = (s + 4) % 3 + (s/2 + 1) % 1", 2.5),
         ("let y = x'\n for i in 1..2 {\n y <- 2*y\n }\n record r = y*x", 56.0),
     ] {
         let (r, v) = recorded(lines);
@@ -444,7 +445,6 @@ fn what_is_named_in_a_step_changes() {
         ),
         ("y <- 2\n record r = 1", Code::BadStep, "in it, for this step alone"),
         ("let S = 1..3\n S <- 1..4\n record r = 1", Code::BadStep, "`S`"),
-        ("record r = s % 2", Code::WrongType, "`mod(s, 2)`"),
         ("record r = (3*s) div 2", Code::WrongType, "`floor("),
         ("let c: Int = 1.5\n record r = c", Code::WrongType, "an integer for `c`"),
         ("let y = 1\n record r = old(y)", Code::NoOverload, "of a state"),
