@@ -97,6 +97,8 @@ def nonlinear(p):
     low, high = box(p, n, x0) if g.random() < 0.5 else (None, None)
     x = p.var("x", n, low=low, high=high, start=(x0 + g.normal(0, g.choice([0, 0.3, 1]), n)).round(2))
     goal_of(p, x)
+    if g.random() < 0.15:
+        p.objective = float(10 ** g.integers(4, 11)) * p.objective
     equations = 0
     for k in range(size(p, 1, 2, 3)):
         e = CURVES[g.integers(len(CURVES))](*two(p, x))
@@ -405,7 +407,9 @@ def sets(p):
     }[kind]
     e = p.data("A", matrix(p, m, n)) @ x - p.data("b", g.integers(-3, 4, m))
     loss = str(g.choice(["sumsq", "sumsq", "huber", "logistic", "softplus"]))
-    p.minimize(VECTOR_ATOMS[loss](e) + 0.05 * VECTOR_ATOMS["sumsq"](x))
+    goal = VECTOR_ATOMS[loss](e) + 0.05 * VECTOR_ATOMS["sumsq"](x)
+    p.unit = float(10 ** g.integers(5, 11)) if g.random() < 0.3 else 1.0
+    p.minimize(goal if p.unit == 1 else E(f"{number(p.unit)}*({goal.text})", goal.peer))
     p.note, p.duals = f"{kind} {loss}", False
     p.solve()
     corners = [f'frank_wolfe(rule: "{r}")' for r in ("away", "pairwise")] + ["corrective_frank_wolfe()"]
