@@ -7,6 +7,7 @@ pub mod derive;
 pub mod graft;
 pub mod inline;
 pub mod rewrite;
+pub mod rows;
 pub mod subst;
 
 use rewrite::{Level, Rewriter};

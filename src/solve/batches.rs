@@ -1,7 +1,8 @@
 //! Mini-batches: the objective with its outermost sum restricted to drawn terms, value and gradient.
 //!
 //! Invariant: the estimate is unbiased for terms drawn uniformly with replacement: a mean stays a mean of the terms drawn,
-//! a sum is their mean times the number of terms, and what is no part of the sum is evaluated in full.
+//! a sum is their mean times the number of terms, and what is no part of the sum is evaluated in full. Of matrices in a term
+//! (`(X*w)[i]`) the rows drawn are computed.
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::exec::{Machine, Plan};
 use crate::forms::rows::Columns;
 use crate::ir::{Input, InputId, InputKind, Ir, Node, NodeId, Pos, Sign};
 use crate::passes::derive::{self, Depends, NoDerivative};
+use crate::passes::rows::Rows;
 use crate::passes::subst::Subst;
 
 /// The sum or mean over one set that an objective is made of.
@@ -104,6 +106,7 @@ impl FiniteSum {
         let all = ir.read(input);
         let (domain, k) = ir.add_domain(crate::ir::DomainId::ROOT, [("k".to_string(), IndexSet::upto(size))]);
         let at = ir.gather(all, vec![Pos::index(k[0])]);
+        let mut rows = Rows::at(ir, all);
         let mut new = vec![];
         for f in &self.folds {
             let Node::Fold {
@@ -116,6 +119,7 @@ impl FiniteSum {
             };
             let mut s = Subst::at(ir, old, &[Pos::Node(at)], domain);
             let body = s.node(ir, body);
+            let body = rows.within(ir, body, k[0]);
             new.push(if atom == atoms::MEAN {
                 ir.fold(atoms::MEAN, domain, body)
             } else {

@@ -547,3 +547,38 @@ fn schedules_with_a_name_are_functions() {
     assert_eq!(v[1], [1.0]);
     assert_eq!(v[2], [1.0, 0.5, 1.0 / 3.0]);
 }
+
+/// On the square of a number steps of 1.2 times the slope move away: what is handed out is where they began.
+#[test]
+fn subgradients_hand_out_the_best_point() {
+    let x = printed(
+        "problem m { var x: Real from 1\n minimize x^2 }\ns = solve m with subgradient(1.2) for 6 steps\nprint s.x",
+    );
+    assert_eq!(x, [[1.0]]);
+}
+
+/// Rows of matrices in a term, through products, sums, outer products and functions of entries: the steps of the sum over indices.
+#[test]
+fn batches_of_rows_take_the_steps_of_batches_of_terms() {
+    let text = "
+param n: Int = 30
+param X: Matrix[n, 3] = [i in 1..n, j in 1..3] sin(i*j)
+param y: Vector[n] = [i in 1..n] cos(3*i)
+problem rows {
+  var W: Matrix[2, 3] from 0.1
+  var b: Vector[2] from 0.2
+  let Z = tanh(X*W' + ones(n)*b')
+  minimize mean(i in 1..n) (Z[i, 1] - 2*Z[i, 2] - y[i])^2
+}
+problem terms {
+  var W: Matrix[2, 3] from 0.1
+  var b: Vector[2] from 0.2
+  minimize mean(i in 1..n) (tanh(sum(j in 1..3) X[i, j]*W[1, j] + b[1]) - 2*tanh(sum(j in 1..3) X[i, j]*W[2, j] + b[2]) - y[i])^2
+}
+a = solve rows seed 3 with sgd(0.1, batch: 4) for 25 steps
+c = solve terms seed 3 with sgd(0.1, batch: 4) for 25 steps
+print max(abs(a.W - c.W)) + max(abs(a.b - c.b)), norm(a.b - [0.2, 0.2])
+";
+    let out = printed(text);
+    assert!(out[0][0] <= 1e-13 && out[1][0] > 0.01, "{out:?}");
+}
