@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ravine::base::Code;
+use ravine::base::value::Value;
 use ravine::report::{self, ResultEntry};
 use ravine::session::{Event, Session, Settings};
 
@@ -120,4 +121,25 @@ pub fn report_failures(failures: Vec<String>) {
         "{}\n\nif the new output is right: RAVINE_BLESS=1 cargo test",
         failures.join("\n\n")
     );
+}
+
+/// Runs a program; what it shows and the arrays that it prints.
+pub fn ran_arrays(text: &str) -> (Ran, Vec<Vec<f64>>) {
+    let mut s = session(&root());
+    let r = run(&mut s, "program.opt", text);
+    let values = s.report.results.iter().filter_map(|r| match r {
+        ResultEntry::Value {
+            value: Value::Array { tensor, .. },
+            ..
+        } => Some(tensor.to_dense()),
+        _ => None,
+    });
+    (r, values.collect())
+}
+
+/// The arrays that a program prints, which has to run without a word.
+pub fn printed_arrays(text: &str) -> Vec<Vec<f64>> {
+    let (r, values) = ran_arrays(text);
+    assert!(r.codes.is_empty(), "{}", r.shown);
+    values
 }

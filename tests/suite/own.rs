@@ -6,34 +6,13 @@
 
 use ravine::base::Code;
 use ravine::base::figure::Mark;
-use ravine::base::value::Value;
 use ravine::base::view::View;
-use ravine::report::{ResultEntry, SolveEntry};
+use ravine::report::SolveEntry;
 use ravine::session::Event;
 use ravine::solve::Status;
 use ravine_linalg::math;
 
-use super::harness::{Ran, last_solve, root, run, session};
-
-/// Runs a program; what it shows and the arrays that it prints.
-fn ran(text: &str) -> (Ran, Vec<Vec<f64>>) {
-    let mut s = session(&root());
-    let r = run(&mut s, "own.opt", text);
-    let values = s.report.results.iter().filter_map(|r| match r {
-        ResultEntry::Value {
-            value: Value::Array { tensor, .. },
-            ..
-        } => Some(tensor.to_dense()),
-        _ => None,
-    });
-    (r, values.collect())
-}
-
-fn printed(text: &str) -> Vec<Vec<f64>> {
-    let (r, values) = ran(text);
-    assert!(r.codes.is_empty(), "{}", r.shown);
-    values
-}
+use super::harness::{last_solve, printed_arrays as printed, ran_arrays as ran, root, run, session};
 
 fn solved(text: &str) -> SolveEntry {
     let mut s = session(&root());
@@ -581,4 +560,17 @@ print max(abs(a.W - c.W)) + max(abs(a.b - c.b)), norm(a.b - [0.2, 0.2])
 ";
     let out = printed(text);
     assert!(out[0][0] <= 1e-13 && out[1][0] > 0.01, "{out:?}");
+}
+
+#[test]
+fn a_record_leaves_the_columns_of_the_trace_alone() {
+    let problem = "problem m {\n var x: Vector[2] from 1\n minimize x[1]^2 + 9*x[2]^2 }\n";
+    let steps = printed(&format!(
+        "{problem}s = solve m with nonlinear_cg() |> linesearch(wolfe) for 4 steps\nprint s.trace.step, s.trace.length"
+    ));
+    assert!(steps[0].iter().enumerate().all(|(k, t)| *t == k as f64), "{steps:?}");
+    assert!(steps[1][1..].iter().all(|a| *a > 0.0), "{steps:?}");
+    let named = "optimizer o(lr: Real) { step t {\n x <- x - lr*grad(x)\n record passes = 3 } }\n";
+    let (r, _) = ran(&format!("{problem}{named}solve m with o(0.1) for 2 steps"));
+    assert_eq!(r.codes, [Code::DuplicateName], "{}", r.shown);
 }

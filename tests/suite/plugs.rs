@@ -6,10 +6,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use ravine::base::Code;
-use ravine::base::value::Value;
-use ravine::report::ResultEntry;
 
-use super::harness::{Ran, last_solve, root, run, session};
+use super::harness::{Ran, last_solve, printed_arrays as printed, ran_arrays as ran, root, run, session};
 
 const VALLEY: &str = "problem valley {
   var a: Real from -1.2
@@ -31,25 +29,6 @@ problem fit {
   minimize mean(i in 1..60) (sum(j in 1..3) X[i,j]*w[j] - cos(i))^2 + sumsq(w)/7
 }
 ";
-
-fn ran(text: &str) -> (Ran, Vec<Vec<f64>>) {
-    let mut s = session(&root());
-    let r = run(&mut s, "plugs.opt", text);
-    let values = s.report.results.iter().filter_map(|r| match r {
-        ResultEntry::Value {
-            value: Value::Array { tensor, .. },
-            ..
-        } => Some(tensor.to_dense()),
-        _ => None,
-    });
-    (r, values.collect())
-}
-
-fn printed(text: &str) -> Vec<Vec<f64>> {
-    let (r, values) = ran(text);
-    assert!(r.codes.is_empty(), "{}", r.shown);
-    values
-}
 
 /// Where a pipeline ends, and after how many steps.
 fn end(pipeline: &str) -> Vec<Vec<f64>> {

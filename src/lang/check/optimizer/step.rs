@@ -11,6 +11,17 @@ use crate::base::{Code, Diagnostic, Span};
 use crate::lang::errors::types as errors;
 use crate::lang::syntax::{Expr, ExprKind, Ident, LetDecl, StepKind, StepStmt, TypeExpr};
 
+/// Columns that every trace has by itself; a step may say what its `gap` is, and how its other measures are.
+pub const OWN_COLUMNS: [&str; 7] = [
+    "step",
+    "evaluations",
+    "gradients",
+    "passes",
+    "seconds",
+    "beside",
+    "objective",
+];
+
 impl Checker<'_> {
     pub(super) fn step_lines(&mut self, lines: &[StepStmt]) {
         let mark = self.scope.mark();
@@ -92,6 +103,13 @@ impl Checker<'_> {
                 if !ty.dims().is_empty() {
                     let d = errors::wrong_type("a number to record", &ty.words(), value.span)
                         .help("a norm, an entry or a sum is a number");
+                    self.report(d);
+                }
+                if OWN_COLUMNS.contains(&name.text.as_str()) {
+                    let what = format!("every trace has a column `{}` of its own", name.text);
+                    let d = Diagnostic::new(Code::DuplicateName, what)
+                        .at(name.span, "recorded under its name")
+                        .help(format!("another name, such as `own_{}`", name.text));
                     self.report(d);
                 }
                 if let Some(scope) = &mut self.step
