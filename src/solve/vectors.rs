@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use ravine_linalg::reduce::norm_inf;
 use ravine_linalg::{Csr, Dense, Matrix, solve};
 
 use super::batches::FiniteSum;
 use super::classify::comparisons;
 use super::method::Fault;
+use super::methods::conditions::Pushed;
 use super::oracle::Bounds;
 use crate::atoms::rules;
 use crate::base::Tensor;
@@ -283,11 +283,10 @@ impl Vectors {
         let mut slope = vec![0.0; x.len()];
         j.mul_vec_transposed(&y, &mut slope);
         slope.iter_mut().zip(g).for_each(|(s, g)| *s += g);
-        let step = |k: usize| match bounds {
-            Some(b) => b.clamp(k, x[k] - slope[k]) - x[k],
-            None => -slope[k],
-        };
-        let mut stationarity = (0..x.len()).map(|k| step(k).abs()).fold(0.0, f64::max);
+        let pushed = |k: usize| Pushed::at(bounds, k, x[k], slope[k]);
+        let free = (0..x.len()).filter(|k| !pushed(*k).held());
+        let scale = 1.0 + free.map(|k| g[k].abs()).fold(0.0, f64::max);
+        let mut stationarity = (0..x.len()).map(|k| pushed(k).left(scale, 0.0)).fold(0.0, f64::max);
         for i in (0..c.len()).filter(|i| !equations[*i]) {
             stationarity = stationarity.max((y[i] * c[i]).abs());
         }
@@ -301,7 +300,7 @@ impl Vectors {
         Ok(Kkt {
             duals,
             stationarity,
-            scale: 1.0 + norm_inf(g),
+            scale,
             feasibility,
         })
     }

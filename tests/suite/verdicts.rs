@@ -373,3 +373,20 @@ fn cones_go_on_where_derivatives_end() {
                 s = solve q\nassert s.objective == -53.009 within 1e-3";
     assert_eq!(verdict(edge), Status::Optimal);
 }
+
+/// A slope of 1e8 that a bound takes up says nothing about what is small elsewhere.
+#[test]
+fn a_slope_held_by_a_bound_excuses_no_other() {
+    let quartic = "problem p {\n var x: Vector[2] >= 0 from [5, 0]\n minimize (x[1] - 1)^4 + 1e8*x[2]\n}\ns = solve p
+assert s.objective <= 1e-9";
+    assert_eq!(verdict(quartic), Status::Optimal);
+    let row =
+        "problem p {\n var x: Vector[2] in [0, 10]\n minimize sumsq(x - 1) + 1e9*x[2]\n subject to\n x[1]^2 <= 5\n}
+s = solve p with augmented_lagrangian()\nassert s.x[1] == 1 within 1e-7";
+    assert_eq!(verdict(row), Status::Optimal);
+    let large = "problem p {\n var x: Vector[2] in [0, 10] from [5, 5]\n minimize 1e9*sumsq(x - 1)\n subject to
+ x[1] + x[2] <= 15\n}\ns = solve p with augmented_lagrangian()\nassert s.x == [1, 1] within 1e-7";
+    assert_eq!(verdict(large), Status::Optimal);
+    let ratio = "problem p {\n var x: Vector[3] >= 0 from [0.7, 1.7, 2]\n minimize sumsq(x) + x[1]/x[3] + x[3]/x[2]\n}\ns = solve p";
+    assert_ne!(solved(ratio).status, Status::LocallyOptimal);
+}

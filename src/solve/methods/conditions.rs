@@ -50,35 +50,68 @@ pub fn projected_step(bounds: Option<&Bounds>, x: &[f64], g: &[f64], i: usize) -
 /// would gain, relative to the objective.
 pub fn measure(bounds: Option<&Bounds>, unit: f64, x: &[f64], f: f64, g: &[f64], measures: &mut Measures) {
     measures.objective = f;
-    let s = |i: usize| bounds.map_or(1.0, |b| b.unit(i));
-    let slope = (0..x.len()).fold(0.0, |m, i| worse(m, (s(i) * g[i]).abs()));
-    let scale = unit + slope;
+    let slope = |m, i: usize| worse(m, Pushed::at(bounds, i, x[i], g[i]).free());
+    let scale = unit + (0..x.len()).fold(0.0, slope);
     let mut stationarity = 0.0f64;
     for i in 0..x.len() {
-        let s = s(i);
-        if s == 0.0 {
-            continue;
-        }
-        // In the unit `s`, the variable is x / s and the slope s·g.
-        let full = (s * g[i]).abs();
-        let room = match bounds {
-            Some(b) if g[i] > 0.0 => (x[i] - b.lower[i]) / s,
-            Some(b) => (b.upper[i] - x[i]) / s,
-            None => f64::INFINITY,
-        };
-        let own = if room < full {
-            let near = room / (1.0 + x[i].abs() / s);
-            let gain = full * room / (unit + f.abs());
-            (scale * near.max(gain)).max(room).min(full)
-        } else {
-            full
-        };
-        stationarity = worse(stationarity, own);
+        let p = Pushed::at(bounds, i, x[i], g[i]);
+        stationarity = worse(stationarity, p.left(scale, p.full * p.room / (unit + f.abs())));
     }
     measures.stationarity = stationarity;
     measures.gradient_scale = scale;
     measures.feasibility = 0.0;
     measures.gap = f64::NAN;
+}
+
+/// A coordinate and the bound that its slope pushes it to, in the coordinate's unit.
+pub struct Pushed {
+    /// Size of the slope.
+    full: f64,
+    /// Distance of the bound.
+    room: f64,
+    /// The same relative to the coordinate.
+    near: f64,
+}
+
+impl Pushed {
+    /// Coordinate `i` at `x` under `slope`; a fixed one is pushed nowhere.
+    pub fn at(bounds: Option<&Bounds>, i: usize, x: f64, slope: f64) -> Pushed {
+        let s = bounds.map_or(1.0, |b| b.unit(i));
+        if s == 0.0 {
+            return Pushed {
+                full: 0.0,
+                room: 0.0,
+                near: 0.0,
+            };
+        }
+        // In the unit `s`, the variable is x / s and the slope s·g.
+        let room = match bounds {
+            Some(b) if slope > 0.0 => (x - b.lower[i]) / s,
+            Some(b) => (b.upper[i] - x) / s,
+            None => f64::INFINITY,
+        };
+        Pushed {
+            full: (s * slope).abs(),
+            room,
+            near: room / (1.0 + x.abs() / s),
+        }
+    }
+    /// Is the slope taken up by the bound?
+    pub fn held(&self) -> bool {
+        self.room < self.full && self.near <= AT_BOUND
+    }
+    /// The slope, if no bound takes it up: only those say what is small.
+    fn free(&self) -> f64 {
+        if self.held() { 0.0 } else { self.full }
+    }
+    /// What is left to do, where `scale` is the size of slopes and going to the bound would gain so much of the objective.
+    pub fn left(&self, scale: f64, gain: f64) -> f64 {
+        if self.room < self.full {
+            (scale * self.near.max(gain)).max(self.room).min(self.full)
+        } else {
+            self.full
+        }
+    }
 }
 
 /// Why a run is on its way to minus infinity, or to a point infinitely far, if it is. Where both are large a sum of
