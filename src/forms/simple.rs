@@ -168,28 +168,37 @@ impl Simple {
         sum
     }
 
-    /// How far `x` is from a proximal gradient step of length 1, entry by entry: 0 exactly where the first-order condition
-    /// holds.
-    pub fn residual(&self, x: &[f64], g: &[f64]) -> Vec<f64> {
-        let mut moved: Vec<f64> = x.iter().zip(g).map(|(x, g)| x - g).collect();
+    /// How far `x` is from a proximal gradient step of length `t`, over `t`, entry by entry: 0 exactly where the first-order
+    /// condition holds, and minus the gradient where nothing stands in the way.
+    pub fn residual(&self, x: &[f64], g: &[f64], t: f64) -> Vec<f64> {
+        let mut moved: Vec<f64> = x.iter().zip(g).map(|(x, g)| x - t * g).collect();
         if self.separable() {
             // The move itself: far from zero the difference of two points would lose it.
             for (i, m) in moved.iter_mut().enumerate() {
                 let w = self.l1[i];
-                let by = if *m > w {
+                let by = if *m > t * w {
                     -g[i] - w
-                } else if *m < -w {
+                } else if *m < -t * w {
                     w - g[i]
                 } else {
-                    -x[i]
+                    -x[i] / t
                 };
-                *m = by.max(self.lower[i] - x[i]).min(self.upper[i] - x[i]);
+                *m = by.max((self.lower[i] - x[i]) / t).min((self.upper[i] - x[i]) / t);
             }
             return moved;
         }
-        self.prox(&mut moved, 1.0);
-        moved.iter_mut().zip(x).for_each(|(m, x)| *m -= x);
+        self.prox(&mut moved, t);
+        moved.iter_mut().zip(x).for_each(|(m, x)| *m = (*m - x) / t);
         moved
+    }
+
+    /// The smallest extent of a ball or simplex; infinite where there is none.
+    pub fn extent(&self) -> f64 {
+        let extents = self.blocks.iter().map(|b| match b.piece {
+            Piece::Ball(r) | Piece::Ball1(r) | Piece::Simplex(r) | Piece::Capped(r) => r,
+            Piece::Norm(_) | Piece::NormInf(_) | Piece::Max(_) | Piece::Variation(..) => f64::INFINITY,
+        });
+        extents.filter(|r| *r > 0.0).fold(f64::INFINITY, f64::min)
     }
 
     /// An upper bound of `F(x) - min F` for `F = f + simple` with `f` convex, `g` its gradient at `x`, and `room` at least

@@ -16,6 +16,7 @@ use crate::base::figure::Figure;
 use crate::base::value::{Column, Table};
 use crate::base::view::{Cell, Role, View};
 use crate::solve::Status;
+use crate::solve::trace::COUNTED;
 
 pub use convergence::record;
 pub use sweep::Sweep;
@@ -37,6 +38,8 @@ pub struct Run {
     pub trace: Arc<Table>,
     /// Where it went, by step.
     pub path: Arc<Table>,
+    /// What runners of a race and other starts took, whose records are not kept, by the columns of [`COUNTED`].
+    pub beyond: [f64; COUNTED.len()],
     /// How long it took.
     pub seconds: f64,
 }
@@ -69,13 +72,19 @@ impl Run {
             _ => &[],
         }
     }
+    /// What was counted to the end, by all runners and starts.
     fn last(&self, name: &str) -> f64 {
-        self.column(name).last().copied().unwrap_or(f64::NAN)
+        self.column(name).last().copied().unwrap_or(f64::NAN) + self.beyond(name)
     }
-    /// Points of the record where the objective is known, along an axis.
+    fn beyond(&self, name: &str) -> f64 {
+        let place = COUNTED.iter().position(|c| *c == name);
+        place.map_or(0.0, |k| self.beyond[k])
+    }
+    /// Points of the record where the objective is known, along an axis; what other runners and starts took comes first.
     fn points(&self, axis: &str) -> Vec<(f64, f64)> {
+        let first = self.beyond(column_of(axis));
         let both = self.column(column_of(axis)).iter().zip(self.column("objective"));
-        both.map(|(x, y)| (*x, *y))
+        both.map(|(x, y)| (first + *x, *y))
             .filter(|p| p.0.is_finite() && p.1.is_finite())
             .collect()
     }

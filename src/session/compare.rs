@@ -109,6 +109,7 @@ impl Session {
             objective: a.answer.objective,
             trace: a.trace,
             path: a.path,
+            beyond: a.beyond,
             seconds: a.ended - a.began,
         }
     }

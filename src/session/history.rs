@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::base::value::{Column, Table};
 use crate::solve::compiled::Compiled;
+use crate::solve::oracle::Counts;
 use crate::solve::trace::{COUNTED, Trace};
 
 /// Coordinates that have a column of their own in `s.path`.
@@ -82,6 +83,15 @@ impl History {
             self.steps.push(begin + *step as f64);
             self.points.iter_mut().zip(x).for_each(|(c, v)| c.push(*v));
         }
+    }
+
+    /// What the runners of a race and the starts of `multistart` took whose records are not kept, by [`COUNTED`]; `made` and
+    /// `extra` are what all took in the steps and beyond them.
+    pub fn beyond(&self, made: &Counts, extra: &Counts, terms: Option<usize>) -> [f64; COUNTED.len()] {
+        let gradients = (made.gradients + made.batches) as f64;
+        let beside = (made.beside + extra.total()) as f64;
+        let all = [0.0, made.total() as f64, gradients, made.passes(terms), 0.0, beside];
+        std::array::from_fn(|k| (all[k] - self.counted[k]).max(0.0))
     }
 
     /// The objective where the run stands now, if the last row does not have it.

@@ -488,6 +488,7 @@ fn run_of(s: &SolutionData, method: usize) -> Run {
         objective: s.fields.get("objective").and_then(|t| t.as_scalar()),
         trace: s.trace.clone(),
         path: s.path.clone(),
+        beyond: Default::default(),
         seconds: 0.0,
     }
 }

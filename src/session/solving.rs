@@ -19,6 +19,7 @@ use crate::lang::syntax::{
 use crate::report::ResultEntry;
 use crate::solve::compiled::{Answer, Compiled};
 use crate::solve::course::{Board, Course, Entry, Node, Quota, Stage, Standing};
+use crate::solve::trace::COUNTED;
 use crate::solve::{Class, Status};
 
 use super::history::History;
@@ -39,6 +40,8 @@ pub(super) struct Attempt {
     pub trace: Arc<Table>,
     /// The points, by step.
     pub path: Arc<Table>,
+    /// Counts of runners and starts whose records are not kept.
+    pub beyond: [f64; COUNTED.len()],
     /// A stage that runs on, interrupted.
     pub left: Option<Detached>,
 }
@@ -274,7 +277,7 @@ impl Session {
             now,
         };
         let mut held = None;
-        let mut history = History::default();
+        let (mut history, mut terms) = (History::default(), None);
         let (result, paused, left) = match self.wait_for(job, &about, began, sink) {
             Outcome::Ended(done) => {
                 let Done {
@@ -288,6 +291,7 @@ impl Session {
                     Err((form, _)) => *form,
                 };
                 about = self.told_of(at, &forms[shown]);
+                terms = forms.iter().find_map(Compiled::terms);
                 for (k, t) in result.iter().flatten().flat_map(|s| &s.records) {
                     history.push(t, &forms[*k]);
                 }
@@ -335,6 +339,11 @@ impl Session {
             answer.reason = format!("{why}, at step {}", answer.iterations.unwrap_or(0));
             as_written = true;
         }
+        let mut beyond = [0.0; COUNTED.len()];
+        if !boards.is_empty() {
+            let (made, extra) = &answer.counts;
+            beyond = history.beyond(made, extra, terms);
+        }
         let (trace, path) = history.tables();
         Ok(Some(Ran {
             attempt: Attempt {
@@ -344,6 +353,7 @@ impl Session {
                 ended,
                 trace,
                 path,
+                beyond,
                 left,
             },
             boards,
@@ -434,6 +444,7 @@ impl Session {
             trace,
             path,
             left,
+            ..
         } = attempt;
         if !answer.x.is_empty() && answer.status.is_success() {
             self.compiled[at].last = Some(answer.x.clone());

@@ -207,7 +207,7 @@ impl Compiled {
 
     /// Are the points of a run those of the user's own variables?
     pub fn moves_variables(&self) -> bool {
-        matches!(self.kind, Kind::Smooth(_))
+        matches!(self.kind, Kind::Smooth(_) | Kind::Composite(..))
     }
 
     /// Is it a cone program, in its form?

@@ -35,7 +35,7 @@ pub struct Parts {
 /// First-order measures at a point.
 #[derive(Clone, Copy, Debug)]
 pub struct Optimality {
-    /// Largest entry of `prox(x - g) - x`.
+    /// Largest entry of `(prox_t(x - t g) - x)/t` for a step that moves no entry further than the point is large.
     pub stationarity: f64,
     /// `unit + |g|` by the largest entry; the unit is 1, or the size of the squares at zero where that is less.
     pub scale: f64,
@@ -48,8 +48,11 @@ impl Parts {
     pub fn optimality(&self, x: &[f64], g: &[f64], whole: f64) -> Optimality {
         let room = self.floor.map(|low| whole - low);
         let gap = if self.convex { self.simple.gap(x, g, room) } else { None };
+        // Of a longer step a set shows its own size alone, which says nothing where slopes are steeper than that.
+        let far = (1.0 + norm_inf(x)).min(self.simple.extent());
+        let t = (far / norm_inf(g)).min(1.0);
         Optimality {
-            stationarity: norm_inf(&self.simple.residual(x, g)),
+            stationarity: norm_inf(&self.simple.residual(x, g, t)),
             scale: self.unit() + norm_inf(g),
             gap: gap.map_or(f64::NAN, |v| v / (self.unit() + whole.abs())),
         }

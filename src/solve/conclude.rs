@@ -165,7 +165,8 @@ impl Answer {
         });
         if recomputed.is_some() {
             let mut reduced = vec![];
-            conditions::bound_multipliers(Some(bounds), &g, &self.x, &mut reduced);
+            let slope = kkt.as_ref().map_or(&g, |k| &k.slope);
+            conditions::bound_multipliers(Some(bounds), slope, &self.x, &mut reduced);
             if maximize {
                 reduced.iter_mut().for_each(|r| *r = -*r);
             }

@@ -60,6 +60,8 @@ pub struct Kkt {
     pub feasibility: f64,
     /// Duals of a minimization: constraint, instance, value; a two-sided one stands twice.
     pub duals: Vec<(usize, usize, f64)>,
+    /// The gradient of the Lagrangian, without the multipliers of bounds.
+    pub slope: Vec<f64>,
 }
 
 impl Vectors {
@@ -302,6 +304,7 @@ impl Vectors {
             stationarity,
             scale,
             feasibility,
+            slope,
         })
     }
 

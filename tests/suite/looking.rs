@@ -111,6 +111,37 @@ fn a_comparison_leaves_nothing_behind() {
 }
 
 #[test]
+fn races_and_many_starts_are_counted_whole() {
+    let text = "problem p {
+  var x: Vector[2] from 1
+  minimize sumsq(x)
+}
+c = compare p with {
+  race { gd(0.1); gd(0.2) } for 20 steps
+  multistart(3) { gd(0.1) for 20 steps }
+  gd(0.1) for 20 steps
+}
+print c.gradients, c.steps";
+    let mut s = session(&root());
+    s.run("whole.opt", text, &mut |_| {});
+    assert_eq!(printed(&s, 0), [40.0, 60.0, 20.0]);
+    assert_eq!(printed(&s, 1), [20.0, 20.0, 20.0]);
+}
+
+#[test]
+fn composite_problems_have_a_path() {
+    let text = "problem p {
+  var x: Vector[2] in simplex from 1/2
+  minimize sumsq(x - [0.2, 0.1])
+}
+s = solve p with gd(0.1) |> projected() for 5 steps
+print s.path.step";
+    let mut s = session(&root());
+    s.run("path.opt", text, &mut |_| {});
+    assert_eq!(printed(&s, 0), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+}
+
+#[test]
 fn long_records_are_thinned_and_say_so() {
     let text = format!(
         "{VALLEY}s = solve valley with gd(1e-4) for 20000 steps\nplot valley over a in [-2, 2], b in [-1, 3] with s.path\nprint s.path.step, s.path.a, s.a"

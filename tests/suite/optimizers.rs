@@ -166,6 +166,9 @@ fn check(row: &Row) -> Result<usize, String> {
                 units: vec![],
             }));
         }
+        if *name == "exponentiated_gradient" {
+            p.simplex = vec![(0, n, 1.0)];
+        }
         if let Some(noise) = case["draws"].get("gradient_noise").and_then(Json::as_array) {
             p.noise = noise.iter().map(flat).collect();
         }

@@ -10,6 +10,7 @@ use ravine::base::view::View;
 use ravine::report::SolveEntry;
 use ravine::session::Event;
 use ravine::solve::Status;
+use ravine::solve::trace::{COUNTED, MEASURES};
 use ravine_linalg::math;
 
 use super::harness::{last_solve, printed_arrays as printed, ran_arrays as ran, root, run, session};
@@ -570,7 +571,9 @@ fn a_record_leaves_the_columns_of_the_trace_alone() {
     ));
     assert!(steps[0].iter().enumerate().all(|(k, t)| *t == k as f64), "{steps:?}");
     assert!(steps[1][1..].iter().all(|a| *a > 0.0), "{steps:?}");
-    let named = "optimizer o(lr: Real) { step t {\n x <- x - lr*grad(x)\n record passes = 3 } }\n";
-    let (r, _) = ran(&format!("{problem}{named}solve m with o(0.1) for 2 steps"));
-    assert_eq!(r.codes, [Code::DuplicateName], "{}", r.shown);
+    for name in COUNTED.iter().chain(&MEASURES) {
+        let named = format!("optimizer o(lr: Real) {{ step t {{\n x <- x - lr*grad(x)\n record {name} = 3 }} }}\n");
+        let (r, _) = ran(&format!("{problem}{named}solve m with o(0.1) for 2 steps"));
+        assert_eq!(r.codes, [Code::DuplicateName], "{name} {}", r.shown);
+    }
 }

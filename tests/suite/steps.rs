@@ -319,13 +319,34 @@ problem box {
         "{box4}solve box with frank_wolfe(pairwise) until gap <= 1e-6 for 2000 steps"
     ));
     assert!(e.objective.unwrap() - least <= 1e-6, "{:?}", e.objective);
+    // At the optimum, where no direction promises anything, and from a start outside.
+    for rule in [
+        "frank_wolfe(toward)",
+        "frank_wolfe(away)",
+        "frank_wolfe(pairwise)",
+        "corrective_frank_wolfe()",
+    ] {
+        let e = solved(&format!(
+            "problem p {{
+  var x: Vector[3] in simplex from 2
+  minimize (x[1] - 2)^2 + x[2]^2 + 3*x[3]^2
+}}
+solve p with {rule} for 50 steps"
+        ));
+        let x = vector(&e, "x");
+        assert!(
+            (x[0] - 1.0).abs() < 1e-12 && x[1].abs() + x[2].abs() < 1e-12,
+            "{rule} {x:?} {}",
+            e.reason
+        );
+    }
 }
 
 #[test]
 fn exponentiated_gradient_stays_in_the_simplex() {
     let e = solved(
         "problem p {
-  var x: Vector[3] from 1/3
+  var x: Vector[3] in simplex from 1/3
   minimize (x[1] - 2)^2 + x[2]^2 + 3*x[3]^2
 }
 solve p with exponentiated_gradient(lr: 0.2) for 60 steps",
@@ -334,6 +355,49 @@ solve p with exponentiated_gradient(lr: 0.2) for 60 steps",
     assert!((x.iter().sum::<f64>() - 1.0).abs() < 1e-14 && x.iter().all(|v| *v >= 0.0));
     // The gradient at the first corner, (-2, 0, 0), points there.
     assert!(x[0] > 0.999, "{x:?}");
+    // Each variable has a simplex of its own, of its own size.
+    let e = solved(
+        "problem two {
+  var a: Vector[3] in simplex
+  var b: Vector[2] >= 0
+  minimize sumsq(a - [0.5, 0.1, 0]) + sumsq(b - [2, 1])
+  subject to
+    total: sum(b) == 5
+}
+solve two with exponentiated_gradient(0.3) for 400 steps",
+    );
+    let (a, b) = (vector(&e, "a"), vector(&e, "b"));
+    let want = [0.5 + 0.4 / 3.0, 0.1 + 0.4 / 3.0, 0.4 / 3.0];
+    assert!(a.iter().zip(want).all(|(a, w)| (a - w).abs() < 1e-9), "{a:?}");
+    assert!((b[0] - 3.0).abs() < 1e-9 && (b[1] - 2.0).abs() < 1e-9, "{b:?}");
+    let e = solved(
+        "problem box {
+  var x: Vector[3] in [0, 1]
+  minimize sumsq(x - 2)
+}
+solve box with exponentiated_gradient(lr: 0.2) for 60 steps",
+    );
+    assert!(e.reason.contains("in simplex"), "{}", e.reason);
+}
+
+#[test]
+fn what_is_handed_out_stays_until_a_step_says_something_else() {
+    let e = solved(
+        "problem p {
+  var x: Vector[2] from 1
+  minimize sumsq(x)
+}
+optimizer third(lr: Real = 0.1) {
+  step t {
+    x <- x - lr*grad(x)
+    if t == 3 {
+      answer <- x
+    }
+  }
+}
+solve p with third() for 10 steps",
+    );
+    assert!(vector(&e, "x").iter().all(|v| (v - 0.512).abs() < 1e-14), "{e:?}");
 }
 
 // ---- what is said when a step fails ------------------------------------------------------------------------------------

@@ -390,3 +390,53 @@ s = solve p with augmented_lagrangian()\nassert s.x[1] == 1 within 1e-7";
     let ratio = "problem p {\n var x: Vector[3] >= 0 from [0.7, 1.7, 2]\n minimize sumsq(x) + x[1]/x[3] + x[3]/x[2]\n}\ns = solve p";
     assert_ne!(solved(ratio).status, Status::LocallyOptimal);
 }
+
+#[test]
+fn bounds_behind_rows_have_the_multipliers_of_the_whole_lagrangian() {
+    let text = "problem p {
+  var x: Vector[3] >= 0 from 1
+  minimize sumsq(x - [3, -1, 2])
+  subject to
+    total: sum(x) <= 2
+}
+s = solve p with augmented_lagrangian()
+let r = s.reduced(x)
+assert s.dual(total) == -3 within 1e-6
+assert r[2] == 5 within 1e-6
+assert r[1] == 0 and r[3] == 0";
+    assert_eq!(verdict(text), Status::Optimal);
+}
+
+#[test]
+fn a_set_is_no_optimum_where_slopes_are_steeper_than_it_is_wide() {
+    for (set, scale) in [
+        ("simplex", 1e10),
+        ("ball(1)", 1e10),
+        ("ball(1e-9)", 1.0),
+        ("ball(1e-9)", 1e10),
+    ] {
+        let e = solved(&format!(
+            "problem big {{
+  var x: Vector[3] in {set}
+  minimize {scale}*sumsq(x - [0.3, -0.1, 0.2])
+}}
+solve big with gd(1e-30) |> projected() until stationarity <= 1e-8 for 10 steps"
+        ));
+        assert_eq!(e.status, Status::StepLimit, "{set} {scale}");
+        let told = e.residuals.iter().find(|r| r.name == "stationarity").map(|r| r.value);
+        assert!(told.is_some_and(|v| v > 1e-2), "{set} {scale} {:?}", e.residuals);
+    }
+    // A coordinate an interval away from its bound, under a penalty.
+    let e = solved(
+        "problem p {
+  var x: Vector[2] in [0, 1] from 0.5
+  minimize 1e12*sumsq(x - 2) + norm1(x)
+}
+solve p with gd(1e-30) |> projected() for 10 steps",
+    );
+    assert!(
+        e.residuals.iter().any(|r| r.name == "stationarity" && r.value > 0.1),
+        "{:?}",
+        e.residuals
+    );
+}

@@ -94,6 +94,7 @@ fn script(names: &dyn Names, parts: &[PartCall<'_>], space: Space<'_>) -> Lowere
     for (k, p) in parts.iter().enumerate() {
         b.enter(k);
         b.states(&p.decl.states)?;
+        b.answer_of(p.decl)?;
     }
     b.begin_step();
     b.before = (0..main).map(|k| (k, parts[k].decl)).collect();

@@ -86,6 +86,11 @@ impl Contest {
                 self.seeds.len()
             ));
         }
+        if self.runs.iter().any(|r| r.beyond(column_of(axis)) > 0.0) {
+            figure
+                .notes
+                .push("A race or many starts: what the others took comes first.".into());
+        }
         let thinned = self.runs.iter().map(every).fold(1.0, f64::max);
         if thinned >= 10.0 {
             figure.notes.push(format!(

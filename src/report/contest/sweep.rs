@@ -206,6 +206,7 @@ mod tests {
             objective: *o,
             trace: trace.clone(),
             path: Arc::default(),
+            beyond: Default::default(),
             seconds: 0.0,
         });
         Sweep {

@@ -149,8 +149,9 @@ pub fn bound_multipliers(bounds: Option<&Bounds>, g: &[f64], x: &[f64], out: &mu
     out.clear();
     if let Some(b) = bounds {
         out.extend((0..x.len()).map(|i| {
-            let low = x[i] - b.lower[i] <= AT_BOUND * (1.0 + b.lower[i].abs()) && g[i] > 0.0;
-            let high = b.upper[i] - x[i] <= AT_BOUND * (1.0 + b.upper[i].abs()) && g[i] < 0.0;
+            let near = |end: f64| end.is_finite() && (x[i] - end).abs() <= AT_BOUND * (1.0 + end.abs());
+            let low = near(b.lower[i]) && g[i] > 0.0;
+            let high = near(b.upper[i]) && g[i] < 0.0;
             if x[i] <= b.lower[i] || x[i] >= b.upper[i] || low || high {
                 g[i]
             } else {

@@ -272,7 +272,7 @@ fn measure(parts: &Parts, q: &Quadratic, r: &[f64], state: &mut State, g: &mut [
     if o.stationarity <= 1e-6 * o.scale {
         // The steepest column sets the scale; a flat one may still have far to go. What a step along it alone would gain
         // tells, relative to the objective.
-        let moves = parts.simple.residual(&state.x, g);
+        let moves = parts.simple.residual(&state.x, g, 1.0);
         let gain = (0..g.len()).fold(0.0f64, |most, j| {
             let bent = 2.0 * (q.scale * column_square(&q.columns, j) + q.ridge[j]);
             let free = moves[j] != 0.0 && (moves[j] + g[j]).abs() <= 1e-6 * g[j].abs();
@@ -300,7 +300,7 @@ impl Coordinate {
     ) -> Result<Outcome, Fault> {
         let s = &parts.simple;
         let gradient = now.slots[GRADIENT].array();
-        let moves = s.residual(&now.x, gradient);
+        let moves = s.residual(&now.x, gradient, 1.0);
         let wanted = now.slots[WANTED].count() as usize;
         let (single, blocks) = working_set(s, &w.block, &now.x, &moves, wanted);
         let State { x, .. } = next;

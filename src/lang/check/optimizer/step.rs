@@ -11,8 +11,8 @@ use crate::base::{Code, Diagnostic, Span};
 use crate::lang::errors::types as errors;
 use crate::lang::syntax::{Expr, ExprKind, Ident, LetDecl, StepKind, StepStmt, TypeExpr};
 
-/// Columns that every trace has by itself; a step may say what its `gap` is, and how its other measures are.
-pub const OWN_COLUMNS: [&str; 7] = [
+/// Columns that every trace has by itself.
+pub const OWN_COLUMNS: [&str; 11] = [
     "step",
     "evaluations",
     "gradients",
@@ -20,6 +20,10 @@ pub const OWN_COLUMNS: [&str; 7] = [
     "seconds",
     "beside",
     "objective",
+    "stationarity",
+    "feasibility",
+    "gap",
+    "change",
 ];
 
 impl Checker<'_> {

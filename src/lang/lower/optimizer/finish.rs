@@ -12,38 +12,8 @@ use crate::ir::script::{Ask, Commit, Known, Op, Piece, Reg, Script, StateKind, S
 impl Builder<'_> {
     /// The script.
     pub fn finish(mut self, name: String, span: Span) -> Lowered<Script> {
-        // Where the answer is another point than `x`, it is the state of that name.
-        for part in 0.. {
-            if part >= self.parts.len() {
-                break;
-            }
-            if let Some(v) = self.names_of(part).get("answer").cloned() {
-                let dims = vec![self.point.clone()];
-                let reg = self.register("answer", dims.clone());
-                self.first.push(Commit {
-                    to: reg,
-                    from: self.x_reg,
-                });
-                self.specs.push(StateSpec {
-                    name: "answer".into(),
-                    kind: StateKind::Array(self.regs[reg].len),
-                    dims: dims.clone(),
-                    reg,
-                });
-                self.answer = Some(self.specs.len() - 1);
-                let start = self.read(reg, &dims);
-                self.states.retain(|s| s.key != "answer");
-                self.states.push(super::builder::State {
-                    part,
-                    key: "answer".into(),
-                    at: self.specs.len() - 1,
-                    start: Some(start),
-                    dims,
-                });
-                let _ = v;
-                break;
-            }
-        }
+        // Of several parts that say what is handed out, the last on the path does.
+        self.answer = self.states.iter().rev().find(|s| s.key == "answer").map(|s| s.at);
         let x = self.x.clone();
         let change = self.register("change", vec![]);
         let x_val = self.settled(&x, span)?;

@@ -134,12 +134,10 @@ impl Builder<'_> {
             self.vars.insert(name.text.clone(), v);
             return Ok(());
         }
-        let old = match self.vars.get(&name.text) {
-            Some(v) => v.val.dims().to_vec(),
-            // `answer` before anything was said of it.
-            None => vec![self.point.clone()],
-        };
-        self.same_shape(&name.text, &old, &v.val, value.span)?;
+        if let Some(old) = self.vars.get(&name.text) {
+            let dims = old.val.dims().to_vec();
+            self.same_shape(&name.text, &dims, &v.val, value.span)?;
+        }
         self.vars.insert(name.text.clone(), v);
         Ok(())
     }

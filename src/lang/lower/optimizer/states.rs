@@ -5,10 +5,11 @@
 
 use super::super::{Lowered, Val, err};
 use super::builder::{Builder, State, Var};
+use super::lines::changes;
 use crate::base::value::{Elem, IndexSet};
 use crate::base::{Code, Span};
 use crate::ir::script::{Commit, Op, Reg, StateKind, StateSpec};
-use crate::lang::syntax::{Arg, Expr, ExprKind, Ident, StepKind, StepStmt};
+use crate::lang::syntax::{Arg, Expr, ExprKind, Ident, OptimizerDecl, StepKind, StepStmt};
 
 impl Builder<'_> {
     /// Lowers the lines that declare states.
@@ -40,6 +41,15 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// The state of a part that says what is handed out: it holds until a step says something else.
+    pub fn answer_of(&mut self, d: &OptimizerDecl) -> Lowered<()> {
+        if !changes(&d.step).iter().any(|n| n == "answer") || self.state_named("answer").is_some() {
+            return Ok(());
+        }
+        let x = self.x.clone();
+        self.add_state("answer".into(), "answer".into(), &x, d.name.span)
+    }
+
     fn state(&mut self, name: &Ident, value: &Expr, block: Option<usize>) -> Lowered<()> {
         let own = match block {
             Some(k) => format!("{}@{k}", name.text),
@@ -49,22 +59,32 @@ impl Builder<'_> {
             Some(k) => format!("{}.{}", name.text, self.blocks[k].name),
             None => name.text.clone(),
         };
-        let taken = self.specs.iter().any(|s| s.name == shown);
-        let shown = if taken {
-            format!("{}.{shown}", self.parts[self.part].name)
-        } else {
-            shown
-        };
         if let ExprKind::Call { callee, args } = &value.kind
             && let Some(what @ ("history" | "table")) = callee.as_name()
             && self.is_own(what)
             && let [cap, like] = args.as_slice()
         {
+            let shown = self.free_name(shown);
             return self.memory(what, (own, shown), cap, like);
         }
         let v = self.expr(value)?;
+        self.add_state(own, shown, &v, value.span)
+    }
+
+    /// The name of a state from outside: with its part where another part has one of the name.
+    fn free_name(&self, shown: String) -> String {
+        if self.specs.iter().any(|s| s.name == shown) {
+            format!("{}.{shown}", self.parts[self.part].name)
+        } else {
+            shown
+        }
+    }
+
+    /// A state that begins as `v`, with its key and its name as it is shown.
+    fn add_state(&mut self, own: String, shown: String, v: &Var, span: Span) -> Lowered<()> {
+        let shown = self.free_name(shown);
         let dims = v.val.dims().to_vec();
-        let from = self.own_reg(&v, value.span)?;
+        let from = self.own_reg(v, span)?;
         let reg = self.register(&shown, dims.clone());
         self.first.push(Commit { to: reg, from });
         let start = self.read(reg, &dims);
