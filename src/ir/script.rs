@@ -69,6 +69,8 @@ pub enum Ask {
     Product,
     /// Its Hessian as a dense matrix.
     Hessian,
+    /// The diagonal of its Hessian.
+    Diagonal,
     /// The smooth part of the objective, which `grad` is the gradient of where `prox` is asked for too.
     Smooth,
     /// The proximal point of its simple part.
@@ -118,7 +120,7 @@ impl Ask {
             Ask::Away => "away",
             Ask::Reach => "reach",
             Ask::Product => "hvp",
-            Ask::Hessian => "hessian",
+            Ask::Hessian | Ask::Diagonal => "hessian",
             Ask::Smooth => "smooth",
             Ask::Prox => "prox",
             Ask::Project => "project",

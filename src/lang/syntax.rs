@@ -12,7 +12,7 @@ mod uses;
 mod walk;
 
 pub use looking::{Compare, Plot, PlotRange, Sweep};
-pub use optimizer::{CountUnit, Entrant, OptimizerDecl, Pipeline, PipelineDecl, Role, Stage, StepKind, StepStmt};
+pub use optimizer::{CountUnit, Entrant, OptimizerDecl, Pipeline, PipelineDecl, Role, Side, Stage, StepKind, StepStmt};
 pub use show::{show, show_type};
 
 /// How deeply brackets, prefixes, powers and `if`s may be nested; more is R0102.

@@ -265,9 +265,16 @@ fn board(b: &Board, full: bool) -> Vec<View> {
                 false => &["objective", "starts", "outcome"],
             };
             let starts: usize = b.lines.iter().map(|l| l.times).sum();
-            let title = match b.lines.len() {
-                1 => format!("  one optimum from {starts} starts"),
-                n => format!("  {n} distinct optima from {starts} starts"),
+            let failed = |l: &&Line| l.status.is_some_and(Status::is_failure);
+            let lost: usize = b.lines.iter().filter(failed).map(|l| l.times).sum();
+            let optima = match b.lines.len() - b.lines.iter().filter(failed).count() {
+                0 => "no optimum".to_string(),
+                1 => "one optimum".into(),
+                n => format!("{n} distinct optima"),
+            };
+            let title = match lost {
+                0 => format!("  {optima} from {starts} starts"),
+                k => format!("  {optima} from {starts} starts, {k} of which failed"),
             };
             let mut out = vec![
                 View::styled(title, Role::Strong),

@@ -94,12 +94,15 @@ impl History {
         std::array::from_fn(|k| (all[k] - self.counted[k]).max(0.0))
     }
 
-    /// The objective where the run stands now, if the last row does not have it.
-    pub fn reached(&mut self, objective: f64) {
-        if let Some(k) = self.names.iter().position(|n| n == "objective")
-            && let Some(last) = self.columns[k].last_mut().filter(|v| v.is_nan())
-        {
-            *last = objective;
+    /// Objective and stationarity where the run stands now: the last row may repeat what was measured before.
+    pub fn reached(&mut self, objective: Option<f64>, stationarity: Option<f64>) {
+        for (name, value) in [("objective", objective), ("stationarity", stationarity)] {
+            let place = self.names.iter().position(|n| n == name);
+            if let (Some(k), Some(v)) = (place, value)
+                && let Some(last) = self.columns[k].last_mut()
+            {
+                *last = v;
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use crate::lang::lower::{PartCall, PointBlock, Space, lower_script};
 use crate::lang::parse::parse;
 use crate::lang::syntax::{
     Arg, BinaryOp, CompareOp, CountUnit, Entrant, Expr, ExprKind, Ident, MethodCall, OptimizerDecl, Pipeline, Program,
-    Role, Stage, StmtKind,
+    Role, Side, Stage, StmtKind,
 };
 use crate::solve::course::{Course, Limits};
 use crate::solve::methods::scripted::Scripted;
@@ -28,6 +28,8 @@ use super::{Def, Event, Session};
 
 /// Steps of a stage that says nothing of its end.
 const STEPS: u64 = 100_000;
+/// Steps of a stage that waits for a quantity to fall, and says nothing else of its end.
+const WAITED: u64 = 1_000_000;
 /// Most starts of a `multistart`, most turns of a `repeat`.
 const MOST_STARTS: u64 = 100_000;
 const MOST_TURNS: u64 = 10_000;
@@ -517,14 +519,23 @@ impl Session {
             }
         }
         let main = r.parts.iter().position(|p| p.0.role == Role::Optimizer);
-        if let Some(k) = r.parts[..main.unwrap_or(0)].iter().position(|p| !p.0.of_update()) {
-            let (d, _, span) = &r.parts[k];
-            let what = format!("`{}` changes the point, so it stands behind the optimizer", d.name.text);
+        let misplaced = |(k, p): &(usize, &(Rc<OptimizerDecl>, Vec<(String, Expr)>, Span))| match p.0.side() {
+            Some(Side::Gradient) => main.is_some_and(|m| *k > m),
+            Some(Side::Update) => main.is_some_and(|m| *k < m),
+            None => main.is_some_and(|m| *k < m) && !p.0.of_update(),
+        };
+        if let Some((k, (d, _, span))) = r.parts.iter().enumerate().find(misplaced) {
+            let (what, side, there) = match d.side() {
+                Some(Side::Gradient) => ("the gradient", "before", "stands behind the optimizer"),
+                Some(Side::Update) => ("the update", "behind", "stands before the optimizer"),
+                None => ("the point", "behind", "stands before the optimizer"),
+            };
+            let what = format!("`{}` changes {what}, so it stands {side} the optimizer", d.name.text);
             return Err(vec![
                 Diagnostic::new(Code::BadPipeline, what)
                     .at(*span, "given here")
-                    .at(places[k], "stands before the optimizer")
-                    .help("transforms of the gradient fit there, such as `clip(max_norm: 1)`"),
+                    .at(places[k], there)
+                    .help("the path of a step is: transforms of the gradient, one optimizer, transforms of the update and of the point"),
             ]);
         }
         Ok(r)
@@ -567,11 +578,11 @@ impl Session {
             span: r.span,
         };
         let open_end = r.count.is_none() && r.until.is_none();
-        if open_end && r.within.is_none() {
-            budget.steps = Some(STEPS);
+        if r.count.is_none() && r.within.is_none() {
+            budget.steps = Some(if open_end { STEPS } else { WAITED });
         }
         let measure_every = match budget.steps {
-            Some(n) if !open_end => (n / 100).max(1),
+            Some(n) if r.count.is_some() => (n / 100).max(1),
             _ => LOOK,
         };
         Ok(Runnable {
@@ -689,7 +700,7 @@ impl Session {
                 "a plain problem takes `gd`, `nesterov`, `adam`, …; a saddle point is declared by `min x: …`, `max y: …` and `objective …`",
             ));
         }
-        let falls = |k: &Ask| matches!(k, Ask::Trial | Ask::Hessian);
+        let falls = |k: &Ask| matches!(k, Ask::Trial | Ask::Hessian | Ask::Diagonal);
         if let Some((_, span)) = a.asks.iter().find(|(k, _)| falls(k)).filter(|_| saddle) {
             found.push(missing("an objective that it lowers", *span).help(
                 "the objective of a saddle point falls and rises: `extragradient(lr: …)`, `optimistic_gradient(lr: …)`",

@@ -19,7 +19,7 @@ use crate::lang::syntax::{Expr, FnDecl, Ident, Solve, StepRun, show as shown};
 use crate::report::ResultEntry;
 use crate::solve::compiled::{Answer, Compiled};
 use crate::solve::course::{Around, Kept, Node, Quota, Standing};
-use crate::solve::state::SlotKind;
+use crate::solve::state::{self, SlotKind};
 use crate::solve::{Slot, Status, Watch};
 
 use super::history::History;
@@ -160,7 +160,11 @@ impl Condition {
     }
 }
 
+/// As `until` and the trace count it.
 fn stationarity(a: &Answer) -> f64 {
+    if let Some(v) = a.slope {
+        return v;
+    }
     let found = a.residuals.iter().find(|r| r.0 == "stationarity");
     found.map_or(f64::NAN, |r| r.1)
 }
@@ -174,6 +178,14 @@ fn slot(run: &crate::solve::Run, name: &str) -> Option<Vec<f64>> {
         Slot::Array(a) => Some(a.clone()),
         Slot::History(_) | Slot::Record(_) => None,
     }
+}
+
+/// What a history holds as one array, the newest value first, as it is asked for in a step.
+fn remembered(h: &state::History, entries: Option<&[IndexSet]>) -> Tensor {
+    let values: Vec<f64> = (0..h.len()).rev().flat_map(|i| h.get(i)).copied().collect();
+    let mut dims = vec![IndexSet::upto(h.len())];
+    dims.extend(entries.unwrap_or_default().iter().cloned());
+    Tensor::dense(dims, values.clone()).unwrap_or_else(|| Tensor::vector(values))
 }
 
 impl Live {
@@ -263,7 +275,7 @@ impl Live {
             for (form, t) in &st.records {
                 history.push(t, &self.forms[*form]);
             }
-            history.reached(st.answer.objective.unwrap_or(f64::NAN));
+            history.reached(st.answer.objective, st.answer.slope);
             (s.trace, s.path) = history.tables();
         }
         let shape = self.about.only_shape();
@@ -274,6 +286,10 @@ impl Live {
             let records = card.records.iter().zip(&run.state().records);
             arrays.extend(records.map(|(n, v)| (n.to_string(), Tensor::scalar(*v))));
             for (k, spec) in card.state.iter().enumerate() {
+                if let Some(Slot::History(h)) = run.state().slots.get(k) {
+                    arrays.push((spec.name.to_string(), remembered(h, run.method().shape(k))));
+                    continue;
+                }
                 let Some(v) = slot(run, spec.name) else { continue };
                 let holds = |d: &[IndexSet]| d.iter().map(IndexSet::len).product::<usize>() == v.len();
                 // What has a number for each coordinate is shown as the one variable there is.

@@ -231,6 +231,8 @@ fn declares(s: &Stmt) -> bool {
         | StmtKind::Let(_)
         | StmtKind::Fn(_)
         | StmtKind::Problem(_)
+        | StmtKind::Optimizer(_)
+        | StmtKind::Pipeline(_)
         | StmtKind::Var(_)
         | StmtKind::Objective(_)
         | StmtKind::SubjectTo(_) => true,

@@ -52,20 +52,16 @@ const SAME: f64 = 1e-4;
 pub fn optima(found: &[(&[f64], Status, f64)], maximize: bool, spent: (u64, u64, f64)) -> Board {
     let mut order: Vec<usize> = (0..found.len()).collect();
     let key = |k: usize| if maximize { -found[k].2 } else { found[k].2 };
-    // NaN last; equal ones in the order of their starts.
-    order.sort_by(|a, b| {
-        key(*a)
-            .is_nan()
-            .cmp(&key(*b).is_nan())
-            .then(key(*a).total_cmp(&key(*b)))
-            .then(a.cmp(b))
-    });
+    let last = |k: usize| (key(k).is_nan(), found[k].1.is_failure());
+    // NaN last, failures before it; equal ones in the order of their starts.
+    order.sort_by(|a, b| last(*a).cmp(&last(*b)).then(key(*a).total_cmp(&key(*b))).then(a.cmp(b)));
     let mut lines: Vec<Line> = vec![];
     for k in order {
         let (x, status, objective) = found[k];
         let near = |l: &&mut Line| {
             let scale = x.iter().fold(1.0f64, |m, v| m.max(v.abs()));
-            l.point.len() == x.len() && l.point.iter().zip(x).all(|(a, b)| (a - b).abs() <= SAME * scale)
+            let alike = l.status.is_some_and(|s| s.is_failure() == status.is_failure());
+            alike && l.point.len() == x.len() && l.point.iter().zip(x).all(|(a, b)| (a - b).abs() <= SAME * scale)
         };
         match lines.iter_mut().find(near) {
             Some(l) => l.times += 1,

@@ -83,7 +83,13 @@ impl Classified {
     }
 
     fn proved(mut self, why: &str) -> Classified {
-        self.proof = vec![why.into()];
+        self.proof = vec![match &self.kind {
+            Kind::Smooth(s) if s.kinks && s.convex => {
+                "convex; at a kink a method for smooth functions may stall".into()
+            }
+            Kind::Smooth(s) if s.kinks => "at a kink a method for smooth functions may stall".into(),
+            _ => why.into(),
+        }];
         self
     }
 }
@@ -294,7 +300,7 @@ impl Classifier<'_> {
                 return Ok(found);
             }
             if let Ok(c) = self.functions(t.convex, t.bounded) {
-                return Ok(c.proved("smoothness is not proved: at a kink the method may stall"));
+                return Ok(c.proved(""));
             }
         }
         Err(not_solvable(self.problem, &e, free, wanted == Wanted::Cones))

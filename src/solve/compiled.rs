@@ -172,10 +172,15 @@ impl Compiled {
 
     /// The class in words.
     pub fn class_word(&self) -> &'static str {
-        match (self.class, self.problem.constraints.is_empty()) {
-            (Class::Smooth, false) => "smooth, with constraints",
-            (Class::SmoothBounds, false) => "smooth, with bounds and constraints",
-            (class, _) => class.word(),
+        let smooth = !matches!(&self.kind, Kind::Smooth(s) if s.kinks);
+        match (self.class, smooth, self.problem.constraints.is_empty()) {
+            (Class::Smooth, true, false) => "smooth, with constraints",
+            (Class::Smooth, false, true) => "not proved smooth, unconstrained",
+            (Class::Smooth, false, false) => "not proved smooth, with constraints",
+            (Class::SmoothBounds, true, false) => "smooth, with bounds and constraints",
+            (Class::SmoothBounds, false, true) => "not proved smooth, with bounds",
+            (Class::SmoothBounds, false, false) => "not proved smooth, with bounds and constraints",
+            (class, _, _) => class.word(),
         }
     }
 

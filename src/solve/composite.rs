@@ -229,6 +229,12 @@ impl Oracle for Composite {
     fn value_gradient_on(&mut self, x: &[f64], terms: &[f64], g: &mut [f64]) -> Result<f64, Fault> {
         self.smooth.value_gradient_on(x, terms, g)
     }
+    fn tally(&mut self, made: &Counts) {
+        self.smooth.tally(made);
+    }
+    fn value_on(&mut self, x: &[f64], terms: &[f64]) -> Result<f64, Fault> {
+        self.smooth.value_on(x, terms)
+    }
     fn set_aside(&mut self, made: &Counts) {
         let own = self.values.min(made.values);
         self.values -= own;

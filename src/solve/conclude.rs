@@ -155,14 +155,16 @@ impl Answer {
             Some(_) => s.kkt(&self.x, &g).and_then(Result::ok),
             None => None,
         };
-        let recomputed = answered.map(|f| {
+        let found = answered.map(|f| {
             if let Some(k) = &kkt {
-                return k.stationarity / k.scale;
+                return (k.stationarity, k.scale);
             }
             let mut m = Measures::default();
             conditions::measure(Some(bounds), s.unit(), &self.x, f, &g, &mut m);
-            m.stationarity / m.gradient_scale
+            (m.stationarity, m.gradient_scale)
         });
+        self.slope = found.map(|f| f.0);
+        let recomputed = found.map(|f| f.0 / f.1);
         if recomputed.is_some() {
             let mut reduced = vec![];
             let slope = kkt.as_ref().map_or(&g, |k| &k.slope);
@@ -263,6 +265,7 @@ impl Answer {
             (Ok(whole), Ok(())) => Some(parts.optimality(&self.x, &g, whole)),
             _ => None,
         };
+        self.slope = recomputed.map(|o| o.stationarity);
         let (stationarity, gap) = match recomputed {
             Some(o) => (o.stationarity / o.scale, Some(o.gap).filter(|v| !v.is_nan())),
             None => (done.measures.stationarity / done.measures.gradient_scale, None),

@@ -27,9 +27,12 @@ pub struct Counts {
     pub products: u64,
     /// Hessians.
     pub hessians: u64,
-    /// Values with gradients on mini-batches.
+    /// Gradients on mini-batches.
     #[serde(default)]
     pub batches: u64,
+    /// Values on mini-batches.
+    #[serde(default)]
+    pub batch_values: u64,
     /// Terms that mini-batches evaluated.
     #[serde(default)]
     pub terms: u64,
@@ -51,7 +54,8 @@ impl Counts {
     /// All evaluations of the steps, each counting one.
     pub fn total(&self) -> u64 {
         let products = self.products + self.part_products;
-        self.values + self.gradients + products + self.hessians + self.batches + self.vectors + self.jacobians
+        let batches = self.batches + self.batch_values;
+        self.values + self.gradients + products + self.hessians + batches + self.vectors + self.jacobians
     }
     /// Passes over the data: a value and a gradient at one point share one, mini-batches are their part of `terms`.
     pub fn passes(&self, terms: Option<usize>) -> f64 {
@@ -73,6 +77,7 @@ impl Counts {
             products: self.products.saturating_sub(earlier.products),
             hessians: self.hessians.saturating_sub(earlier.hessians),
             batches: self.batches.saturating_sub(earlier.batches),
+            batch_values: self.batch_values.saturating_sub(earlier.batch_values),
             terms: self.terms.saturating_sub(earlier.terms),
             vectors: self.vectors.saturating_sub(earlier.vectors),
             jacobians: self.jacobians.saturating_sub(earlier.jacobians),
@@ -88,6 +93,7 @@ impl Counts {
             products: self.products * n,
             hessians: self.hessians * n,
             batches: self.batches * n,
+            batch_values: self.batch_values * n,
             terms: self.terms * n,
             vectors: self.vectors * n,
             jacobians: self.jacobians * n,
@@ -103,6 +109,7 @@ impl Counts {
             products: self.products + other.products,
             hessians: self.hessians + other.hessians,
             batches: self.batches + other.batches,
+            batch_values: self.batch_values + other.batch_values,
             terms: self.terms + other.terms,
             vectors: self.vectors + other.vectors,
             jacobians: self.jacobians + other.jacobians,
@@ -300,9 +307,14 @@ pub trait Oracle {
         None
     }
     /// An unbiased estimate of the objective and, into `g`, of its gradient, from the given terms (positions from 0, with
-    /// repetitions). Counts one batch and its terms.
+    /// repetitions). Counts a gradient on a batch, and its terms.
     fn value_gradient_on(&mut self, _x: &[f64], _terms: &[f64], _g: &mut [f64]) -> Result<f64, Fault> {
         Err(Fault::NotOffered("mini-batches".into()))
+    }
+    /// The estimate of the objective alone. Counts a value on a batch, and its terms.
+    fn value_on(&mut self, x: &[f64], terms: &[f64]) -> Result<f64, Fault> {
+        let mut g = vec![0.0; x.len()];
+        self.value_gradient_on(x, terms, &mut g)
     }
     /// An unbiased estimate of `∇²f(x) v` into `out`, from the given terms. Counts one product and its terms.
     fn hvp_on(&mut self, _x: &[f64], _v: &[f64], _terms: &[f64], _out: &mut [f64]) -> Result<(), Fault> {

@@ -39,6 +39,16 @@ pub struct Options {
     pub judge: bool,
 }
 
+impl Options {
+    /// How far a method goes by itself: to the tolerance, or beyond, where a rule asks for more.
+    fn goal(&self) -> f64 {
+        let of_slopes =
+            |s: &&Stop| !s.relative && matches!(s.quantity.as_str(), "stationarity" | "gap") && s.limit > 0.0;
+        let asked = self.stops.iter().filter(of_slopes).map(|s| 0.1 * s.limit);
+        asked.fold(self.tolerance, f64::min)
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -306,8 +316,11 @@ impl Run {
                 break;
             }
             self.seconds = seconds_before + (clock() - began);
-            self.ended =
-                exhausted(&self.options.budget, self.step, &self.counts, terms, self.seconds).or_else(|| stopped(self));
+            let spent = exhausted(&self.options.budget, self.step, &self.counts, terms, self.seconds);
+            self.ended = match spent {
+                Some(r) => Some(self.waited_in_vain(r)),
+                None => stopped(self).map(|r| self.as_asked(r, &*problem)),
+            };
             if self.ended.is_none() && self.options.judge && self.measured {
                 self.ended = converged(&self.now.measures, self.options.tolerance, problem);
             }
@@ -334,7 +347,7 @@ impl Run {
             let out_of_time = || limit.is_some_and(|s| seconds_before + (clock() - began) >= s);
             let mut cx = StepCx {
                 step: *step,
-                tolerance: options.tolerance,
+                tolerance: options.goal(),
                 seed: options.seed,
                 interrupt: &watch.interrupt,
                 out_of_time: &out_of_time,
@@ -440,7 +453,8 @@ impl Run {
     /// The point to hand out instead of one where the objective has no value.
     fn good(&self) -> Option<&Good> {
         let status = self.ended.as_ref().map(|r| r.status);
-        let lost = status == Some(Status::EvaluationError) && !self.now.measures.objective.is_finite();
+        let fatal = matches!(status, Some(Status::EvaluationError | Status::Diverged));
+        let lost = fatal && !self.now.measures.objective.is_finite();
         self.good
             .as_ref()
             .filter(|_| lost && self.measured && self.method.unmeasured())
@@ -607,6 +621,27 @@ impl Run {
             cache: Cache::default(),
             watch: Arc::default(),
         })
+    }
+
+    /// Adds to the reason of a limit which rule could not have held before, since nothing is known of its quantity.
+    fn waited_in_vain(&self, mut reason: Reason) -> Reason {
+        let unknown = |s: &&Stop| self.measured && self.now.measures.get(&s.quantity).is_some_and(f64::is_nan);
+        if let Some(s) = self.options.stops.iter().find(unknown) {
+            reason.why += &format!(
+                "; nothing bounds the {0} of this problem, `until {0}` never holds",
+                s.quantity
+            );
+        }
+        reason
+    }
+
+    /// A rule of the user ends the run where it would be told to have converged: then it is told so.
+    fn as_asked(&self, rule: Reason, problem: &dyn Oracle) -> Reason {
+        let found = converged(&self.now.measures, self.options.tolerance, problem);
+        match found.filter(|_| self.measured) {
+            Some(c) => Reason::new(c.status, format!("{}, and {}", rule.why, c.why)),
+            None => rule,
+        }
     }
 
     fn holds(&self, stop: &Stop) -> bool {

@@ -229,6 +229,26 @@ impl Smooth {
         out
     }
 
+    /// Value and gradient on terms, which are counted.
+    fn on_terms(&mut self, x: &[f64], terms: &[f64], g: &mut [f64]) -> Result<f64, Fault> {
+        self.has_terms(terms)?;
+        self.counts.terms += terms.len() as u64;
+        if !self.sizes_vary {
+            return self.on_part(x, terms, g);
+        }
+        g.fill(0.0);
+        let mut part = std::mem::take(&mut self.part);
+        part.resize(g.len(), 0.0);
+        let mut value = 0.0;
+        let r = self.parts(terms).into_iter().try_for_each(|(at, share)| {
+            value += share * self.on_part(x, &terms[at], &mut part)?;
+            g.iter_mut().zip(&part).for_each(|(g, p)| *g += share * p);
+            Ok(())
+        });
+        self.part = part;
+        r.map(|()| value)
+    }
+
     /// Value and gradient on terms that one program takes; not counted.
     fn on_part(&mut self, x: &[f64], terms: &[f64], g: &mut [f64]) -> Result<f64, Fault> {
         self.batch_of(terms)?;
@@ -614,8 +634,8 @@ impl Oracle for Smooth {
         }
     }
     fn hessian(&mut self, x: &[f64], out: &mut Csr) -> Result<(), Fault> {
-        self.counts.hessians += 1;
         let h = self.full_hessian(x)?;
+        self.counts.hessians += 1;
         let mut l = Csr::zeros(h.rows, h.cols);
         for i in 0..h.rows {
             let (c, v) = h.row(i);
@@ -645,23 +665,13 @@ impl Oracle for Smooth {
         self.sum.as_ref().map(|s| s.0.terms)
     }
     fn value_gradient_on(&mut self, x: &[f64], terms: &[f64], g: &mut [f64]) -> Result<f64, Fault> {
-        self.has_terms(terms)?;
         self.counts.batches += 1;
-        self.counts.terms += terms.len() as u64;
-        if !self.sizes_vary {
-            return self.on_part(x, terms, g);
-        }
-        g.fill(0.0);
-        let mut part = std::mem::take(&mut self.part);
-        part.resize(g.len(), 0.0);
-        let mut value = 0.0;
-        let r = self.parts(terms).into_iter().try_for_each(|(at, share)| {
-            value += share * self.on_part(x, &terms[at], &mut part)?;
-            g.iter_mut().zip(&part).for_each(|(g, p)| *g += share * p);
-            Ok(())
-        });
-        self.part = part;
-        r.map(|()| value)
+        self.on_terms(x, terms, g)
+    }
+    fn value_on(&mut self, x: &[f64], terms: &[f64]) -> Result<f64, Fault> {
+        self.counts.batch_values += 1;
+        let mut g = vec![0.0; x.len()];
+        self.on_terms(x, terms, &mut g)
     }
     fn hvp_on(&mut self, x: &[f64], v: &[f64], terms: &[f64], out: &mut [f64]) -> Result<(), Fault> {
         self.has_terms(terms)?;

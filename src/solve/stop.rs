@@ -148,6 +148,14 @@ impl Status {
         if self.may_become(found) { found } else { self }
     }
 
+    /// Did it end without a point to speak of?
+    pub fn is_failure(self) -> bool {
+        matches!(
+            self,
+            Status::Diverged | Status::EvaluationError | Status::Infeasible | Status::LocallyInfeasible
+        )
+    }
+
     /// Did the solve end as its author would wish (exit code 0)?
     pub fn is_success(self) -> bool {
         matches!(

@@ -577,3 +577,308 @@ fn a_record_leaves_the_columns_of_the_trace_alone() {
         assert_eq!(r.codes, [Code::DuplicateName], "{name} {}", r.shown);
     }
 }
+
+/// The same lines on a problem small enough for one straight program, and on one that is not.
+const SIZES: [usize; 2] = [3, 200];
+
+#[test]
+fn rules_in_branches_and_loops_hold_where_they_are_reached() {
+    for n in SIZES {
+        let problem = format!("problem p {{\n var x: Vector[{n}] from 1\n minimize sumsq(x) }}\n");
+        let steps = |rule: &str| {
+            let text = format!(
+                "{problem}optimizer o(lr: Real) {{\n state k = 0\n step t {{\n x <- x - lr*grad(x)\n k <- k + 1\n {rule}\n record kk = k\n }} }}
+s = solve p with o(0.01) for 12 steps\nprint s.trace.kk"
+            );
+            printed(&text).remove(0)
+        };
+        assert_eq!(steps("if t > 10 {\n stop when t > 5\n }").len(), 12, "{n}");
+        assert_eq!(steps("if t > 4 {\n stop when true\n }").len(), 6, "{n}");
+        assert_eq!(
+            steps("for j in 1..3 {\n stop when j == 2 and t == 4\n }").len(),
+            5,
+            "{n}"
+        );
+        let anew = steps("if k > 3 {\n restart when true\n }");
+        assert_eq!(
+            anew,
+            [1.0, 1.0, 2.0, 3.0, 4.0, 1.0, 2.0, 3.0, 4.0, 1.0, 2.0, 3.0, 4.0],
+            "{n}"
+        );
+    }
+}
+
+#[test]
+fn a_rule_that_holds_ends_the_run_before_a_line_behind_it_fails() {
+    let text = "problem bowl {
+  var x: Vector[2] from [1, 2]
+  minimize sumsq(x)/2
+}
+optimizer steepest() {
+  step t {
+    let g = grad(x)
+    stop when norm(g) == 0
+    x <- x - dot(g, g)/dot(g, hvp(x, g))*g
+  }
+}
+s = solve bowl with steepest() for 10 steps
+print s.x, s.objective";
+    assert_eq!(printed(text), [vec![0.0, 0.0], vec![0.0]]);
+}
+
+#[test]
+fn values_and_gradients_on_batches_are_counted_as_what_they_are() {
+    let text = "param X: Matrix[20, 2] = [i in 1..20, j in 1..2] sin(i*j)
+problem fit {
+  var w: Vector[2]
+  minimize mean(i in 1..20) (sum(j in 1..2) X[i,j]*w[j] - cos(i))^2
+}
+optimizer both() { step t {\n let B = sample(2)\n let g = grad(x, B)\n let v = value(x, B)\n x <- x - 0.01*v*g } }
+optimizer values() { step t {\n let B = sample(2)\n let v = value(x, B)\n x <- x - 0.01*v*ones(x) } }
+optimizer apart() { step t {\n let v = value(x, sample(2))\n let g = grad(x, sample(2))\n x <- x - 0.01*v*g } }
+c = compare fit with {\n both() for 10 steps\n values() for 10 steps\n apart() for 10 steps\n}
+print c.evaluations, c.gradients, c.passes";
+    assert_eq!(
+        printed(text),
+        [vec![20.0, 10.0, 20.0], vec![10.0, 0.0, 10.0], vec![1.0, 1.0, 2.0]]
+    );
+}
+
+#[test]
+fn blocks_over_label_sets_and_what_is_no_matrix_are_seen_alike() {
+    let text = "set rows = {\"a\", \"b\", \"c\"}
+set cols = {\"u\", \"v\"}
+problem p {
+  var W: Real[rows, cols] from 1
+  var V: Matrix[2, 3] from 1
+  var c: Real from 2
+  var d: Real[rows] from 1
+  minimize sum(r in rows, k in cols) (W[r, k] - 1/2)^2 + sumsq(V) + (c - 1)^2 + sumsq(d)
+}
+optimizer squares(lr: Real = 0.1) {
+  step t {
+    let g = grad(x)
+    each X: Matrix[q, q] in x {
+      X <- X - 0*g.X
+    } else {
+      X <- X - lr*(g.X + old(X) - X)
+    }
+  }
+}
+optimizer balls(lr: Real = 0.1) {
+  each X: Matrix[p, q] in x {
+    state m = zeros(p, q)
+  }
+  step t {
+    let g = grad(x)
+    each X: Matrix[p, q] in x {
+      m <- 0.9*m + g.X
+      X <- X - lr*m
+    } else {
+      X <- X - lr*g.X
+    }
+  }
+}
+problem q {
+  var W: Matrix[3, 2] from 1
+  var V: Matrix[2, 3] from 1
+  var c: Real from 2
+  var d: Vector[3] from 1
+  minimize sumsq(W - 1/2) + sumsq(V) + (c - 1)^2 + sumsq(d)
+}
+a = solve p with squares() for 200 steps
+b = solve p cold with balls() for 400 steps
+print a.objective, b.objective";
+    let out = printed(text);
+    assert!(out[0][0] < 1e-12 && out[1][0] < 1e-12, "{out:?}");
+    for method in ["shampoo(0.01)", "soap(0.01)", "upgd_local(0.01)", "scaled_gd(0.01)"] {
+        let both = format!(
+            "{text}\ns = solve p cold with {method} for 12 steps\nt = solve q with {method} for 12 steps\nprint s.objective - t.objective, t.objective"
+        );
+        let out = printed(&both);
+        assert!(out[2][0].abs() <= 1e-12 && out[3][0] < 11.0, "{method} {out:?}");
+    }
+}
+
+#[test]
+fn a_block_is_no_point_to_ask_at() {
+    let problem = "problem net {
+  var a: Vector[2] from 1
+  var b: Vector[3] from 2
+  minimize sumsq(a) + 10*sumsq(b)
+}
+";
+    for asked in [
+        "grad(x.b)",
+        "hvp(x.a, x)",
+        "hvp(x, x.b)",
+        "project(x.b)",
+        "prox(x.b, 0.1)",
+        "value(x.b)*x",
+        "trial(x.a)*x",
+    ] {
+        let (r, _) = ran(&format!(
+            "{problem}optimizer o() {{ step t {{\n let g = {asked}\n x <- x - 0.1*g\n }} }}\nsolve net with o() for 2 steps"
+        ));
+        assert_eq!(r.codes, [Code::NoOverload], "{asked} {}", r.shown);
+    }
+}
+
+#[test]
+fn proximal_steps_take_lengths_from_gradient_steps_alone() {
+    let problem = "problem p {
+  var x: Vector[3] from [1.7, -2.3, 0.4]
+  minimize 5*sumsq(x - [0.3, 0.02, 1]) + norm1(x)
+}
+optimizer own(lr: Real) { step t {\n let g = grad(x)\n x <- x - lr*g\n } }
+";
+    // The minimizer is [0.2, 0, 0.9].
+    for path in ["gd(0.05)", "nesterov(0.05)", "accelerated(0.05)", "own(0.05)"] {
+        let out = printed(&format!(
+            "{problem}s = solve p with {path} |> proximal() for 600 steps\nprint norm(s.x - [0.2, 0, 0.9])"
+        ));
+        assert!(out[0][0] < 1e-8, "{path} {out:?}");
+    }
+    for path in [
+        "momentum(0.005)",
+        "heavy_ball(0.01)",
+        "adam(0.01)",
+        "barzilai_borwein()",
+        "clip(0.01) |> gd(0.05)",
+        "gd(0.05) |> linesearch(armijo)",
+    ] {
+        let (r, _) = ran(&format!("{problem}solve p with {path} |> proximal() for 100 steps"));
+        assert_eq!(r.codes, [Code::BadOption], "{path} {}", r.shown);
+    }
+    let given = "solve p with momentum(0.005) |> proximal(lr: 0.05) for 600 steps";
+    assert!(ran(&format!("{problem}{given}")).0.codes.is_empty());
+}
+
+#[test]
+fn hessians_without_structure_are_made_of_products() {
+    let text = "optimizer newton() { step t {\n x <- x - hessian(x) \\ grad(x)\n } }
+problem q {
+  var w: Vector[3] from 2
+  minimize sumsq(w)^2
+}
+s = solve q with newton() for 20 steps
+d = solve q cold with jacobi() |> gd(0.3) for 3 steps
+param n: Int = 200000
+problem big {
+  var x: Vector[n]
+  minimize sum(i in 1..n) (x[i] - sin(i))^2
+}
+b = solve big with jacobi() |> gd(1) for 3 steps
+print norm(s.w), d.objective, b.objective";
+    let out = printed(text);
+    // Newton's method on |w|^4 goes by 2/3; the diagonal of its Hessian at (a, a, a) is 20 a^2, the gradient 12 a^3.
+    let near = |a: f64, b: f64| (a - b).abs() <= 1e-9 * b.abs();
+    assert!(near(out[0][0], 12f64.sqrt() * (2f64 / 3.0).powi(20)), "{out:?}");
+    assert!(near(out[1][0], 144.0 * (1.0 - 0.3 * 0.6f64).powi(12)), "{out:?}");
+    assert!(out[2][0] < 1e-20, "{out:?}");
+    let (r, _) = ran(&format!("{text}\nsolve big with newton() for 3 steps"));
+    assert_eq!(r.codes, [Code::TooLarge], "{}", r.shown);
+}
+
+#[test]
+fn what_a_history_holds_is_seen_from_outside() {
+    let text = "problem p {
+  var x: Vector[2] from [1, 2]
+  minimize sumsq(x)/2
+}
+optimizer o(lr: Real) {
+  state S = history(3, zeros(x))
+  state f = history(2, 0)
+  step t {
+    S <- x
+    f <- t
+    x <- x - lr*grad(x)
+  }
+}
+r = start p with o(0.5)
+step r for 2 steps
+print r.S, r.f
+step r for 5 steps
+print r.f";
+    assert_eq!(
+        printed(text),
+        [vec![0.5, 1.0, 1.0, 2.0], vec![2.0, 1.0], vec![7.0, 6.0]]
+    );
+}
+
+#[test]
+fn stationarity_is_one_number_in_runs_traces_and_stops() {
+    let text = "problem bowl {
+  var x: Vector[2] from [3, 4]
+  minimize sumsq(x)
+}
+r = start bowl with gd(0.1)
+step r for 3 steps
+s = solve bowl cold with gd(0.1) until stationarity <= 5 for 50 steps
+q = start bowl with gd(0.1)
+step q for 50 steps break when stationarity <= 5
+print r.stationarity, r.trace.stationarity, s.trace.step, q.step";
+    let out = printed(text);
+    let slope = |k: i32| 8.0 * 0.8f64.powi(k);
+    assert!(
+        (out[0][0] - slope(3)).abs() < 1e-12 && (out[1][3] - slope(3)).abs() < 1e-12,
+        "{out:?}"
+    );
+    assert_eq!((out[2].last(), out[3][0]), (Some(&3.0), 3.0));
+}
+
+#[test]
+fn minibatches_stand_before_any_optimizer() {
+    let text = "param X: Matrix[20, 2] = [i in 1..20, j in 1..2] sin(i*j)
+problem fit {
+  var w: Vector[2]
+  minimize mean(i in 1..20) (sum(j in 1..2) X[i,j]*w[j] - cos(i))^2
+}
+optimizer own(lr: Real) {
+  state m = zeros(x)
+  state v = zeros(x)
+  step t {
+    let g = grad(x, sample(4))
+    m <- 0.9*m + (1 - 0.9)*g
+    v <- 0.999*v + (1 - 0.999)*g.^2
+    let rate = lr/(1 - 0.9^t)
+    x <- x - rate*m./(sqrt(v/(1 - 0.999^t)) + 1e-8)
+  }
+}
+a = solve fit seed 3 with minibatch(4) |> adam(0.1) for 10 steps
+b = solve fit cold seed 3 with own(0.1) for 10 steps
+c = compare fit with {\n minibatch(4) |> adam(0.1) for 10 steps\n minibatch(4) |> nesterov(0.1) for 10 steps\n}
+print a.w - b.w, c.gradients, c.passes";
+    let out = printed(text);
+    assert!(out[0].iter().all(|d| d.abs() < 1e-14), "{out:?}");
+    assert_eq!(out[1..], [vec![10.0, 10.0], vec![2.0, 2.0]]);
+}
+
+#[test]
+fn fista_shortens_steps_that_leave_the_domain() {
+    let text = "problem p {
+  var x: Vector[2] from 3
+  minimize sum(i in 1..2) (i*x[i] - log(x[i])) + 0.5*norm1(x)
+}
+s = solve p with fista(lr: 100) until stationarity <= 1e-9
+print s.x";
+    let out = printed(text);
+    assert!(
+        (out[0][0] - 1.0 / 1.5).abs() < 1e-8 && (out[0][1] - 1.0 / 2.5).abs() < 1e-8,
+        "{out:?}"
+    );
+}
+
+#[test]
+fn a_stage_goes_as_far_as_it_is_asked() {
+    let problem = "problem p {\n var x: Vector[2] from [3, -2]\n minimize x[1]^2 + 5*x[2]^2 + x[1]^4\n}\n";
+    for method in ["lbfgs()", "newton_tr()", "gd(0.02)"] {
+        let text = format!("{problem}s = solve p with {method} until stationarity <= 1e-12\n");
+        let mut s = session(&root());
+        let r = run(&mut s, "far.opt", &text);
+        let e = last_solve(&s).unwrap();
+        assert_eq!(e.status, Status::Optimal, "{method} {}", r.shown);
+        let told = e.residuals.iter().find(|r| r.name == "stationarity").unwrap().value;
+        assert!(told <= 1e-12, "{method} {told}");
+    }
+}

@@ -448,3 +448,35 @@ fn what_is_named_in_a_step_changes() {
         assert!(r.codes == [code] && r.shown.contains(words), "{lines}: {}", r.shown);
     }
 }
+
+#[test]
+fn transforms_stand_on_their_side() {
+    let own = "transform turned() {\n step t {\n u <- -grad()\n }\n}\ntransform drawn() {\n step t {\n u <- grad(x) + normal(x)\n }\n}
+transform kept() of update {\n step t {\n u <- 0.5*u\n }\n}\n";
+    let problem = "problem p {\n var x: Vector[2] from [1, 2]\n minimize sumsq(x)\n}\n";
+    let cases = [
+        ("gd(0.1) |> weight_decay(0.5)", "weight_decay(0.5) |> gd(0.1)"),
+        ("shrink(0.5) |> gd(0.1)", "gd(0.1) |> shrink(0.5)"),
+        ("linesearch(armijo) |> gd(0.1)", "gd(0.1) |> linesearch(armijo)"),
+        (
+            "restarted(gradient) |> heavy_ball(0.01)",
+            "heavy_ball(0.01) |> restarted(gradient)",
+        ),
+        ("gd(0.1) |> scaled([1, 2])", "scaled([1, 2]) |> gd(0.1)"),
+        ("turned() |> gd(0.1)", "gd(0.1) |> turned()"),
+        ("gd(0.1) |> drawn()", "drawn() |> gd(0.1)"),
+        ("clip(1) |> kept() |> gd(0.1)", "clip(1) |> gd(0.1) |> kept()"),
+    ];
+    for (wrong, right) in cases {
+        let (r, _) = ran(&format!("{own}{problem}solve p with {wrong} for 2 steps"));
+        assert_eq!(r.codes, [Code::BadPipeline], "{wrong} {}", r.shown);
+        assert!(r.shown.contains(right), "{wrong} {}", r.shown);
+        let (r, _) = ran(&format!("{own}{problem}solve p with {right} for 2 steps"));
+        assert!(r.codes.is_empty(), "{right} {}", r.shown);
+    }
+    // Where the place of a transform is known only when the pipeline is used.
+    let (r, _) = ran(&format!(
+        "{problem}pipeline behind(t: Transform) = gd(0.1) |> t for 2 steps\nsolve p with behind(weight_decay(0.5))"
+    ));
+    assert_eq!(r.codes, [Code::BadPipeline], "{}", r.shown);
+}

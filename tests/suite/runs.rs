@@ -215,7 +215,7 @@ fn break_when_stops_at_the_first_step_where_it_holds() {
     assert_eq!(on[0], on[1]);
     for (condition, holds) in [
         ("objective < 4", "r.objective < 4"),
-        ("stationarity < 0.7", "r.stationarity < 0.7"),
+        ("stationarity < 2", "r.stationarity < 2"),
         ("norm(v) > 0.02", "norm(r.v) > 0.02"),
         ("step >= 12", "r.step == 12"),
         ("evaluations >= 30", "r.evaluations >= 30"),

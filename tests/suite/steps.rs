@@ -244,7 +244,7 @@ fn saddle_points() {
 }
 solve duel with extragradient(lr: 0.2) until gap <= 1e-9",
     );
-    assert_eq!(e.status, Status::Feasible, "{}", e.reason);
+    assert_eq!(e.status, Status::Optimal, "{}", e.reason);
     let (x, y) = (vector(&e, "x"), vector(&e, "y"));
     let f = |x: &[f64], y: &[f64]| {
         x[0] * y[0] - x[1] * y[1] - x[0] * y[1] + x[1] * y[0] + (x[0] - 0.5).powi(2) - (y[1] - 0.3).powi(2)

@@ -57,6 +57,21 @@ fn a_used_file_brings_its_names_and_its_files() {
 }
 
 #[test]
+fn a_used_file_brings_its_optimizers() {
+    let dir = folder(&[(
+        "opts.opt",
+        "transform half() {\n step t {\n u <- u/2\n }\n}\noptimizer own(lr: Real) {\n step t {\n x <- x - lr*grad(x)\n }\n}\n\
+         pipeline both(lr: Real) = half() |> own(lr) for 3 steps\n",
+    )]);
+    let r = ran(
+        dir.path(),
+        "use \"opts.opt\"\nproblem p {\n var x: Real from 8\n minimize x^2/2\n}\ns = solve p with both(1)\nprint s.x\n",
+    );
+    assert_eq!(codes(&r), [""; 0], "{}", r.shown);
+    assert!(r.shown.contains("s.x = 1\n"), "{}", r.shown);
+}
+
+#[test]
 fn what_cannot_be_used_is_said() {
     let dir = folder(&[
         ("a.opt", "use \"b.opt\"\nset A = 1..2\n"),

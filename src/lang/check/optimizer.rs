@@ -16,7 +16,7 @@ use super::types::{Dim, Elem, Kind, Poly, Ty};
 use super::{Checker, Entry, Place, What};
 use crate::base::{Code, Diagnostic, Span};
 use crate::lang::errors::types as errors;
-use crate::lang::syntax::{Ident, OptimizerDecl, Role, StepKind, StepStmt, TypeExpr};
+use crate::lang::syntax::{Ident, OptimizerDecl, Role, Side, StepKind, StepStmt, TypeExpr};
 use asked::equations;
 pub use asked::{DRAWS, ORACLES};
 
@@ -97,8 +97,12 @@ impl Checker<'_> {
         }
         let sort = match d.role {
             Role::Optimizer => Sort::Optimizer,
-            Role::Transform if d.of_update() => Sort::Direction,
-            Role::Transform => Sort::Point,
+            Role::Transform => match d.side() {
+                Some(Side::Gradient) => Sort::Gradient,
+                Some(Side::Update) => Sort::Update,
+                None if d.of_update() => Sort::Direction,
+                None => Sort::Point,
+            },
         };
         let what = if d.broken || self.diagnostics[before..].iter().any(Diagnostic::is_error) {
             What::Error

@@ -345,7 +345,7 @@ impl Checker<'_> {
         let mains: Vec<usize> = sorts
             .iter()
             .enumerate()
-            .filter(|(_, (_, s))| !matches!(s, Some(Sort::Direction | Sort::Point)))
+            .filter(|(_, (_, s))| !s.is_some_and(Sort::is_transform))
             .map(|(k, _)| k)
             .collect();
         let d = match mains.as_slice() {
@@ -353,14 +353,30 @@ impl Checker<'_> {
                 .at(s.span, "transforms only")
                 .help("put one between them: `clip(max_norm: 1) |> adam(lr: 0.1) |> projected()`"),
             [main] => {
-                let wrong = sorts[..*main].iter().find(|(_, s)| *s == Some(Sort::Point));
-                if let Some((m, _)) = wrong {
+                let misplaced = |(k, (_, s)): &(usize, &(&MethodCall, Option<Sort>))| match s {
+                    Some(Sort::Point | Sort::Update) => k < main,
+                    Some(Sort::Gradient) => k > main,
+                    _ => false,
+                };
+                if let Some((k, (m, sort))) = sorts.iter().enumerate().find(misplaced) {
                     let line = self.reordered(s, sorts, *main);
+                    let (what, side) = match sort {
+                        Some(Sort::Point) => ("the point", "behind"),
+                        Some(Sort::Update) => ("the update", "behind"),
+                        _ => ("the gradient", "before"),
+                    };
                     Diagnostic::new(
                         Code::BadPipeline,
-                        format!("`{}` changes the point, so it stands behind the optimizer", m.name.text),
+                        format!("`{}` changes {what}, so it stands {side} the optimizer", m.name.text),
                     )
-                    .at(m.span, "before the optimizer")
+                    .at(
+                        m.span,
+                        if k < *main {
+                            "before the optimizer"
+                        } else {
+                            "behind the optimizer"
+                        },
+                    )
                     .help_edit(
                         format!("`{line}`"),
                         s.parts[0].span.to(s.parts[s.parts.len() - 1].span),
@@ -390,10 +406,13 @@ impl Checker<'_> {
         self.report(d);
     }
 
-    /// The line with its point transforms behind the optimizer.
+    /// The line with every transform on its side of the optimizer.
     fn reordered(&self, s: &Stage, sorts: &[(&MethodCall, Option<Sort>)], main: usize) -> String {
-        let (front, back): (Vec<usize>, Vec<usize>) = (0..main).partition(|k| sorts[*k].1 != Some(Sort::Point));
-        let order = front.into_iter().chain([main]).chain(back).chain(main + 1..sorts.len());
+        let behind = |k: &usize| matches!(sorts[*k].1, Some(Sort::Point | Sort::Update));
+        let before = |k: &usize| sorts[*k].1 == Some(Sort::Gradient);
+        let (back, front): (Vec<usize>, Vec<usize>) = (0..main).partition(behind);
+        let (early, late): (Vec<usize>, Vec<usize>) = (main + 1..sorts.len()).partition(before);
+        let order = front.into_iter().chain(early).chain([main]).chain(back).chain(late);
         let text = |m: &MethodCall| {
             let args: Vec<String> = m
                 .args

@@ -113,7 +113,7 @@ impl Checker<'_> {
         let fits = match (want, found) {
             (Sort::Optimizer, Some(s)) => s == Sort::Optimizer,
             (Sort::Pipeline, Some(s)) => matches!(s, Sort::Optimizer | Sort::Pipeline),
-            (_, Some(s)) => matches!(s, Sort::Direction | Sort::Point),
+            (_, Some(s)) => s.is_transform(),
             (_, None) => false,
         };
         if fits {
@@ -141,11 +141,11 @@ impl Checker<'_> {
                 "stages have an optimizer: `pipeline mine() = {} |> adam()`, then `mine()`",
                 show(e)
             ),
-            (Sort::Direction | Sort::Point, Some(_)) => {
+            (Sort::Optimizer | Sort::Pipeline, None) => "one is called with its arguments: `adam(lr: 0.1)`".into(),
+            (_, Some(_)) => {
                 format!("`{formal}: Optimizer` takes an optimizer; transforms are `clip(max_norm: 1)`, `projected()`")
             }
-            (Sort::Direction | Sort::Point, None) => "one is called with its arguments: `clip(max_norm: 1)`".into(),
-            (Sort::Optimizer | Sort::Pipeline, None) => "one is called with its arguments: `adam(lr: 0.1)`".into(),
+            (_, None) => "one is called with its arguments: `clip(max_norm: 1)`".into(),
         });
         self.report(d);
         vec![]
@@ -250,7 +250,7 @@ impl Checker<'_> {
 fn sort_wanted(sort: Sort) -> &'static str {
     match sort {
         Sort::Optimizer => "an optimizer",
-        Sort::Direction | Sort::Point => "a transform",
+        Sort::Direction | Sort::Gradient | Sort::Update | Sort::Point => "a transform",
         Sort::Pipeline => "a pipeline or an optimizer",
     }
 }

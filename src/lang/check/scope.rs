@@ -129,6 +129,10 @@ pub enum Sort {
     Optimizer,
     /// Changes `u`: the gradient before the optimizer, the update behind it.
     Direction,
+    /// Changes the gradient, before the optimizer.
+    Gradient,
+    /// Changes the update, behind it.
+    Update,
     /// Changes the point or the answer, behind the optimizer.
     Point,
     /// Whole stages.
@@ -149,9 +153,13 @@ impl Sort {
     pub fn word(self) -> &'static str {
         match self {
             Sort::Optimizer => "an optimizer",
-            Sort::Direction | Sort::Point => "a transform",
+            Sort::Direction | Sort::Gradient | Sort::Update | Sort::Point => "a transform",
             Sort::Pipeline => "a pipeline",
         }
+    }
+    /// Does it stand beside an optimizer?
+    pub fn is_transform(self) -> bool {
+        matches!(self, Sort::Direction | Sort::Gradient | Sort::Update | Sort::Point)
     }
 }
 

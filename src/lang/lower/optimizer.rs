@@ -9,6 +9,7 @@ mod builder;
 mod expressions;
 mod finish;
 mod lines;
+mod proximal;
 mod states;
 mod transforms;
 mod ways;
@@ -72,6 +73,7 @@ fn script(names: &dyn Names, parts: &[PartCall<'_>], space: Space<'_>) -> Lowere
         let bound = if k == main {
             own.clone()
         } else {
+            proximal::check_length(parts, main, k)?;
             bind(&mut b, p, length.clone())?
         };
         for f in &p.decl.params {

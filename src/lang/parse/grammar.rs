@@ -36,6 +36,8 @@ fn words(rule: Rule) -> &'static str {
         Rule::part | Rule::stage | Rule::stages => "the name of a method",
         Rule::op_update => "`<-`",
         Rule::kw_when => "`when`",
+        Rule::kw_of => "`of`",
+        Rule::side => "`gradient` or `update`",
         Rule::kw_break => "`break when`",
         Rule::start => "`name = value`",
         Rule::op_add => "an operator",

@@ -11,7 +11,7 @@ use super::stmt::Parser;
 use crate::base::Span;
 use crate::lang::errors::syntax as errors;
 use crate::lang::syntax::{
-    CountUnit, Entrant, Expr, Ident, MethodCall, OptimizerDecl, Pipeline, PipelineDecl, Role, Stage, StepKind,
+    CountUnit, Entrant, Expr, Ident, MethodCall, OptimizerDecl, Pipeline, PipelineDecl, Role, Side, Stage, StepKind,
     StepStmt, StmtKind,
 };
 
@@ -31,12 +31,18 @@ impl<'a> Parser<'a> {
         let block = r.blocks.remove(0);
         let (said, torn) = (self.fold.diagnostics.len(), torn(&block));
         let head = self.read_range(r.start, block.open, Rule::optimizer_head)?;
-        let (mut role, mut name, mut params) = (Role::Optimizer, None, vec![]);
+        let (mut role, mut name, mut params, mut side) = (Role::Optimizer, None, vec![], None);
         for q in head.into_inner() {
             match q.as_rule() {
                 Rule::kw_transform => role = Role::Transform,
                 Rule::name => name = Some(self.fold.ident(&q)),
                 Rule::formals => params = self.formals(q),
+                Rule::side => {
+                    side = Some(match q.as_str() {
+                        "gradient" => Side::Gradient,
+                        _ => Side::Update,
+                    });
+                }
                 _ => {}
             }
         }
@@ -79,6 +85,7 @@ impl<'a> Parser<'a> {
             role,
             name,
             params,
+            of: side,
             states,
             t,
             step,

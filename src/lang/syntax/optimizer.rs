@@ -2,7 +2,7 @@
 //!
 //! Invariant: every statement of a step has the span of its line, blocks included.
 
-use super::{Expr, FormalParam, Ident, LetDecl, MethodCall, TimeUnit, TypeExpr};
+use super::{Expr, ExprKind, FormalParam, Ident, LetDecl, MethodCall, TimeUnit, TypeExpr};
 use crate::base::Span;
 
 /// What a definition is.
@@ -33,6 +33,8 @@ pub struct OptimizerDecl {
     pub name: Ident,
     /// Its parameters.
     pub params: Vec<FormalParam>,
+    /// Which side of the optimizer it belongs on, where the definition says so: `of gradient`, `of update`.
+    pub of: Option<Side>,
     /// `State` and `Each` statements before the step.
     pub states: Vec<StepStmt>,
     /// The name of the step's number, if it has one.
@@ -47,7 +49,52 @@ pub struct OptimizerDecl {
     pub span: Span,
 }
 
+/// What a transform's `u` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The gradient: it stands before the optimizer.
+    Gradient,
+    /// The update: it stands behind it.
+    Update,
+}
+
 impl OptimizerDecl {
+    /// The side that a transform belongs on, as it says itself or as its lines do: the optimizer's own gradient, `grad()`, is
+    /// known behind it, and what is put in the place of the gradient stands before it.
+    pub fn side(&self) -> Option<Side> {
+        let mut own = false;
+        for s in &self.step {
+            s.for_each_expr(&mut |e| own |= asks_own_gradient(e));
+        }
+        self.of
+            .or(own.then_some(Side::Update))
+            .or(self.replaces_gradient().then_some(Side::Gradient))
+    }
+
+    /// Does it put something else in the place of the gradient, whatever that is: is the first line that is about `u` one
+    /// that sets it without reading it?
+    pub fn replaces_gradient(&self) -> bool {
+        for s in &self.step {
+            if let StepKind::Update {
+                name,
+                block: None,
+                entry: None,
+                value,
+            } = &s.kind
+                && name.text == "u"
+            {
+                return !reads(value, "u");
+            }
+            let mut about = false;
+            s.for_each_stmt(&mut |s| about |= matches!(&s.kind, StepKind::Update { name, .. } if name.text == "u"));
+            s.for_each_expr(&mut |e| about |= reads(e, "u"));
+            if about {
+                return false;
+            }
+        }
+        false
+    }
+
     /// Is it a transform of gradient or update: does a line read or change `u`?
     pub fn of_update(&self) -> bool {
         let mut found = false;
@@ -59,6 +106,15 @@ impl OptimizerDecl {
         }
         found
     }
+}
+
+fn asks_own_gradient(e: &Expr) -> bool {
+    let mut found = match &e.kind {
+        ExprKind::Call { callee, args } => args.is_empty() && callee.as_name() == Some("grad"),
+        _ => false,
+    };
+    e.for_each_child(&mut |c| found |= asks_own_gradient(c));
+    found
 }
 
 fn reads(e: &Expr, name: &str) -> bool {

@@ -204,6 +204,8 @@ impl Frame {
         self
     }
     pub fn px(&self, v: f64) -> f64 {
+        // Step 0 of a logarithmic axis is at its edge: a start far to the left of it would look as if it never was.
+        let v = if self.x.log && v <= 0.0 { self.x.lo } else { v };
         self.left + part(&self.x, v) * (self.right - self.left)
     }
     pub fn py(&self, v: f64) -> f64 {

@@ -26,6 +26,8 @@ pub struct Answer {
     pub reduced: Option<Vec<f64>>,
     /// Recomputed residuals by name.
     pub residuals: Vec<(String, f64)>,
+    /// Stationarity as `until` and the trace count it, not relative to anything; absent where the class has only the residual.
+    pub slope: Option<f64>,
     /// The worst row: constraint and instance.
     pub worst: Option<(usize, usize)>,
     /// Estimate of the relative error of the variables.
@@ -70,6 +72,7 @@ impl Default for Answer {
             slacks: vec![],
             reduced: None,
             residuals: vec![],
+            slope: None,
             worst: None,
             error: None,
             condition: None,

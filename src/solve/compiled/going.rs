@@ -212,7 +212,7 @@ impl Compiled {
         match (&going.lent, functions) {
             (Lent::Functions, Some(s)) => {
                 let hessian = 1.0 + 2.0 * s.hessian_entries().unwrap_or(0) as f64 / n;
-                let share = s.terms().map_or(0.0, |t| 2.0 * made.terms as f64 / t as f64);
+                let share = s.terms().map_or(0.0, |t| made.terms as f64 / t as f64);
                 let plain = made.values + made.gradients + made.products + made.vectors + 2 * made.jacobians;
                 plain as f64 + hessian * made.hessians as f64 + share
             }

@@ -303,7 +303,7 @@ impl Leg {
                     }
                     Status::EvaluationLimit => own.budget.evaluations.or(around.evaluations).is_some(),
                     Status::TimeLimit => own.budget.seconds.is_some(),
-                    Status::Feasible => {
+                    Status::Feasible | Status::Optimal | Status::LocallyOptimal | Status::Stationary => {
                         let own_rule = g.run.ended().is_some_and(|r| r.why == OWN_RULE);
                         own_rule || g.run.meets(&own.stops) || g.run.meets(&left.stops)
                     }

@@ -159,15 +159,12 @@ impl Node {
         }
     }
 
-    /// The objective to minimize, where the point is usable.
-    fn rank(&self, cx: &Around<'_>) -> Option<f64> {
+    /// Did it fail, and the objective to minimize: of failures the least one is best.
+    fn rank(&self, cx: &Around<'_>) -> Option<(bool, f64)> {
         let leg = self.leg()?;
         let sign = if cx.maximizes(leg.stage.form) { -1.0 } else { 1.0 };
-        let fine = !matches!(
-            leg.status()?,
-            Status::Diverged | Status::EvaluationError | Status::Infeasible | Status::LocallyInfeasible
-        );
-        leg.objective().filter(|f| fine && !f.is_nan()).map(|f| sign * f)
+        let failed = leg.status()?.is_failure();
+        leg.objective().filter(|f| !f.is_nan()).map(|f| (failed, sign * f))
     }
 
     fn parts(&self) -> &[Node] {

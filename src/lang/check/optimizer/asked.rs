@@ -71,7 +71,13 @@ impl Checker<'_> {
         };
         let types: Vec<Ty> = args.iter().map(|a| self.expr(&a.value)).collect();
         if like {
+            let block = args[0].value.as_name().filter(|_| name != "length");
+            let block = block.is_some_and(|n| {
+                let blocks = self.step.as_ref().map(|s| s.blocks.as_slice()).unwrap_or_default();
+                blocks.iter().any(|b| b.0 == n)
+            });
             return match (&types[0].kind, name) {
+                (Kind::Array { dims, .. }, _) if block && dims.is_empty() => Some(Ty::scalar(Elem::Real)),
                 (Kind::History(_), "length") => Some(Ty::scalar(Elem::Int)),
                 (Kind::Array { dims, .. }, "zeros" | "ones") if !dims.is_empty() => Some(Ty {
                     kind: Kind::Array {

@@ -5,6 +5,7 @@
 
 use super::super::{Entity, Lowered, Val, err};
 use super::builder::{Builder, Var};
+use super::expressions::constant_array;
 use crate::atoms;
 use crate::base::value::{Elem, IndexSet};
 use crate::base::{Code, Span};
@@ -34,6 +35,7 @@ impl Builder<'_> {
             "reach" => Ask::Reach,
             "hvp" => Ask::Product,
             "hessian" => Ask::Hessian,
+            "diagonal" => Ask::Diagonal,
             "smooth" => Ask::Smooth,
             "prox" => Ask::Prox,
             "constraints" => Ask::Vector(Of::Constraints),
@@ -56,6 +58,7 @@ impl Builder<'_> {
             }
             regs.push(self.reg_of(&v, a.value.span)?);
         }
+        self.whole_points(what, name, &args[..regs.len()], &regs)?;
         let batch = match args.get(plain).filter(|a| a.name.is_none()) {
             Some(a) => {
                 self.samples.get_or_insert(e.span);
@@ -93,6 +96,11 @@ impl Builder<'_> {
             Ask::Hessian => vec![point.clone(), point],
             _ => vec![point],
         };
+        self.room_for(what, &dims, e.span)?;
+        if what == Ask::Gradient && self.before.first().is_some_and(|(_, d)| d.replaces_gradient()) {
+            let none = constant_array(vec![self.point.clone()], 0.0);
+            return self.taken_gradient(none, at, e.span);
+        }
         let known = self.answered(what, &regs).filter(|_| batch.is_none());
         let out = match known {
             Some(r) => {
@@ -122,16 +130,22 @@ impl Builder<'_> {
                 out
             }
         };
-        let mut v = self.read(out, &dims);
-        if what == Ask::Gradient {
-            if !self.before.is_empty() {
-                v = self.gradient_path(v, at, e.span)?;
-            }
-            if self.ops.len() == 1 && self.part == self.main {
-                self.gradient = Some(v.clone());
-            }
+        let v = self.read(out, &dims);
+        match what {
+            Ask::Gradient => self.taken_gradient(v, at, e.span),
+            _ => Ok(v),
         }
-        Ok(v)
+    }
+
+    /// The gradient as the optimizer takes it: behind the transforms before it.
+    fn taken_gradient(&mut self, mut g: Val, at: Option<Var>, span: Span) -> Lowered<Val> {
+        if !self.before.is_empty() {
+            g = self.gradient_path(g, at, span)?;
+        }
+        if self.ops.len() == 1 && self.part == self.main {
+            self.gradient = Some(g.clone());
+        }
+        Ok(g)
     }
 
     /// Value and gradient at one point, on one batch, are asked together: joins the question to an earlier one of its kind
@@ -170,6 +184,62 @@ impl Builder<'_> {
             }
         }
         false
+    }
+
+    /// Does an answer fit into the memory that the program may use, three times: as it is asked, kept and worked with?
+    fn room_for(&self, what: Ask, dims: &[IndexSet], span: Span) -> Lowered<()> {
+        let numbers: f64 = dims.iter().map(|d| d.len() as f64).product();
+        let bytes = 24.0 * numbers;
+        if dims.len() < 2 || bytes <= self.l.names.memory() as f64 {
+            return Ok(());
+        }
+        let sizes: Vec<String> = dims.iter().map(|d| d.len().to_string()).collect();
+        let help = match what {
+            Ask::Hessian => {
+                "`hvp(x, v)` is its product with a point, `diag(hessian(x))` takes no more than its diagonal"
+            }
+            Ask::Jacobian(_) => {
+                "`jvp(x, v)` and `vjp(x, y)` are its products with a point and with a number for each row"
+            }
+            _ => "`grad(x, i)` is the gradient of one term, `grad(x, sample(k))` that of a few",
+        };
+        Err(err(
+            Code::TooLarge,
+            format!(
+                "`{}` is a matrix of {} numbers here: more than the memory that may be used",
+                what.word(),
+                sizes.join(" by ")
+            ),
+        )
+        .at(span, "asked for here")
+        .help(format!("{help}; `--memory` sets the limit"))
+        .into())
+    }
+
+    /// What is asked at a point is asked at the whole of it: of `x.b` the checker does not know what it is.
+    fn whole_points(&self, what: Ask, name: &str, args: &[Arg], regs: &[Reg]) -> Lowered<()> {
+        for (k, (a, r)) in args.iter().zip(regs).enumerate() {
+            let (wanted, of) = match (what, k) {
+                (Ask::Prox, 1) => (1, "a number"),
+                (Ask::Against(_), 1) => continue,
+                _ => (self.point.len(), "a point, all variables together"),
+            };
+            if self.regs[*r].len != wanted {
+                let mut d = err(
+                    Code::NoOverload,
+                    format!("`{name}` takes {of} here, this is a part of one"),
+                )
+                .at(a.value.span, format!("{} of {wanted} numbers", self.regs[*r].len));
+                if let (ExprKind::Field { name: part, .. }, Ask::Gradient) = (&a.value.kind, what) {
+                    d = d.help(format!(
+                        "`let g = grad(x)` and then `g.{}` is the part for `{}`",
+                        part.text, part.text
+                    ));
+                }
+                return Err(d.into());
+            }
+        }
+        Ok(())
     }
 
     /// The register of an answer that was already given in this step.

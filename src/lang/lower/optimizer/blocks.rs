@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::super::{Arr, Lower, Lowered, Src, Val, err};
-use super::builder::{Builder, Var};
+use super::builder::{Builder, Turn, Var};
 use super::lines::changes;
 use crate::base::value::{Elem, IndexSet};
 use crate::base::{Code, Span};
@@ -44,8 +44,28 @@ impl Builder<'_> {
         }
     }
 
+    /// The index sets of a block within the lines of an `each`: sizes of its type count from 1 whatever the variable's own
+    /// sets are, sets of the session stay, and what is not of the type is a vector.
+    fn seen(&self, ty: Option<&TypeExpr>, k: usize, own: bool) -> Vec<IndexSet> {
+        let b = &self.blocks[k];
+        let Some(t) = ty.filter(|_| own) else {
+            return vec![IndexSet::upto(b.len)];
+        };
+        let named = |place: usize| t.dims.get(place).or(t.dims.first()).and_then(|d| d.as_name());
+        let seen = |(place, d): (usize, &IndexSet)| match named(place).and_then(|n| self.session_set(n)) {
+            Some(_) => d.clone(),
+            None => IndexSet::upto(d.len()),
+        };
+        b.dims.iter().enumerate().map(seen).collect()
+    }
+
     pub fn enter_block(&mut self, name: &Ident, ty: Option<&TypeExpr>, k: usize, own: bool) -> Lowered<()> {
-        self.each.push((name.text.clone(), k));
+        let dims = self.seen(ty, k, own);
+        self.each.push(Turn {
+            name: name.text.clone(),
+            block: k,
+            dims,
+        });
         if let (Some(t), true) = (ty, own) {
             let lens: Vec<usize> = self.blocks[k].dims.iter().map(IndexSet::len).collect();
             for (d, n) in t.dims.iter().zip(lens) {
@@ -61,12 +81,7 @@ impl Builder<'_> {
             Some(x) => x,
             None => self.x.clone(),
         };
-        let val = self.settled(&x, name.span)?;
-        let mut block = self.block_of(val, k, name.span)?;
-        // A block that is not one of the type's is a vector of its entries.
-        if !own && block.dims().len() != 1 {
-            block = self.flat(k, &x, name.span)?;
-        }
+        let block = self.seen_block(&x, &name.text, name.span)?;
         let piece = Some(self.current());
         self.vars.insert(name.text.clone(), Var { val: block, piece });
         Ok(())
@@ -130,16 +145,34 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// The part of a point that belongs to a block.
-    pub fn block_of(&mut self, v: Val, k: usize, span: Span) -> Lowered<Val> {
+    /// The block that an `each` runs for under this name.
+    pub fn turn(&self, name: &str) -> Option<&Turn> {
+        self.each.iter().rev().find(|t| t.name == name)
+    }
+
+    /// The part of a point that belongs to the block of that name, as the lines of its `each` see it.
+    pub fn seen_block(&mut self, point: &Var, name: &str, span: Span) -> Lowered<Val> {
+        let Some(Turn { block, dims, .. }) = self.turn(name).cloned() else {
+            return Err(err(Code::UnknownName, format!("`{name}` is no block here"))
+                .at(span, "here")
+                .into());
+        };
+        if dims.len() != self.blocks[block].dims.len() {
+            return self.flat(block, point, span);
+        }
+        let v = self.settled(point, span)?;
+        self.block_of(v, block, dims, span)
+    }
+
+    /// The part of a point that belongs to a block, over these index sets.
+    pub fn block_of(&mut self, v: Val, k: usize, dims: Vec<IndexSet>, span: Span) -> Lowered<Val> {
         let Val::Arr(a) = v else {
             return Err(err(Code::WrongType, "only a point has blocks").at(span, "here").into());
         };
         if a.dims != [self.point.clone()] {
             return Err(err(Code::WrongType, "only a point has blocks").at(span, "here").into());
         }
-        let b = &self.blocks[k];
-        let (dims, offset) = (b.dims.clone(), b.offset);
+        let offset = self.blocks[k].offset;
         let lens: Vec<usize> = dims.iter().map(IndexSet::len).collect();
         let pull = Rc::new(move |l: &mut Lower<'_>, at: &[Pos]| {
             let (mut terms, mut first, mut stride): (BTreeMap<_, i64>, i64, i64) =
@@ -178,7 +211,7 @@ impl Builder<'_> {
         }))
     }
 
-    pub fn flat(&mut self, k: usize, x: &Var, span: Span) -> Lowered<Val> {
+    fn flat(&mut self, k: usize, x: &Var, span: Span) -> Lowered<Val> {
         let from = self.reg_of(x, span)?;
         let dims = vec![IndexSet::upto(self.blocks[k].len)];
         let to = self.register("block", dims.clone());

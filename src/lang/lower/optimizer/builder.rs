@@ -104,8 +104,9 @@ pub struct Builder<'n> {
     pub samples: Option<Span>,
     pub guards: Vec<Guard>,
     pub records: Vec<(String, Reg)>,
-    /// Registers that a step may not write: what a record has that was not reached.
-    pub gaps: Vec<Reg>,
+    /// Registers that a step may not write, and what they begin each step with: no number for a record that was not
+    /// reached, 0 for a stop.
+    pub begins: Vec<(Reg, f64)>,
     pub stops: Vec<(Var, Span)>,
     pub restarts: Vec<Var>,
     pub answer: Option<usize>,
@@ -119,13 +120,23 @@ pub struct Builder<'n> {
     pub moves: Vec<Option<String>>,
     /// Transforms of the gradient.
     pub before: Vec<(usize, &'n OptimizerDecl)>,
-    /// The block of an `each` and its name.
-    pub each: Vec<(String, usize)>,
+    /// Blocks of the `each`es around the line that is lowered.
+    pub each: Vec<Turn>,
     /// Blocks that the lines of this `each` run for.
     pub alike: usize,
     /// Sizes that the block of an `each` binds.
     pub sizes: Vec<(String, usize)>,
     pub point: IndexSet,
+}
+
+/// One turn of an `each`.
+#[derive(Clone)]
+pub struct Turn {
+    /// What the block is called in its lines.
+    pub name: String,
+    pub block: usize,
+    /// Its index sets as they are seen there.
+    pub dims: Vec<IndexSet>,
 }
 
 impl<'n> Builder<'n> {
@@ -174,7 +185,7 @@ impl<'n> Builder<'n> {
             samples: None,
             guards: vec![],
             records: vec![],
-            gaps: vec![],
+            begins: vec![],
             stops: vec![],
             restarts: vec![],
             answer: None,

@@ -8,11 +8,11 @@ use std::rc::Rc;
 use super::super::{Arr, Local, Lower, Lowered, Src, Val, err};
 use super::builder::{Builder, Var};
 use super::remembered;
-use crate::base::value::Elem;
+use crate::base::value::{Elem, IndexSet};
 use crate::base::{Code, Span};
 use crate::ir::Pos;
 use crate::ir::script::Guard;
-use crate::lang::syntax::{Expr, ExprKind, Subscript, show};
+use crate::lang::syntax::{Arg, Expr, ExprKind, Subscript, show};
 
 impl Builder<'_> {
     /// Lowers an expression: first what it asks for, then the rest in the piece that is open then.
@@ -82,6 +82,17 @@ impl Builder<'_> {
         ) {
             return Ok(());
         }
+        // Of a large problem the diagonal is all that can be kept.
+        if let ("diag", [whole]) = called(e)
+            && let ("hessian", [at]) = called(&whole.value)
+            && !self.vars.contains_key("diag")
+            && !self.vars.contains_key("hessian")
+        {
+            self.ask_all(&at.value)?;
+            let v = self.ask("diagonal", e, std::slice::from_ref(at))?;
+            self.l.answered.insert(e.span, v);
+            return Ok(());
+        }
         let mut children: Vec<&Expr> = vec![];
         e.for_each_child(&mut |c| children.push(c));
         for c in children {
@@ -126,9 +137,13 @@ impl Builder<'_> {
                 }
             }
             ExprKind::Field { base, name } => {
-                let known = self.each.iter().rev().find(|(n, _)| *n == name.text).map(|(_, k)| *k);
-                let block = known.or_else(|| self.blocks.iter().position(|b| b.name == name.text));
-                let Some(k) = block else {
+                if self.turn(&name.text).is_some() {
+                    let v = self.plain(base)?;
+                    let v = self.seen_block(&v, &name.text, e.span)?;
+                    self.l.answered.insert(e.span, v);
+                    return Ok(());
+                }
+                let Some(k) = self.blocks.iter().position(|b| b.name == name.text) else {
                     let v = self.plain(base)?;
                     if let Some(v) = self.rows_named(v.val, name)? {
                         self.l.answered.insert(e.span, v);
@@ -144,7 +159,8 @@ impl Builder<'_> {
                     .into());
                 };
                 let v = self.plain(base)?;
-                let v = self.block_of(v.val, k, e.span)?;
+                let dims = self.blocks[k].dims.clone();
+                let v = self.block_of(v.val, k, dims, e.span)?;
                 self.l.answered.insert(e.span, v);
             }
             _ => {}
@@ -154,15 +170,16 @@ impl Builder<'_> {
 
     fn filled(&mut self, name: &str, like: &Expr) -> Lowered<Option<Val>> {
         let Ok(v) = self.plain(like) else { return Ok(None) };
-        let Val::Arr(a) = v.val else { return Ok(None) };
         let value = f64::from(u8::from(name == "ones"));
-        let pull = Rc::new(move |l: &mut Lower<'_>, _: &[Pos]| Ok(l.ir.constant(value)));
-        Ok(Some(Val::Arr(Arr {
-            dims: a.dims,
-            src: Src::Pull(pull),
-            covector: false,
-            elem: Elem::Real,
-        })))
+        let a = match v.val {
+            Val::Arr(a) => a,
+            // A block of one number.
+            Val::Num(..) if like.as_name().is_some_and(|n| self.turn(n).is_some()) => {
+                return Ok(Some(Val::Num(self.l.ir.constant(value), Elem::Real)));
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(constant_array(a.dims, value)))
     }
 
     fn guard(&mut self, v: &Var, what: String, span: Span) -> Lowered<()> {
@@ -196,4 +213,22 @@ fn collect(e: &Expr, out: &mut Vec<(String, Span)>) {
         out.push((n.clone(), e.span));
     }
     e.for_each_child(&mut |c| collect(c, out));
+}
+
+/// An array with one value everywhere.
+pub fn constant_array(dims: Vec<IndexSet>, value: f64) -> Val {
+    Val::Arr(Arr {
+        dims,
+        src: Src::Pull(Rc::new(move |l: &mut Lower<'_>, _: &[Pos]| Ok(l.ir.constant(value)))),
+        covector: false,
+        elem: Elem::Real,
+    })
+}
+
+/// The name of what is called, and its arguments.
+fn called(e: &Expr) -> (&str, &[Arg]) {
+    match &e.kind {
+        ExprKind::Call { callee, args } => (callee.as_name().unwrap_or_default(), args),
+        _ => ("", &[]),
+    }
 }

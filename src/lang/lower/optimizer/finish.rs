@@ -54,7 +54,7 @@ impl Builder<'_> {
             restarts.push(self.reg_of(&v, span)?);
         }
         let records = std::mem::take(&mut self.records);
-        self.begin_gaps();
+        self.begin_unreached();
         let mut commits = self.take_over(wanted);
         for (to, from) in &self.taken {
             commits.push(Commit { to: *to, from: *from });
@@ -113,13 +113,13 @@ impl Builder<'_> {
         })
     }
 
-    /// Has a step begin with no number in what it may not record.
-    fn begin_gaps(&mut self) {
-        if self.gaps.is_empty() {
+    /// Has a step begin with what stands for lines that it may not reach.
+    fn begin_unreached(&mut self) {
+        if self.begins.is_empty() {
             return;
         }
-        let none = self.l.ir.constant(f64::NAN);
-        let outputs = std::mem::take(&mut self.gaps).into_iter().map(|r| (none, r)).collect();
+        let begins = std::mem::take(&mut self.begins);
+        let outputs = begins.into_iter().map(|(r, v)| (self.l.ir.constant(v), r)).collect();
         self.pieces.push(Piece { outputs });
         let begin = Op::Eval(self.pieces.len() - 1);
         if let Some(step) = self.ops.first_mut() {

@@ -4,6 +4,7 @@
 
 use super::super::{Lowered, Val, describe, err};
 use super::builder::{Builder, Var};
+use crate::atoms;
 use crate::base::value::{Elem, IndexSet};
 use crate::base::{Code, Span};
 use crate::ir::script::{Op, StateKind};
@@ -70,7 +71,7 @@ impl Builder<'_> {
                 let v = self.looked_at(value)?;
                 // Of several blocks each has its own.
                 let name = match self.each.last() {
-                    Some((_, k)) if self.alike > 1 => format!("{}.{}", name.text, self.blocks[*k].name),
+                    Some(t) if self.alike > 1 => format!("{}.{}", name.text, self.blocks[t.block].name),
                     _ => name.text.clone(),
                 };
                 self.record(name, &v, value.span)?;
@@ -121,15 +122,17 @@ impl Builder<'_> {
             return Ok(());
         }
         if let Some(b) = block {
-            let known = self.each.iter().rev().find(|(n, _)| *n == b.text).map(|(_, k)| *k);
-            let Some(k) = known.or_else(|| self.blocks.iter().position(|p| p.name == b.text)) else {
+            let turn = self.turn(&b.text).cloned();
+            let named = || self.blocks.iter().position(|p| p.name == b.text);
+            let Some(k) = turn.as_ref().map(|t| t.block).or_else(named) else {
                 return Err(
                     err(Code::UnknownName, format!("the problem has no variable `{}`", b.text))
                         .at(b.span, "here")
                         .into(),
                 );
             };
-            self.same_shape(&b.text, &self.blocks[k].dims.clone(), &v.val, value.span)?;
+            let dims = turn.map_or_else(|| self.blocks[k].dims.clone(), |t| t.dims);
+            self.same_shape(&b.text, &dims, &v.val, value.span)?;
             let v = self.splice(&name.text, &[(k, v)], span)?;
             self.vars.insert(name.text.clone(), v);
             return Ok(());
@@ -163,13 +166,23 @@ impl Builder<'_> {
         v
     }
 
-    /// A truth value that is looked at when the step ends.
+    /// A truth value that is looked at when the step ends: of a line in branches and loops, whether it held in any turn.
     fn flag(&mut self, v: &Var, span: Span) -> Lowered<Var> {
         if self.ops.len() <= 1 {
-            return Ok(v.clone());
+            // Here and not at the end, so that it is known where a later line fails.
+            let r = self.reg_of(v, span)?;
+            return Ok(Var::free(self.read(r, &[])));
         }
-        let r = self.reg_of(v, span)?;
-        Ok(Var::free(self.read(r, &[])))
+        let held = self.register("held", vec![]);
+        self.rewritten.push(held);
+        self.begins.push((held, 0.0));
+        let so_far = self.read(held, &[]);
+        let now = self.settled(v, span)?;
+        let either = self.l.elementwise(atoms::OR, vec![so_far, now], Elem::Bool, span)?;
+        let piece = Some(self.current());
+        let from = self.reg_of(&Var { val: either, piece }, span)?;
+        self.push(Op::Copy { from, to: held });
+        Ok(Var::free(self.read(held, &[])))
     }
 
     /// Writes a value into the register that a record has for itself, so that what is recorded stays as it was.
@@ -183,7 +196,7 @@ impl Builder<'_> {
         self.rewritten.push(to);
         self.records.push((name, to));
         if self.ops.len() > 1 {
-            self.gaps.push(to);
+            self.begins.push((to, f64::NAN));
         }
         self.write(v, to, span)
     }
@@ -207,7 +220,7 @@ impl Builder<'_> {
     /// Keeps the line that changes the point, or a block of it.
     fn moves(&mut self, name: &Ident, block: Option<&Ident>, value: &Expr) {
         let of = block.unwrap_or(name);
-        let known = self.each.iter().rev().find(|(n, _)| *n == of.text).map(|(_, k)| *k);
+        let known = self.turn(&of.text).map(|t| t.block);
         let one = known.or_else(|| block.and_then(|b| self.blocks.iter().position(|p| p.name == b.text)));
         let shown = match block {
             Some(b) => format!("{}.{}", name.text, b.text),

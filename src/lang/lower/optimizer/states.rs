@@ -187,7 +187,11 @@ impl Builder<'_> {
     /// The state of a name: the block's own within an `each`.
     pub fn state_named(&self, name: &str) -> Option<usize> {
         let named = |key: &str| self.states.iter().find(|s| s.part == self.part && s.key == key);
-        let own = self.each.iter().rev().find_map(|(_, k)| named(&format!("{name}@{k}")));
+        let own = self
+            .each
+            .iter()
+            .rev()
+            .find_map(|t| named(&format!("{name}@{}", t.block)));
         own.or_else(|| named(name)).map(|s| s.at)
     }
 
@@ -215,14 +219,9 @@ impl Builder<'_> {
         if name == "x" {
             return Ok(Some(self.x_start.clone()));
         }
-        if let Some(k) = self.each.iter().rev().find(|(n, _)| n == name).map(|e| e.1) {
+        if self.turn(name).is_some() {
             let start = Var::free(self.x_start.clone());
-            let now = self.vars.get(name).map(|v| v.val.dims().to_vec());
-            // A block that is not one of the type's is a vector of its entries.
-            return match now == Some(self.blocks[k].dims.clone()) {
-                true => self.block_of(start.val, k, span).map(Some),
-                false => self.flat(k, &start, span).map(Some),
-            };
+            return self.seen_block(&start, name, span).map(Some);
         }
         let at = self.state_named(name);
         let state = at.and_then(|at| self.states.iter().find(|s| s.at == at));

@@ -15,14 +15,38 @@ pub(super) fn aside(script: &Script, out: Reg, value: Option<Reg>, made: &Counts
         (true, None | Some(true)) => *made,
         (true, Some(false)) => Counts {
             gradients: made.gradients,
+            batches: made.batches,
             ..Counts::default()
         },
         (false, Some(true)) => Counts {
             values: made.values,
+            batch_values: made.batch_values,
             ..Counts::default()
         },
         (false, _) => Counts::default(),
     }
+}
+
+/// A value for points that may be refused: infinite where there is none.
+fn finite_or_infinite(found: Result<f64, Fault>) -> Result<f64, Fault> {
+    match found {
+        Err(Fault::NotFinite { .. }) => Ok(f64::INFINITY),
+        Ok(y) if y.is_nan() => Ok(f64::INFINITY),
+        found => found,
+    }
+}
+
+/// The columns of the Hessian one by one, by products, where it has no structure of its own.
+fn columns(problem: &mut dyn Oracle, x: &[f64], take: &mut dyn FnMut(usize, &[f64])) -> Result<(), Fault> {
+    let mut e = vec![0.0; x.len()];
+    let mut h = vec![0.0; x.len()];
+    for j in 0..x.len() {
+        e[j] = 1.0;
+        problem.hvp(x, &e, &mut h)?;
+        e[j] = 0.0;
+        take(j, &h);
+    }
+    Ok(())
 }
 
 impl Scripted {
@@ -43,17 +67,8 @@ impl Scripted {
         let x = &f.regs[args[0]];
         let r = match (what, batch) {
             (Ask::Value, None) => problem.value(x).map(|y| v[0] = y),
-            (Ask::Value, Some(b)) => {
-                let mut g = vec![0.0; x.len()];
-                problem.value_gradient_on(x, &f.regs[b], &mut g).map(|y| v[0] = y)
-            }
-            (Ask::Trial, None) => match problem.value(x) {
-                Err(Fault::NotFinite { .. }) => {
-                    v[0] = f64::INFINITY;
-                    Ok(())
-                }
-                r => r.map(|y| v[0] = y),
-            },
+            (Ask::Value, Some(b)) => problem.value_on(x, &f.regs[b]).map(|y| v[0] = y),
+            (Ask::Trial, None) => finite_or_infinite(problem.value(x)).map(|y| v[0] = y),
             (Ask::Gradient | Ask::Operator, None) if value.is_none() => {
                 let mut x = std::mem::take(&mut f.regs[args[0]]);
                 let r = problem.gradient_between(&mut x, &mut v);
@@ -67,17 +82,33 @@ impl Scripted {
             .map(|y| objective = Some(y)),
             (Ask::Product, Some(b)) => problem.hvp_on(x, &f.regs[args[1]], &f.regs[b], &mut v),
             (Ask::Product, None) => problem.hvp(x, &f.regs[args[1]], &mut v),
-            (Ask::Hessian, None) => problem.hessian(x, &mut f.hessian).map(|()| {
-                let n = x.len();
-                v.fill(0.0);
-                for i in 0..n {
-                    let (c, w) = f.hessian.row(i);
-                    for (j, a) in c.iter().zip(w) {
-                        v[i * n + j] = *a;
-                        v[j * n + i] = *a;
-                    }
+            (Ask::Hessian, None) => match problem.hessian(x, &mut f.hessian) {
+                Err(Fault::NotOffered(_)) => {
+                    let n = x.len();
+                    columns(problem, x, &mut |j, h| (0..n).for_each(|i| v[i * n + j] = h[i]))
                 }
-            }),
+                found => found.map(|()| {
+                    let n = x.len();
+                    v.fill(0.0);
+                    for i in 0..n {
+                        let (c, w) = f.hessian.row(i);
+                        for (j, a) in c.iter().zip(w) {
+                            v[i * n + j] = *a;
+                            v[j * n + i] = *a;
+                        }
+                    }
+                }),
+            },
+            (Ask::Diagonal, None) => match problem.hessian(x, &mut f.hessian) {
+                Err(Fault::NotOffered(_)) => columns(problem, x, &mut |j, h| v[j] = h[j]),
+                found => found.map(|()| {
+                    v.fill(0.0);
+                    for i in 0..x.len() {
+                        let (c, w) = f.hessian.row(i);
+                        c.iter().zip(w).filter(|(j, _)| **j == i).for_each(|(_, a)| v[i] += *a);
+                    }
+                }),
+            },
             (Ask::LinearMinimum | Ask::Away | Ask::Reach, None) => {
                 let (parts, bounds) = (problem.parts(), problem.bounds());
                 let corners = match (&parts, &bounds) {
@@ -116,12 +147,18 @@ impl Scripted {
                 let mut rows = v.chunks_exact_mut(x.len().max(1)).enumerate();
                 rows.try_for_each(|(k, row)| problem.value_gradient_on(x, &[k as f64], row).map(drop))
             }
-            (Ask::Smooth, None) => problem.smooth_value(x).map(|y| v[0] = y),
+            (Ask::Smooth, None) => finite_or_infinite(problem.smooth_value(x)).map(|y| v[0] = y),
             _ => Err(Fault::NotOffered(what.word().into())),
         };
         f.regs[out] = v;
         if let (Some(to), Some(y)) = (value, objective) {
             f.regs[to][0] = y;
+            if batch.is_some() {
+                problem.tally(&Counts {
+                    batch_values: 1,
+                    ..Counts::default()
+                });
+            }
         }
         if let (Some(k), Ask::Gradient, None, Ok(())) = (self.script.known, what, batch, &r) {
             for (to, from) in [(k.point, args[0]), (k.gradient, out)] {

@@ -22,8 +22,9 @@ pub(super) fn card_of(s: &Script) -> &'static MethodCard {
     let needs = Needs {
         value: asked(Ask::Value) || asked(Ask::Trial),
         gradient: asked(Ask::Gradient) || asked(Ask::Operator) || s.samples.is_some(),
-        hvp: asked(Ask::Product),
-        hessian: asked(Ask::Hessian),
+        // Where a Hessian has no structure of its own it is made of products.
+        hvp: asked(Ask::Product) || asked(Ask::Hessian) || asked(Ask::Diagonal),
+        hessian: false,
         form: false,
         prox: asked(Ask::Prox) || asked(Ask::Smooth),
         project: asked(Ask::Project) || asked(Ask::LinearMinimum),

@@ -12,6 +12,10 @@ use super::ops::Draw;
 use super::{FAR, Frame, OWN_RULE, Scripted, Woven};
 use crate::ir::script::StateKind;
 
+fn stopped() -> Reason {
+    Reason::new(Status::Feasible, OWN_RULE)
+}
+
 impl Scripted {
     /// Is everything finite that the next step would start from? Names what is not.
     fn usable(&self, f: &Frame, step: u64) -> Result<(), Fault> {
@@ -41,13 +45,16 @@ impl Scripted {
             .map_or(self.script.x, |c| c.from);
         let at = vector::first_not_finite(&f.regs[from]);
         Err(Fault::Diverged(match at {
-            Some(i) => format!(
-                "step {step} of `{}` makes `{}` {}: `{}`",
-                self.script.name,
-                self.script.coordinate(i),
-                f.regs[from][i],
-                self.script.moved_by(Some(i))
-            ),
+            Some(i) => {
+                let lost = self.lost(f).map_or(String::new(), |l| format!(", behind `{l}`"));
+                format!(
+                    "step {step} of `{}` makes `{}` {}: `{}`{lost}",
+                    self.script.name,
+                    self.script.coordinate(i),
+                    f.regs[from][i],
+                    self.script.moved_by(Some(i))
+                )
+            }
             None => format!(
                 "step {step} of `{}` moves the point by {change:.1e}: `{}`",
                 self.script.name,
@@ -56,12 +63,28 @@ impl Scripted {
         }))
     }
 
+    /// The first line of the step that makes a state no number which was one before.
+    fn lost(&self, f: &Frame) -> Option<&str> {
+        let nan = |r: usize| f.regs[r].iter().any(|v| v.is_nan());
+        let turned = self.script.states.iter().filter(|s| {
+            let new = self.script.commits.iter().find(|c| c.to == s.reg);
+            new.is_some_and(|c| nan(c.from) && !nan(s.reg))
+        });
+        // A state of a block is named with it.
+        let begins: Vec<String> = turned
+            .filter_map(|s| Some(format!("{} <- ", s.name.split('.').next()?)))
+            .collect();
+        let line = |text: &str| begins.iter().any(|b| text.starts_with(b.as_str()));
+        let lines = self.script.lines.iter().filter(|(_, text)| line(text));
+        lines.min_by_key(|(at, _)| at.start).map(|(_, text)| text.as_str())
+    }
+
     /// Takes the new values over; answers the reason to end, if the step asks for that.
     fn commit(&self, f: &mut Frame, state: &mut State) -> (Option<Reason>, bool) {
         for (k, (_, r)) in self.script.records.iter().enumerate() {
             state.records[k] = f.regs[*r][0];
         }
-        let stop = self.script.stops.iter().any(|(r, _)| f.regs[*r][0] != 0.0);
+        let stop = self.stops(f);
         let restart = self.script.restarts.iter().any(|r| f.regs[*r][0] != 0.0);
         state.measures.change = f.regs[self.script.change][0];
         for c in &self.script.commits {
@@ -74,8 +97,13 @@ impl Scripted {
             }
         }
         f.pending.clear();
-        let reason = stop.then(|| Reason::new(Status::Feasible, OWN_RULE));
+        let reason = stop.then(stopped);
         (reason, restart)
+    }
+
+    /// Does one of its own rules end the run?
+    fn stops(&self, f: &Frame) -> bool {
+        self.script.stops.iter().any(|(r, _)| f.regs[*r][0] != 0.0)
     }
 
     /// The states as the definition begins them, from the point in the frame.
@@ -137,8 +165,12 @@ impl Scripted {
     ) -> Result<Option<Reason>, Fault> {
         let step = cx.step + 1;
         let draw = Draw::new(cx.seed, Purpose::Step, step, Some(cx));
-        self.run(problem, f, state, &draw)?;
-        self.usable(f, step)?;
+        let taken = self.run(problem, f, state, &draw).and_then(|()| self.usable(f, step));
+        match taken {
+            // A rule that held further up ends the run where it stands, whatever the lines behind it came to.
+            Err(fault) if !matches!(fault, Fault::Interrupted) && self.stops(f) => return Ok(Some(stopped())),
+            taken => taken?,
+        }
         let (reason, restart) = self.commit(f, state);
         state.measures.objective = f64::NAN;
         state.measures.stationarity = f64::NAN;

@@ -269,8 +269,8 @@ impl Following<'_> {
                                     *n = self.w.select(condition, y, *n);
                                 }
                             }
-                            (None, Some(yes)) => *no = Some(yes),
-                            (_, None) => {}
+                            // What one branch alone writes is nothing behind it.
+                            _ => *no = None,
                         }
                     }
                 }
