@@ -133,9 +133,9 @@ fn pow_degree(d: &[u8], f: &[ArgFacts]) -> u8 {
     }
 }
 
-/// Powers by the power cone, with the literal exponent `p` and `u = |x|`: `t^(1/p)·1 >= u` above 1, `u^p·1 >= t` between 0
-/// and 1, `t^(1/(1-p))·u^(-p/(1-p)) >= 1` below 0; exponentials of a literal base by the exponential cone.
-/// Source: MOSEK Modeling Cookbook, §4 (power cone).
+/// Powers with the literal exponent `p` and `u = |x|`: `u <= t^(1/p)·1^(1-1/p)` above 1, `t <= u^p·1^(1-p)` between 0 and 1,
+/// `1 <= t^(1/(1-p))·u^(-p/(1-p))` below 0; exponentials of a literal base by the exponential cone.
+/// Source: MOSEK Modeling Cookbook, §3.2.7 (rational powers), §4 (power cone).
 fn pow_graph(
     b: &mut dyn GraphBuilder,
     region: DomainId,
@@ -155,19 +155,80 @@ fn pow_graph(
     let left = facts[0].sign.is_nonpos() && p.fract() == 0.0;
     let u = if left { neg(b.ir(), a[0]) } else { a[0] };
     if p > 1.0 {
-        let share = num(b.ir(), 1.0 / p);
-        b.power(region, [t, one, u], share);
+        let parts = fraction(p).filter(|(n, _)| *n <= MOST_LEAVES);
+        match parts {
+            // An even power is one of the square, whatever the sign.
+            Some((n, _)) if is_even(p) => {
+                let s = b.variable(region, Sign::Nonneg);
+                below_mean(b, region, u, vec![(s, 1), (one, 1)]);
+                below_mean(b, region, s, vec![(t, 1), (one, n / 2 - 1)]);
+            }
+            Some((n, d)) => below_mean(b, region, u, vec![(t, d), (one, n - d)]),
+            None => {
+                let share = num(b.ir(), 1.0 / p);
+                b.power(region, [t, one, u], share);
+            }
+        }
         if p.fract() != 0.0 {
             b.nonneg(region, u);
         }
     } else if p > 0.0 {
-        let share = num(b.ir(), p);
-        b.power(region, [u, one, t], share);
+        match fraction(p).filter(|(_, d)| *d <= MOST_LEAVES) {
+            Some((n, d)) => below_mean(b, region, t, vec![(u, n), (one, d - n)]),
+            None => {
+                let share = num(b.ir(), p);
+                b.power(region, [u, one, t], share);
+            }
+        }
     } else {
-        let share = num(b.ir(), 1.0 / (1.0 - p));
-        b.power(region, [t, u, one], share);
+        match fraction(-p).filter(|(n, d)| n + d <= MOST_LEAVES) {
+            Some((n, d)) => below_mean(b, region, one, vec![(t, d), (u, n)]),
+            None => {
+                let share = num(b.ir(), 1.0 / (1.0 - p));
+                b.power(region, [t, u, one], share);
+            }
+        }
     }
     if left && !is_even(p) { neg(b.ir(), t) } else { t }
+}
+
+/// Most numbers that a mean is taken of by second-order cones, one for each halving of that many: beyond, the power cone is simpler.
+const MOST_LEAVES: usize = 16;
+
+/// A positive number as a quotient of small numbers.
+fn fraction(p: f64) -> Option<(usize, usize)> {
+    (1..=MOST_LEAVES).find_map(|d| {
+        let n = (p * d as f64).round();
+        let equal = (p * d as f64 - n).abs() <= 4.0 * f64::EPSILON * n;
+        (equal && n >= 1.0 && n <= MOST_LEAVES as f64).then_some((n as usize, d))
+    })
+}
+
+/// `head` at or below the geometric mean of the leaves, each as often as said; all of them and, where their number is no power of
+/// two, `head` are at least 0. Equal leaves are their own mean, so that few pairs need a cone.
+fn below_mean(b: &mut dyn GraphBuilder, region: DomainId, head: NodeId, mut leaves: Vec<(NodeId, usize)>) {
+    let count: usize = leaves.iter().map(|l| l.1).sum();
+    let mut all = count.next_power_of_two();
+    leaves.push((head, all - count));
+    while all > 2 {
+        let odd: Vec<NodeId> = leaves.iter().filter(|l| l.1 % 2 == 1).map(|l| l.0).collect();
+        leaves.iter_mut().for_each(|l| l.1 /= 2);
+        for pair in odd.chunks_exact(2) {
+            let mean = b.variable(region, Sign::Nonneg);
+            below_root(b, region, mean, pair);
+            leaves.push((mean, 1));
+        }
+        all /= 2;
+    }
+    let last: Vec<NodeId> = leaves.iter().flat_map(|l| vec![l.0; l.1]).collect();
+    below_root(b, region, head, &last);
+}
+
+/// `head² <= x·y` for nonnegative `x` and `y`.
+fn below_root(b: &mut dyn GraphBuilder, region: DomainId, head: NodeId, xy: &[NodeId]) {
+    let ir = b.ir();
+    let heads = vec![add(ir, xy[0], xy[1]), sub(ir, xy[0], xy[1]), times(ir, 2.0, head)];
+    b.second_order(region, heads, None);
 }
 
 fn pow_partials(ir: &mut Ir, a: &[NodeId], y: NodeId) -> Vec<NodeId> {

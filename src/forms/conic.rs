@@ -398,8 +398,54 @@ impl<'a> Conic<'a> {
             }
             Node::Apply { atom, args } => self.applied(n, atom, &args, None, side),
             Node::Fold { atom, domain, body } => self.applied(n, atom, &[body], Some(domain), side),
+            Node::Gather { array, at } => {
+                let a = self.entries(array, side)?;
+                Ok(self.ir.gather(a, at.to_vec()))
+            }
             _ => no("it reads an array that is not affine in the variables".into()),
         }
+    }
+
+    /// An affine array with every entry on the given side of that of `n`: of lists of scalars and of what puts arrays together.
+    fn entries(&mut self, n: NodeId, side: Side) -> Result<NodeId, NotConic> {
+        if self.affine(n) {
+            return Ok(n);
+        }
+        match self.ir.node(n).clone() {
+            Node::Map { domain, body } => {
+                let b = self.replace(body, side)?;
+                Ok(self.ir.map(domain, b))
+            }
+            Node::Apply { atom, args } if [atoms::STACK, atoms::CONCAT, atoms::TRANSPOSE].contains(&atom) => {
+                let parts = args.iter().map(|a| match self.ir.shape(*a).is_empty() {
+                    true => self.replace(*a, side),
+                    false => self.entries(*a, side),
+                });
+                let parts = parts.collect::<Result<Vec<_>, _>>()?;
+                Ok(self.ir.apply(atom, &parts))
+            }
+            _ => Err(NotConic {
+                node: n,
+                why: "it reads an array that is not affine in the variables".into(),
+            }),
+        }
+    }
+
+    /// The square of a scalar that bends away from 0 as that of an affine scalar beyond it; nothing where it does not, or where
+    /// the weight may be negative.
+    pub fn square_beyond(&mut self, t: &SquareTerm) -> Result<Option<SquareTerm>, NotConic> {
+        extend(self.ir, &mut self.facts, t.weight);
+        extend(self.ir, &mut self.facts, t.body);
+        let (sign, bends) = (self.sign(t.body), self.arg_facts(t.body).curvature);
+        let side = match self.sign(t.weight).is_nonneg() {
+            true if sign.is_nonneg() && bends.is_convex() => Side::Above,
+            true if sign.is_nonpos() && bends.is_concave() => Side::Below,
+            _ => return Ok(None),
+        };
+        Ok(Some(SquareTerm {
+            body: self.replace(t.body, side)?,
+            ..t.clone()
+        }))
     }
 
     /// The graph of an atom, of a reduction over `fold` if there is one.

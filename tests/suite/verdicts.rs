@@ -440,3 +440,76 @@ solve p with gd(1e-30) |> projected() for 10 steps",
         e.residuals
     );
 }
+
+#[test]
+fn the_largest_of_a_list_of_curved_expressions_has_a_cone() {
+    let text = "problem p {
+  var x: Vector[2]
+  minimize max([(x[1] - 1)^2, (x[1] + 1)^2, x[2]^2 - 3])
+}
+s = solve p
+assert s.objective == 1 within 1e-7
+assert s.x[1] == 0 within 1e-6";
+    assert_eq!(verdict(text), Status::Optimal);
+    // The same rows written out.
+    let mixed = "problem p {
+  var x: Vector[2]
+  minimize sum(x) + norm([exp(x[1]), abs(x[2] - 1), 0])
+  subject to
+    a: max([abs(x[1]), x[2], 1]) <= 3
+    b: min([sqrt(x[2] + 1), x[1] + 2]) >= 1
+}
+problem e {
+  var x: Vector[2]
+  var t: Vector[2]
+  minimize sum(x) + norm(t)
+  subject to
+    u: exp(x[1]) <= t[1]
+    v: abs(x[2] - 1) <= t[2]
+    l[i in 1..2]: -3 <= x[i] <= 3
+    w: x[1] >= -1
+    z: x[2] >= 0
+}
+r = solve e
+s = solve p
+assert s.objective == r.objective within 1e-6
+assert s.x == r.x within 1e-4";
+    assert_eq!(verdict(mixed), Status::Optimal);
+    // Below the largest nothing is convex.
+    let wrong = "problem p {\n var x: Vector[2] in [-1, 1]\n minimize x[2]\n subject to\n a: max([x[1]^2, x[2]]) >= 0.5\n}\nsolve p with clarabel()";
+    let ran = run(&mut session(&root()), "verdict", wrong);
+    assert!(!ran.codes.is_empty(), "{}", ran.shown);
+}
+
+#[test]
+fn powers_take_the_simplest_cone() {
+    // In each, x is where the slope of the power is 2*(5 - x).
+    for (power, slope, class) in [
+        ("max(x - 3, 0)^2", "2*(s.x - 3)", "quadratic"),
+        ("2*sumsq(max([x - 3, -7], 0))", "4*(s.x - 3)", "quadratic"),
+        ("relu(x - 3)^3", "3*(s.x - 3)^2", "second-order"),
+        ("relu(x - 3)^1.5", "1.5*(s.x - 3)^0.5", "second-order"),
+        ("(x - 3)^4", "4*(s.x - 3)^3", "second-order"),
+        ("(x - 7)^6/100", "0.06*(s.x - 7)^5", "second-order"),
+        ("abs(x - 3)^2.5", "2.5*(s.x - 3)^1.5", "second-order"),
+        ("(x + 1)^(4/3)", "4/3*(s.x + 1)^(1/3)", "second-order"),
+        ("-(x + 1)^0.3", "-0.3*(s.x + 1)^(-0.7)", "second-order"),
+        ("(x + 1)^(-3)", "-3*(s.x + 1)^(-4)", "second-order"),
+        ("(x + 1)^(-0.5)", "-0.5*(s.x + 1)^(-1.5)", "second-order"),
+        ("(x + 1)^pi", "pi*(s.x + 1)^(pi - 1)", "exponential"),
+    ] {
+        // A row that does not hold it, so that cones are asked for.
+        let text = format!(
+            "problem p {{\n var x: Real >= 0\n minimize {power} + (x - 5)^2\n subject to\n a: x <= 100\n}}
+s = solve p\nassert {slope} == 2*(5 - s.x) within 1e-3"
+        );
+        assert_eq!(verdict(&text), Status::Optimal, "{power}");
+        let e = solved(&text);
+        let said = format!("{}: {}", e.class, e.class_why);
+        assert!(said.contains(class), "{power}: {said}");
+    }
+    // A cube that power cones stop short on.
+    let cubes = "problem p {\n var x: Vector[3] from 1\n minimize sum(i in 1..3) relu(x[i] - i)^3 - 1e-3*sum(x)\n subject to\n a: sum(x) <= 9\n}
+s = solve p\nassert s.x == [1, 2, 3] + sqrt(1e-3/3) within 1e-4";
+    assert_eq!(verdict(cubes), Status::Optimal);
+}

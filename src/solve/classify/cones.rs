@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::super::method::Class;
 use super::comparisons;
 use crate::atoms::rules;
-use crate::forms::conic::{ConeRows, Conic, NotConic, Parts, QuadTerm, Side, SquareTerm};
+use crate::forms::conic::{ConeRows, Conic, NotConic, Parts, QuadTerm, Side, SquareTerm, squares_and_rest};
 use crate::forms::matrices::Fold;
 use crate::forms::program::ConicProgram;
 use crate::forms::rows::{Columns, RowsBuilder};
@@ -40,10 +40,17 @@ pub(super) fn conic(
     }
     let mut rows: Vec<ConeRows> = vec![];
     let mut linear = vec![];
+    let mut squares: Vec<SquareTerm> = taken.squares.iter().map(|t| square(&mut c, t, &mut rows)).collect();
     for n in &taken.rest {
-        linear.push(c.replace(*n, Side::Above)?);
+        let Some((beyond, rest)) = squares_beyond(&mut c, *n)? else {
+            linear.push(c.replace(*n, Side::Above)?);
+            continue;
+        };
+        squares.extend(beyond.iter().map(|t| square(&mut c, t, &mut rows)));
+        for n in rest {
+            linear.push(c.replace(n, Side::Above)?);
+        }
     }
-    let squares: Vec<SquareTerm> = taken.squares.iter().map(|t| square(&mut c, t, &mut rows)).collect();
     let quads: Vec<QuadTerm> = taken.quads.iter().map(|q| quadratic(&mut c, q, &mut rows)).collect();
     let mut origins = vec![];
     for (k, con) in constraints.iter().enumerate() {
@@ -73,6 +80,21 @@ pub(super) fn conic(
         why: e.why,
     })?;
     Ok((program, class, origins))
+}
+
+/// Squares such as `max(x, 0)^2` that a root scalar adds up, as squares of affine expressions, and the scalars that are left;
+/// nothing where one of them bends another way.
+fn squares_beyond(c: &mut Conic<'_>, n: NodeId) -> Result<Option<(Vec<SquareTerm>, Vec<NodeId>)>, NotConic> {
+    let found = squares_and_rest(c.ir, n);
+    if found.squares.is_empty() || !found.quads.is_empty() {
+        return Ok(None);
+    }
+    let mut beyond = vec![];
+    for t in &found.squares {
+        let Some(t) = c.square_beyond(t)? else { return Ok(None) };
+        beyond.push(t);
+    }
+    Ok(Some((beyond, found.rest)))
 }
 
 /// The square of an affine expression is the square of a variable that equals it.
