@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bits;
 use super::method::{Cache, Class, Fault, Granularity, Method, Outcome, Refusal, Seed, StepCx, check};
+use super::methods::conditions::diverged;
 use super::oracle::{Counts, Oracle};
 use super::state::{Measures, Point, PointLayout, State};
 use super::stop::{Budget, Reason, Status, Stop};
@@ -406,6 +407,14 @@ impl Run {
         }
         if self.ended.is_some() && !self.measured {
             self.measure(problem);
+        }
+        let stalled = self.ended.as_ref().is_some_and(|r| r.status == Status::Stalled);
+        if going && stalled && self.options.judge && self.measured {
+            // No step leads on from here: where the conditions hold, that is the end, and far out there is none.
+            let m = &self.now.measures;
+            let end = converged(m, self.options.tolerance, problem);
+            let end = end.or_else(|| diverged(m.objective, &self.now.x));
+            self.ended = end.or(self.ended.take());
         }
         if going {
             self.name_good();

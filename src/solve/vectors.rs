@@ -228,6 +228,10 @@ impl Vectors {
             let mut memo = Memo::default();
             let mut out = Csr::zeros(0, self.rows.width());
             for g in self.groups(of)? {
+                // What has no value has no slope, whatever its rule gives there.
+                if self.rows.body(g.set).iter().any(|v| !v.is_finite()) {
+                    return Err(not_finite(word(of), String::new()));
+                }
                 let mut part = self.rows.jacobian(g.set, &mut memo);
                 if g.weight.is_some() {
                     part.scale_rows(&self.factors(g)?);

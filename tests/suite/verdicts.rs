@@ -441,6 +441,94 @@ solve p with gd(1e-30) |> projected() for 10 steps",
     );
 }
 
+/// What `augmented_lagrangian()` comes to on a problem `p`.
+fn multipliers_on(problem: &str) -> SolveEntry {
+    solved(&format!(
+        "problem p {{\n{problem}\n}}\nsolve p with augmented_lagrangian()"
+    ))
+}
+
+#[test]
+fn rows_without_a_point_end_and_say_so() {
+    for problem in [
+        "var x: Vector[3]\n minimize sumsq(x - [1, 2, 3])\n subject to\n a: sum(x) <= 1\n b: sum(x) >= 2",
+        "var x: Vector[2]\n minimize sumsq(x)\n subject to\n a: sumsq(x) <= 1\n b: sumsq(x - [3, 0]) <= 1",
+        "var x: Vector[2] from 1\n minimize sumsq(x) - x[1]\n subject to\n a: x[1]*x[2] >= 2\n b: sumsq(x) <= 2",
+        "var x: Real from 1\n minimize x\n subject to\n a: sin(x) >= 1.1",
+    ] {
+        let e = multipliers_on(problem);
+        assert_eq!(e.status, Status::Stalled, "{problem} {}", e.reason);
+        assert!(e.reason.contains("no point near"), "{problem} {}", e.reason);
+        assert!(e.iterations.is_some_and(|k| k < 60), "{problem} {:?}", e.iterations);
+    }
+    // Without a larger penalty as well.
+    let e = solved(
+        "problem p {\n var x: Real\n minimize x^2\n subject to\n a: x >= 1\n b: x <= -1\n}
+solve p with augmented_lagrangian(grow: 1)",
+    );
+    assert_eq!(e.status, Status::Stalled, "{}", e.reason);
+}
+
+#[test]
+fn rows_whose_slope_vanishes_where_they_hold_end() {
+    for row in [
+        "(sum(x) - 1)^2 == 0",
+        "(sum(x) - 1)^2 <= 0",
+        "sum(x.^4) <= 0",
+        "norm(x)^2 == 0",
+    ] {
+        let e = multipliers_on(&format!(
+            "var x: Vector[3]\n minimize sumsq(x - [1, 2, 3])\n subject to\n a: {row}"
+        ));
+        assert!(
+            matches!(e.status, Status::Stationary | Status::Stalled),
+            "{row} {} {}",
+            e.status,
+            e.reason
+        );
+        let violation = e.residuals.iter().find(|r| r.name == "violation").map(|r| r.value);
+        assert!(violation.is_some_and(|v| v <= 1e-6), "{row} {violation:?}");
+        assert!(e.iterations.is_some_and(|k| k < 300), "{row} {:?}", e.iterations);
+    }
+}
+
+#[test]
+fn rows_that_bound_nothing_diverge() {
+    for problem in [
+        "var x: Vector[2]\n minimize sum(x)\n subject to\n a: x[1] - x[2] == 1",
+        "var x: Vector[2] from [1, 0.5]\n minimize -sumsq(x)\n subject to\n a: x[1] == 2*x[2]",
+        "var x: Vector[2] from [1, 2]\n minimize x[1]*x[2]\n subject to\n a: x[1] + x[2] == 1",
+    ] {
+        let e = multipliers_on(problem);
+        assert_eq!(e.status, Status::Diverged, "{problem} {}", e.reason);
+    }
+}
+
+#[test]
+fn steps_stay_where_rows_have_values() {
+    for text in [
+        "problem p {\n var x: Real from 1\n var y: Real from 0.01\n minimize (y - 1)^2 - x\n subject to\n a: sqrt(y) + x <= 3\n}
+s = solve p with augmented_lagrangian()
+assert s.x + sqrt(s.y) == 3 within 1e-7
+assert 4*(s.y - 1)*sqrt(s.y) == -1 within 1e-6",
+        "problem p {\n var x: Real from 1\n var y: Real >= 0 from 0.01\n minimize y^2 + y - x\n subject to\n a: sqrt(y) + x <= 3\n}
+s = solve p with augmented_lagrangian()
+assert s.x == 3 within 1e-6",
+        "problem p {\n var x: Vector[2] from [1, 1]\n minimize sumsq(x - [1, 2])\n subject to\n a: log(x[1]) >= 1\n}
+s = solve p with augmented_lagrangian()
+assert s.x[1] == exp(1) within 1e-6",
+        "problem p {\n var x: Vector[2] from [0.1, 5]\n minimize sumsq(x - [-3, 2])\n subject to\n a: log(x[1]) + x[2] >= 1\n}
+s = solve p with augmented_lagrangian()
+assert log(s.x[1]) + s.x[2] == 1 within 1e-6",
+        "problem p {\n var x: Vector[2] from [1.8, 0.3]\n minimize -x[1]*x[2]\n subject to\n a: sqrt(4 - sumsq(x)) >= 0.5\n}
+s = solve p with augmented_lagrangian()
+assert s.x == [sqrt(1.875), sqrt(1.875)] within 1e-5",
+    ] {
+        let status = verdict(text);
+        assert!(matches!(status, Status::Stationary | Status::Optimal), "{text} {status}");
+    }
+}
+
 #[test]
 fn the_largest_of_a_list_of_curved_expressions_has_a_cone() {
     let text = "problem p {

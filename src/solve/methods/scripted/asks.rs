@@ -6,7 +6,7 @@ use super::super::super::corners::Corners;
 use super::super::super::method::Fault;
 use super::super::super::oracle::{Counts, Oracle};
 use super::{Frame, Scripted};
-use crate::ir::script::{Ask, Reg, Script};
+use crate::ir::script::{Ask, Of, Reg, Script};
 
 /// Of the evaluations that an answer took, those that only a record or a stop asked for.
 pub(super) fn aside(script: &Script, out: Reg, value: Option<Reg>, made: &Counts) -> Counts {
@@ -68,7 +68,7 @@ impl Scripted {
         let r = match (what, batch) {
             (Ask::Value, None) => problem.value(x).map(|y| v[0] = y),
             (Ask::Value, Some(b)) => problem.value_on(x, &f.regs[b]).map(|y| v[0] = y),
-            (Ask::Trial, None) => finite_or_infinite(problem.value(x)).map(|y| v[0] = y),
+            (Ask::Trial, None) => finite_or_infinite(self.trial(problem, x)).map(|y| v[0] = y),
             (Ask::Gradient | Ask::Operator, None) if value.is_none() => {
                 let mut x = std::mem::take(&mut f.regs[args[0]]);
                 let r = problem.gradient_between(&mut x, &mut v);
@@ -170,6 +170,15 @@ impl Scripted {
             f.regs[k.what][0] = if objective.is_some() { 2.0 } else { 1.0 };
         }
         r
+    }
+
+    /// The objective at a point where the constraints that a step asks for have values and slopes, too.
+    fn trial(&self, problem: &mut dyn Oracle, x: &[f64]) -> Result<f64, Fault> {
+        let y = problem.value(x)?;
+        if self.card.needs.constraints {
+            problem.jacobian(Of::Constraints, x)?;
+        }
+        Ok(y)
     }
 
     /// Answers from the last gradient, where it was at the same point: the one at which a line search ended is not
