@@ -601,3 +601,31 @@ s = solve p\nassert {slope} == 2*(5 - s.x) within 1e-3"
 s = solve p\nassert s.x == [1, 2, 3] + sqrt(1e-3/3) within 1e-4";
     assert_eq!(verdict(cubes), Status::Optimal);
 }
+
+#[test]
+fn a_tail_far_out_is_followed_to_its_end() {
+    // Slopes of 1e-8 are met at 1e2 to 1e4; to the bound there is more to gain than the tolerance.
+    for (objective, bounds, best) in [
+        ("1/x[3] + 0*x[1]", "in [1e-3, 1e6]", 1e-6),
+        ("x[1]/x[3]", "in [1e-3, 1e6]", 1e-9),
+        ("x[1]*x[2]/x[3]^2", "in [0.1, 1000]", 1e-8),
+        ("x[1]/(x[2]*x[3])", "in [0.1, 1000]", 1e-7),
+        ("sqrt(x[1]/x[3])", "in [1e-3, 1e6]", 1e-9_f64.sqrt()),
+        ("x[1]/x[3] + (x[2] - 1)^2", ">= 0.1", 0.0),
+        ("1e-3*(x[1]/x[3]) + sumsq(x[1..2] - 100)", "in [0.1, 1e9]", 1e-10),
+    ] {
+        for with in ["", " with lbfgs()", " with newton_tr()"] {
+            let e = solved(&format!(
+                "problem p {{\n var x: Vector[3] {bounds} from 1\n minimize {objective}\n}}\ns = solve p{with}"
+            ));
+            assert!(
+                matches!(e.status, Status::Optimal | Status::LocallyOptimal | Status::Stationary),
+                "{objective}{with}: {} {}",
+                e.status,
+                e.reason
+            );
+            let f = e.objective.unwrap();
+            assert!(f - best <= 2.1e-8, "{objective} {bounds}{with}: {f:e}, not {best:e}");
+        }
+    }
+}

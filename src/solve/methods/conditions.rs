@@ -135,6 +135,56 @@ pub fn far(problem: &dyn Oracle, x: &[f64], f: f64, g: &[f64], tolerance: f64) -
 /// Where [`far`] begins.
 const FAR_AWAY: f64 = 1e4;
 
+/// A point where the objective is lower by more than the tolerance, about as far off again as the coordinates are large: along
+/// `1/x` the slope is below any tolerance long before there is nothing left to gain.
+pub fn farther(
+    problem: &mut dyn Oracle,
+    bounds: Option<&Bounds>,
+    x: &[f64],
+    f: f64,
+    g: &[f64],
+    tolerance: f64,
+) -> Result<Option<Vec<f64>>, Fault> {
+    let enough = tolerance * (problem.unit() + f.abs());
+    let gain = |i: usize| {
+        let room = bounds.map_or(f64::INFINITY, |b| {
+            if g[i] > 0.0 {
+                x[i] - b.lower[i]
+            } else {
+                b.upper[i] - x[i]
+            }
+        });
+        g[i].abs() * room.min(x[i].abs())
+    };
+    let large = (0..x.len()).filter(|i| x[*i].abs() > LARGE);
+    let Some(most) = large
+        .max_by(|i, j| gain(*i).total_cmp(&gain(*j)))
+        .filter(|i| gain(*i) > enough)
+    else {
+        return Ok(None);
+    };
+    let noise = value_noise(problem, bounds, x, f, g)?;
+    let mut trial = x.to_vec();
+    // All coordinates, by what each promises, and the one that promises most.
+    for all in [true, false] {
+        for length in [10.0, 1.0, 0.1] {
+            for i in 0..x.len() {
+                let share = g[i] * x[i].abs().max(1.0).powi(2) / (g[most] * x[most]).abs();
+                trial[i] = if all || i == most { x[i] - length * share } else { x[i] };
+            }
+            project(bounds, &mut trial);
+            let ft = trial_value(problem, &trial)?;
+            if f - ft > enough + 10.0 * noise && ft.is_finite() {
+                return Ok(Some(trial));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Coordinates up to this are measured by their slopes alone.
+const LARGE: f64 = 10.0;
+
 /// The larger one; what is no number is worse than all.
 fn worse(a: f64, b: f64) -> f64 {
     if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }

@@ -17,7 +17,7 @@ use crate::solve::vector::{dot, norm2};
 
 use super::compact::{Compact, Path};
 use super::conditions::{
-    SecondOrder, along_negative, bound_multipliers, diverged, evaluate, far, measure, project, second_order,
+    SecondOrder, along_negative, bound_multipliers, diverged, evaluate, far, farther, measure, project, second_order,
     value_noise,
 };
 use super::curvature::Curvature;
@@ -172,7 +172,17 @@ impl Lbfgs {
             return Ok(Outcome::Finish(why));
         }
         if now.measures.stationarity <= threshold && !far(problem, x, f, g, cx.tolerance) {
-            return self.conclude(problem, bounds, now, next, threshold);
+            return match farther(problem, bounds, x, f, g, cx.tolerance)? {
+                Some(p) => self.begin_at(
+                    problem,
+                    bounds,
+                    now,
+                    next,
+                    &p,
+                    "went on to where the objective is lower",
+                ),
+                None => self.conclude(problem, bounds, now, next, threshold),
+            };
         }
         if now.slots[STAGNANT].count() >= 30 {
             return Ok(Outcome::Finish(rounding_reached(now)));
@@ -358,12 +368,31 @@ impl Lbfgs {
                 "curvature is negative along a direction, but no descent was found along it",
             )),
         };
-        let p = match found {
-            Ok(p) => p,
-            Err((status, why)) => return Ok(Outcome::Finish(Reason::new(status, why))),
-        };
+        match found {
+            Ok(p) => self.begin_at(
+                problem,
+                bounds,
+                now,
+                next,
+                &p,
+                "left a stationary point that is not a minimum",
+            ),
+            Err((status, why)) => Ok(Outcome::Finish(Reason::new(status, why))),
+        }
+    }
+
+    /// Goes on from another point, where what is known of the curvature does not hold.
+    fn begin_at(
+        &self,
+        problem: &mut dyn Oracle,
+        bounds: Option<&Bounds>,
+        now: &State,
+        next: &mut State,
+        p: &[f64],
+        note: &'static str,
+    ) -> Result<Outcome, Fault> {
         next.multipliers.clear();
-        next.x.copy_from_slice(&p);
+        next.x.copy_from_slice(p);
         let State { x, slots, measures, .. } = next;
         let f = evaluate(problem, x, slots[GRADIENT].array_mut())?;
         measure(bounds, problem.unit(), x, f, slots[GRADIENT].array(), measures);
@@ -374,7 +403,7 @@ impl Lbfgs {
         slots[STAGNANT] = Slot::Count(0);
         Ok(Outcome::Proceed(Events {
             rejected: 0,
-            note: Some("left a stationary point that is not a minimum"),
+            note: Some(note),
         }))
     }
 }

@@ -16,7 +16,7 @@ use crate::solve::stop::{Reason, Status};
 use crate::solve::vector::{norm_inf, norm2};
 
 use super::conditions::{
-    SecondOrder, along_negative, bound_multipliers, diverged, evaluate, far, inactive, land, measure, project,
+    SecondOrder, along_negative, bound_multipliers, diverged, evaluate, far, farther, inactive, land, measure, project,
     projected_step, second_order, trial_value, value_noise,
 };
 use super::curvature::Curvature;
@@ -215,6 +215,9 @@ impl NewtonTr {
         }
         let exact = self.inner != "cg" && work.h.can_factor();
         if stationarity <= threshold && !far(problem, x, f, g, cx.tolerance) {
+            if let Some(p) = farther(problem, bounds, x, f, g, cx.tolerance)? {
+                return self.jump(problem, now, next, &p, "went on to where the objective is lower");
+            }
             let claim = if problem.convex() {
                 Ok(Reason::new(
                     Status::Optimal,
