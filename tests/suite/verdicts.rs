@@ -629,3 +629,35 @@ fn a_tail_far_out_is_followed_to_its_end() {
         }
     }
 }
+
+#[test]
+fn variables_all_but_on_a_bound_do_not_stop_the_others() {
+    // The first two go to 0 together, where their slopes change within no distance; the third has a slope of its own size.
+    let e = solved(
+        "problem p {
+  var x: Vector[3] >= 0 from [1.4, 0.81, 1.21]
+  minimize 0.5*sumsq(x) + 0.5*(x[2]/x[3]) + 2*(x[2]^2/x[1]) + 0.5*(x[1]^2/x[2]) + 1*(x[1]^2/x[3])
+}
+solve p",
+    );
+    assert!(e.objective.unwrap() < 1e-6, "{} {:?}", e.status, e.objective);
+    // Without second derivatives at the end there is no claim about them.
+    let e = solved(
+        "problem p {
+  var x: Vector[3] >= 0 from [0.56, 1.52, 0.27]
+  minimize 0.5*sumsq(x) + 0.5*(1/x[2]) + 1*(-sqrt(x[2]*x[3])) + 1*(x[1]^2/x[2]) + 1*(x[1]^1.5)
+}
+solve p with lbfgs()",
+    );
+    assert!(
+        matches!(e.status, Status::Stationary | Status::LocallyOptimal),
+        "{} {}",
+        e.status,
+        e.reason
+    );
+    assert!(
+        (e.objective.unwrap() - 0.402_289_144_9).abs() < 1e-8,
+        "{:?}",
+        e.objective
+    );
+}

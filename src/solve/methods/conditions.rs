@@ -145,6 +145,41 @@ pub fn farther(
     g: &[f64],
     tolerance: f64,
 ) -> Result<Option<Vec<f64>>, Fault> {
+    let large = |i: usize| if x[i].abs() > LARGE { x[i].abs() } else { 0.0 };
+    along_sizes(problem, bounds, x, f, g, tolerance, &large)
+}
+
+/// A point where the objective is far lower, where no step leads on: coordinates that are all but on a bound, where slopes change
+/// within no distance, stop the others.
+pub fn elsewhere(
+    problem: &mut dyn Oracle,
+    bounds: &Bounds,
+    x: &[f64],
+    f: f64,
+    g: &[f64],
+    tolerance: f64,
+) -> Result<Option<Vec<f64>>, Fault> {
+    let room = |i: usize| {
+        (x[i] - bounds.lower[i])
+            .min(bounds.upper[i] - x[i])
+            .min(x[i].abs().max(1.0))
+    };
+    if !(0..x.len()).any(|i| room(i) < NO_ROOM) {
+        return Ok(None);
+    }
+    along_sizes(problem, Some(bounds), x, f, g, tolerance.sqrt(), &room)
+}
+
+/// A lower point along the slopes, every coordinate measured by its own size: all of them, or the one that promises most.
+fn along_sizes(
+    problem: &mut dyn Oracle,
+    bounds: Option<&Bounds>,
+    x: &[f64],
+    f: f64,
+    g: &[f64],
+    tolerance: f64,
+    size: &dyn Fn(usize) -> f64,
+) -> Result<Option<Vec<f64>>, Fault> {
     let enough = tolerance * (problem.unit() + f.abs());
     let gain = |i: usize| {
         let room = bounds.map_or(f64::INFINITY, |b| {
@@ -154,33 +189,33 @@ pub fn farther(
                 b.upper[i] - x[i]
             }
         });
-        g[i].abs() * room.min(x[i].abs())
+        g[i].abs() * room.min(size(i))
     };
-    let large = (0..x.len()).filter(|i| x[*i].abs() > LARGE);
-    let Some(most) = large
-        .max_by(|i, j| gain(*i).total_cmp(&gain(*j)))
-        .filter(|i| gain(*i) > enough)
-    else {
+    let most = (0..x.len()).max_by(|i, j| gain(*i).total_cmp(&gain(*j)));
+    let Some(most) = most.filter(|i| gain(*i) > enough) else {
         return Ok(None);
     };
     let noise = value_noise(problem, bounds, x, f, g)?;
-    let mut trial = x.to_vec();
-    // All coordinates, by what each promises, and the one that promises most.
+    let (mut trial, mut slope) = (x.to_vec(), g.to_vec());
     for all in [true, false] {
-        for length in [10.0, 1.0, 0.1] {
+        for length in [10.0, 1.0, 0.1, 1e-2] {
             for i in 0..x.len() {
-                let share = g[i] * x[i].abs().max(1.0).powi(2) / (g[most] * x[most]).abs();
+                let share = g[i] * size(i).powi(2) / (g[most].abs() * size(most));
                 trial[i] = if all || i == most { x[i] - length * share } else { x[i] };
             }
             project(bounds, &mut trial);
             let ft = trial_value(problem, &trial)?;
-            if f - ft > enough + 10.0 * noise && ft.is_finite() {
+            let lower = f - ft > enough + 10.0 * noise && ft.is_finite();
+            if lower && evaluate(problem, &trial, &mut slope).is_ok() {
                 return Ok(Some(trial));
             }
         }
     }
     Ok(None)
 }
+
+/// A coordinate this near to its bound is all but on it.
+const NO_ROOM: f64 = 1e-6;
 
 /// Coordinates up to this are measured by their slopes alone.
 const LARGE: f64 = 10.0;

@@ -17,8 +17,8 @@ use crate::solve::vector::{dot, norm2};
 
 use super::compact::{Compact, Path};
 use super::conditions::{
-    SecondOrder, along_negative, bound_multipliers, diverged, evaluate, far, farther, measure, project, second_order,
-    value_noise,
+    SecondOrder, along_negative, bound_multipliers, diverged, elsewhere, evaluate, far, farther, measure, project,
+    second_order, value_noise,
 };
 use super::curvature::Curvature;
 use super::line_search::Line;
@@ -185,7 +185,14 @@ impl Lbfgs {
             };
         }
         if now.slots[STAGNANT].count() >= 30 {
-            return Ok(Outcome::Finish(rounding_reached(now)));
+            return match bounds {
+                Some(b) => elsewhere(problem, b, x, f, g, cx.tolerance)?,
+                None => None,
+            }
+            .map_or_else(
+                || Ok(Outcome::Finish(rounding_reached(now))),
+                |p| self.begin_at(problem, bounds, now, next, &p, "went on from where no step led on"),
+            );
         }
         let (Some(steps), Some(changes)) = (now.slots[STEPS].history(), now.slots[CHANGES].history()) else {
             return Err(Fault::Numerical("the state has lost its history".into()));
@@ -260,6 +267,11 @@ impl Lbfgs {
             } else if !memory.is_empty() {
                 memory.forget();
             } else {
+                if let Some(b) = bounds
+                    && let Some(p) = elsewhere(problem, b, x, f, g, cx.tolerance)?
+                {
+                    return self.begin_at(problem, bounds, now, next, &p, "went on from where no step led on");
+                }
                 next.copy_from(now);
                 let expected = -0.5 * slope * now.records[0].clamp(1e-12, 1.0);
                 let rounding = !slope.is_finite() || expected <= 100.0 * measured;
@@ -350,7 +362,15 @@ impl Lbfgs {
         }
         let (x, g, f) = (&now.x, now.slots[GRADIENT].array(), now.measures.objective);
         let mut h = Curvature::of(problem);
-        h.evaluate(problem, x)?;
+        match h.evaluate(problem, x) {
+            Err(Fault::NotFinite { .. }) => {
+                return Ok(Outcome::Finish(Reason::new(
+                    Status::Stationary,
+                    "stationary to the tolerance; there are no finite second derivatives to check curvature with",
+                )));
+            }
+            r => r?,
+        }
         let found = match second_order(&mut h, problem, bounds, x, f, g, threshold)? {
             SecondOrder::Minimum => Err((
                 Status::LocallyOptimal,

@@ -16,8 +16,8 @@ use crate::solve::stop::{Reason, Status};
 use crate::solve::vector::{norm_inf, norm2};
 
 use super::conditions::{
-    SecondOrder, along_negative, bound_multipliers, diverged, evaluate, far, farther, inactive, land, measure, project,
-    projected_step, second_order, trial_value, value_noise,
+    SecondOrder, along_negative, bound_multipliers, diverged, elsewhere, evaluate, far, farther, inactive, land,
+    measure, project, projected_step, second_order, trial_value, value_noise,
 };
 use super::curvature::Curvature;
 use super::projected::{Inner, StepWork, model_step};
@@ -338,6 +338,11 @@ impl NewtonTr {
             let lost = size <= 2.0 * f64::EPSILON * norm2(x) || size == 0.0 || rejected >= 80;
             if model.predicted <= noise || lost {
                 next.copy_from(now);
+                if let Some(b) = bounds
+                    && let Some(p) = elsewhere(problem, b, x, f, g, cx.tolerance)?
+                {
+                    return self.jump(problem, now, next, &p, "went on from where no step led on");
+                }
                 return Ok(Outcome::Finish(self.no_progress(
                     work,
                     x,
