@@ -191,6 +191,7 @@ fn known(by_rules: Curvature, beyond: Known) -> String {
     match (by_rules, beyond) {
         (Curvature::Unknown, (c, Grade::Asserted)) if c != Curvature::Unknown => format!("{} (assumed)", c.word()),
         (Curvature::Unknown, (c, _)) if c != Curvature::Unknown => format!("{} (checked on the data)", c.word()),
+        (Curvature::Unknown, _) => "curvature unknown".into(),
         (c, _) => c.word().into(),
     }
 }

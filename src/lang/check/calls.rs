@@ -13,7 +13,7 @@ use super::{Checker, What};
 use crate::base::diagnostic::did_you_mean;
 use crate::base::{Code, Diagnostic, Span};
 use crate::ir::catalogue::{Form, SigDim, SigElem, SigType, Signature};
-use crate::lang::errors::types as errors;
+use crate::lang::errors::{habits, types as errors};
 use crate::lang::syntax::{Arg, Expr, ExprKind, show};
 
 /// Functions of the language that are not built.
@@ -37,6 +37,16 @@ fn elsewhere(name: &str, known: impl Fn(&str) -> bool) -> Option<&'static str> {
         .iter()
         .find(|(names, here)| names.contains(&name) && known(here));
     row.map(|r| r.1)
+}
+
+/// The arguments that one name stands for elsewhere: `beta1` and `beta2` for `betas`.
+fn numbered<'f>(name: &str, formals: &'f [FormalInfo]) -> Vec<&'f str> {
+    let stem = name.strip_suffix('s').unwrap_or(name);
+    let is_one = |f: &&FormalInfo| {
+        let number = f.name.strip_prefix(stem).unwrap_or("");
+        !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
+    };
+    formals.iter().filter(is_one).map(|f| f.name.as_str()).collect()
 }
 
 /// Functions that a step may call and nothing else yet.
@@ -129,6 +139,14 @@ impl Checker<'_> {
         if self.diagnostics.len() >= super::MAX_MESSAGES {
             return Ty::error();
         }
+        if name == "range" {
+            let edit = match args {
+                [n] if n.name.is_none() => Some(format!("1..{}", show(&n.value))),
+                _ => None,
+            };
+            let d = habits::range_call(e.span, edit);
+            return self.wrong(d);
+        }
         let functions = self.catalogue.functions.keys().map(String::as_str);
         let mine = self
             .scope
@@ -186,7 +204,19 @@ impl Checker<'_> {
                         let mut d =
                             Diagnostic::new(Code::UnknownArgument, format!("`{what}` has no argument `{}`", n.text))
                                 .at(n.span, "unknown");
-                        if let Some(m) = near {
+                        let several = numbered(&n.text, formals);
+                        if let [_, _, ..] = several.as_slice() {
+                            let names: Vec<String> = several.iter().map(|s| format!("`{s}`")).collect();
+                            let help = format!("they are arguments of their own: {}", errors::list(&names));
+                            d = match &a.value.kind {
+                                ExprKind::Vector(items) if items.len() == several.len() => {
+                                    let given = several.iter().zip(items).map(|(s, v)| format!("{s}: {}", show(v)));
+                                    let given: Vec<String> = given.collect();
+                                    d.help_edit(help, n.span.to(a.value.span), given.join(", "))
+                                }
+                                _ => d.help(help),
+                            };
+                        } else if let Some(m) = near {
                             d = d.help_edit(format!("did you mean `{m}`?"), n.span, m);
                         } else {
                             let all: Vec<String> = formals.iter().map(|f| format!("`{}`", f.name)).collect();

@@ -8,7 +8,7 @@ use super::types::{Dim, Elem, Kind, Poly, Same, Ty};
 use super::{Checker, Place, What};
 use crate::base::diagnostic::did_you_mean;
 use crate::base::{Code, Diagnostic, Span};
-use crate::lang::errors::types as errors;
+use crate::lang::errors::{habits, types as errors};
 use crate::lang::syntax::{
     Arg, Check, CompareOp, Entry as Labelled, Expr, ExprKind, FnDecl, FormalParam, Ident, LetDecl, ParamDecl, Stmt,
     StmtKind, TypeExpr, show_type,
@@ -670,8 +670,13 @@ impl Checker<'_> {
             // The least value of the objective, where it is known, may stand in for an argument.
             let known = self.step.is_some() && p.default.as_ref().and_then(|v| v.as_name()) == Some("fmin");
             if let Some(v) = p.default.as_ref().filter(|_| !known) {
-                let fresh = generics.clone();
-                self.value_fits(&p.name, &ty, v, &fresh);
+                match self.schedule_meant(&ty, v) {
+                    Some(d) => self.report(d),
+                    None => {
+                        let fresh = generics.clone();
+                        self.value_fits(&p.name, &ty, v, &fresh);
+                    }
+                }
             }
             self.declare(&p.name, What::Formal(ty.clone()));
             out.push(FormalInfo {
@@ -682,6 +687,20 @@ impl Checker<'_> {
             });
         }
         (out, generics)
+    }
+
+    /// The message for `0.1/t` where a schedule is wanted and nothing is called `t`.
+    pub(super) fn schedule_meant(&self, want: &Ty, e: &Expr) -> Option<Diagnostic> {
+        const STEP: &str = "t";
+        if want.kind != Kind::Schedule || matches!(e.kind, ExprKind::Lambda { .. }) || self.scope.get(STEP).is_some() {
+            return None;
+        }
+        let at = place_of(STEP, e)?;
+        let begin = Span {
+            end: e.span.start,
+            ..e.span
+        };
+        Some(habits::schedule_of(STEP, at, begin))
     }
 
     fn fn_decl(&mut self, d: &FnDecl) {
@@ -741,6 +760,18 @@ impl Checker<'_> {
 pub(super) fn schedule_fits(want: &Ty, have: &Ty) -> bool {
     let number = have.dims().is_empty() && matches!(have.elem(), Some(Elem::Real | Elem::Int));
     want.kind == Kind::Schedule && (have.kind == Kind::Schedule || number)
+}
+
+/// Where a name stands first in an expression, but for functions in it.
+fn place_of(name: &str, e: &Expr) -> Option<Span> {
+    if e.as_name() == Some(name) {
+        return Some(e.span);
+    }
+    let mut found = None;
+    if !matches!(e.kind, ExprKind::Lambda { .. }) {
+        e.for_each_child(&mut |c| found = found.or_else(|| place_of(name, c)));
+    }
+    found
 }
 
 /// Is it `read(…)`?

@@ -35,7 +35,7 @@ impl Checker<'_> {
             ExprKind::Index { base, subscripts } if self.is_history(base) => self.history_entry(e, base, subscripts),
             ExprKind::Index { base, subscripts } => self.index(e, base, subscripts),
             ExprKind::Call { callee, args } => self.call(e, callee, args),
-            ExprKind::Field { base, name } => self.field(base, name),
+            ExprKind::Field { base, name } => self.field(base, name, false),
             ExprKind::Transpose(x) => self.transpose(x),
             ExprKind::If {
                 condition,

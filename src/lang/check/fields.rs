@@ -11,7 +11,7 @@ use super::types::{Dim, Elem, Kind, Ty};
 use super::{Checker, Entry, What};
 use crate::base::diagnostic::did_you_mean;
 use crate::base::{Code, Diagnostic, Span};
-use crate::lang::errors::types as errors;
+use crate::lang::errors::{habits, types as errors};
 use crate::lang::syntax::{Arg, Expr, ExprKind, Ident, Subscript, show};
 
 impl Checker<'_> {
@@ -30,9 +30,9 @@ impl Checker<'_> {
         }
     }
 
-    /// `s.name`.
-    pub(super) fn field(&mut self, base: &Expr, name: &Ident) -> Ty {
-        if let Some(ty) = self.of_turns(base, name, |c, s| c.field(s, name)) {
+    /// `s.name`, and `s.name(…)` where there is no such function.
+    pub(super) fn field(&mut self, base: &Expr, name: &Ident, called: bool) -> Ty {
+        if let Some(ty) = self.of_turns(base, name, |c, s| c.field(s, name, called)) {
             return ty;
         }
         let ty = self.expr(base);
@@ -45,8 +45,16 @@ impl Checker<'_> {
         }
         let Some(problem) = self.solution(base, &ty) else {
             if !ty.is_error() {
-                let d = Diagnostic::new(Code::UnknownField, format!("{} has no fields", ty.describe()))
-                    .at(name.span, "only solutions and tables have fields");
+                let d = if name.text == "T" && !ty.dims().is_empty() {
+                    let behind = Span {
+                        start: base.span.end,
+                        ..name.span
+                    };
+                    habits::transpose(&show(base), behind)
+                } else {
+                    Diagnostic::new(Code::UnknownField, format!("{} has no fields", ty.describe()))
+                        .at(name.span, "only solutions and tables have fields")
+                };
                 return self.wrong(d);
             }
             return ty;
@@ -108,27 +116,41 @@ impl Checker<'_> {
             "iterations",
             "method",
             "time",
-            "dual",
-            "slack",
-            "reduced",
-            "value",
         ];
+        let functions = ["dual", "slack", "reduced", "value"].into_iter().filter(|_| called);
         let columns = problem.run.iter().flatten().map(String::as_str);
-        let known = problem.vars.keys().map(String::as_str).chain(own).chain(columns);
+        let known = problem
+            .vars
+            .keys()
+            .map(String::as_str)
+            .chain(own)
+            .chain(functions)
+            .chain(columns);
         let near = did_you_mean(&name.text, known).map(str::to_string);
         let mut fields: Vec<String> = problem.vars.keys().map(|v| format!("`{v}`")).collect();
-        fields.extend(
-            [
-                "`objective`",
-                "`status`",
-                "`dual(…)`",
-                "`slack(…)`",
-                "`error`",
-                "`condition`",
-            ]
-            .map(str::to_string),
-        );
-        let of = format!("the solution of {}", problem_words(&problem));
+        if let Some(columns) = &problem.run {
+            fields.extend(columns.iter().map(|c| format!("`{c}`")));
+            fields.extend(RUN_NUMBERS.iter().map(|n| format!("`{n}`")));
+            fields.extend(["`status`", "`trace`", "`path`"].map(str::to_string));
+        } else {
+            fields.extend(
+                [
+                    "`objective`",
+                    "`status`",
+                    "`dual(…)`",
+                    "`slack(…)`",
+                    "`value(…)`",
+                    "`error`",
+                    "`condition`",
+                    "`trace`",
+                    "`path`",
+                    "`method`",
+                ]
+                .map(str::to_string),
+            );
+        }
+        let what = if problem.run.is_some() { "run" } else { "solution" };
+        let of = format!("the {what} of {}", problem_words(&problem));
         let d = errors::unknown_field(&of, &name.text, name.span, near.as_deref(), &errors::list(&fields));
         self.wrong(d)
     }
@@ -260,7 +282,7 @@ impl Checker<'_> {
             }
             _ => {
                 self.arguments_silently(args);
-                self.field(base, name)
+                self.field(base, name, true)
             }
         }
     }

@@ -74,6 +74,7 @@ impl Checker<'_> {
     pub(super) fn sweep(&mut self, w: &Sweep) {
         self.listed_numbers(&w.values, "values to go through");
         let known = self.scope.get(&w.name.text).map(|e| (e.span, e.what.clone()));
+        let own = known.is_none();
         let mark = self.scope.mark();
         match known {
             Some((declared, What::Param(ty))) => {
@@ -103,6 +104,20 @@ impl Checker<'_> {
             self.report(d);
         } else {
             self.solve(&w.solve);
+        }
+        // A parameter may be used by the problem; a name of the sweep's own by the solve's text alone.
+        if own && !w.solve.uses().contains(&w.name.text) {
+            let d = Diagnostic::new(
+                Code::UnknownName,
+                format!("nothing in the solve uses `{}`", w.name.text),
+            )
+            .at(w.name.span, "every row would be the same")
+            .at(w.span, "not used here")
+            .help(format!(
+                "give it to the method or to the problem: `solve P with gd({0})`, `solve P({0})`",
+                w.name.text
+            ));
+            self.report(d);
         }
         self.scope.release(mark);
         if let Some(n) = &w.bind {

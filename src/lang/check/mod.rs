@@ -68,6 +68,7 @@ pub fn check(program: &Program, env: &Env, catalogue: &Catalogue) -> (Checked, D
         later: HashMap::new(),
         gone: vec![],
         used: BTreeSet::new(),
+        missed: BTreeSet::new(),
         defining: vec![],
         filtered: 0,
         turns: vec![],
@@ -113,6 +114,8 @@ struct Checker<'a> {
     gone: Vec<(String, Span, String)>,
     /// Variables that an objective or a constraint uses.
     used: BTreeSet<String>,
+    /// Methods that are not known, each reported once.
+    missed: BTreeSet<String>,
     /// Names being defined: their use is a recursion.
     defining: Vec<(String, Span)>,
     /// Conditions around this place: an index may not take all values.
@@ -196,6 +199,9 @@ impl Checker<'_> {
         }
         if let Some((_, bound, whole)) = self.gone.iter().rev().find(|g| g.0 == name) {
             let d = errors::index_behind_body(name, at, *bound, whole);
+            return self.wrong(d);
+        }
+        if let Some(d) = self.named_elsewhere(name, at) {
             return self.wrong(d);
         }
         let near = did_you_mean(name, self.scope.names().map(|(n, _)| n)).map(str::to_string);

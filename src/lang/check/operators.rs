@@ -2,9 +2,9 @@
 //!
 //! Invariant: a scalar combines with any array; two arrays combine entry by entry only over the same sets.
 
-use super::Checker;
 use super::expr::join;
 use super::types::{Dim, Elem, Kind, Same, Ty};
+use super::{Checker, What};
 use crate::base::{Code, Diagnostic, Span};
 use crate::lang::errors::types as errors;
 use crate::lang::syntax::{BinaryOp, CompareOp, ConeName, Expr, ExprKind, Link, show};
@@ -245,9 +245,37 @@ impl Checker<'_> {
                 }
                 _ => None,
             };
-            errors::no_broadcast(op, &left, &right, example)
+            match self.block_beside_point(a.1, b.1).map(str::to_string) {
+                Some(block) => {
+                    let whole = if self.of_point(a.1) { a.0 } else { b.0 };
+                    self.part_of_point(op, (&left, &right), whole, &block)
+                }
+                None => errors::no_broadcast(op, &left, &right, example),
+            }
         };
         self.wrong(d)
+    }
+
+    /// A block beside something of the whole point, of which its part is meant.
+    fn part_of_point(
+        &self,
+        op: &str,
+        sides: (&errors::Operand, &errors::Operand),
+        whole: &Expr,
+        block: &str,
+    ) -> Diagnostic {
+        let mut names: Vec<(&str, Span)> = vec![];
+        points(whole, &mut |n, at| {
+            let entry = self.scope.get(n).map(|e| &e.what);
+            if matches!(entry, Some(What::Let(t, _) | What::Formal(t)) if self.of_point(t)) {
+                names.push((n, at));
+            }
+        });
+        let only = match names.as_slice() {
+            [one] => Some(*one),
+            _ => None,
+        };
+        errors::part_of_point(op, sides, block, only)
     }
 
     /// `a*b` for arrays that are both no scalars.
@@ -511,5 +539,14 @@ impl Checker<'_> {
 pub(super) fn set_elem(ty: &mut Ty, to: Elem) {
     if let Kind::Array { elem, .. } = &mut ty.kind {
         *elem = to;
+    }
+}
+
+/// The names that are read as they are in an expression, and where.
+fn points<'e>(e: &'e Expr, f: &mut dyn FnMut(&'e str, Span)) {
+    match &e.kind {
+        ExprKind::Name(n) => f(n, e.span),
+        ExprKind::Field { .. } | ExprKind::Index { .. } => {}
+        _ => e.for_each_child(&mut |c| points(c, f)),
     }
 }

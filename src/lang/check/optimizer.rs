@@ -35,6 +35,8 @@ pub struct StepScope {
     /// States of an `each`, by its branch.
     inside: Vec<(bool, String, Span, Ty)>,
     records: Vec<String>,
+    /// What `let` lines of the step name anywhere, with the lines.
+    named: Vec<(String, Span, Span)>,
 }
 
 fn point() -> Ty {
@@ -71,6 +73,13 @@ impl Checker<'_> {
         ];
         for (name, ty) in words {
             self.scope.add_formal(name, d.name.span, ty);
+        }
+        for s in &d.step {
+            s.for_each_stmt(&mut |s| {
+                if let StepKind::Let(l) = &s.kind {
+                    scope.named.push((l.name.text.clone(), l.name.span, l.span));
+                }
+            });
         }
         self.step = Some(scope);
         for s in &d.states {

@@ -10,11 +10,23 @@ use super::scope::{FormalInfo, MethodInfo, Sort};
 use super::types::{Elem, Kind, Ty};
 use super::{Checker, Place, What};
 use crate::base::diagnostic::did_you_mean;
-use crate::base::{Code, Diagnostic};
+use crate::base::{Code, Diagnostic, Span};
 use crate::lang::errors::types as errors;
 use crate::lang::syntax::{
     BinaryOp, CompareOp, Entrant, Expr, ExprKind, Ident, MethodCall, Pipeline, PipelineDecl, Stage, show,
 };
+
+/// What a stage may end by beside the records of its methods.
+const QUANTITIES: [&str; 5] = ["objective", "gap", "stationarity", "feasibility", "change"];
+
+/// Does one name hold the other, or do both begin alike?
+fn alike(known: &str, name: &str) -> bool {
+    let (known, name) = (known.to_lowercase(), name.to_lowercase());
+    let least = 3;
+    let begin = |n: &str| n.chars().take(least).collect::<String>();
+    let long = |n: &str| n.chars().count() >= least;
+    long(&known) && long(&name) && (begin(&known) == begin(&name) || known.contains(&name) || name.contains(&known))
+}
 
 /// What runs pipelines in braces, and what it is told.
 pub const GROUPS: &[(&str, &[&str])] = &[
@@ -228,7 +240,10 @@ impl Checker<'_> {
                 {
                     Ty::error()
                 }
-                None => self.expr(&a.value),
+                None => match formal.and_then(|f| self.schedule_meant(&f.ty, &a.value)) {
+                    Some(d) => self.wrong(d),
+                    None => self.expr(&a.value),
+                },
             };
             types.push(self.no_variables(&a.value, &ty));
         }
@@ -310,12 +325,22 @@ impl Checker<'_> {
                 Some(n) => d.help_edit(format!("did you mean `{n}`?"), m.name.span, n),
                 None => {
                     let known = self.catalogue.methods.keys().chain(&self.catalogue.library);
-                    let known: Vec<String> = known.map(|n| format!("`{n}`")).collect();
-                    d.note(format!("there are {}", errors::list(&known)))
-                        .help("without `with`, a method is chosen by the problem's class")
+                    let like: Vec<String> = known
+                        .filter(|n| alike(n, name))
+                        .take(5)
+                        .map(|n| format!("`{n}`"))
+                        .collect();
+                    let d = match like.as_slice() {
+                        [] => d,
+                        like => d.note(format!("of like names there are {}", errors::list(like))),
+                    };
+                    d.help("all methods are listed in docs/reference/optimizers.md and docs/reference/methods.md; without `with`, one is chosen by the problem's class")
                 }
             };
-            self.report(d);
+            // One mistake, however often the name is called.
+            if self.missed.insert(name.clone()) {
+                self.report(d);
+            }
             return;
         };
         let options = entry.options.clone();
@@ -430,20 +455,23 @@ impl Checker<'_> {
     /// `stationarity <= 1e-10`, `relative(gap) <= 1e-3 or change <= 1e-12`.
     fn predicate(&mut self, e: &Expr, records: &[String]) {
         let mark = self.scope.mark();
-        let quantities = ["objective", "gap", "stationarity", "feasibility", "change"];
-        for n in quantities.into_iter().chain(records.iter().map(String::as_str)) {
+        let known: Vec<&str> = QUANTITIES
+            .into_iter()
+            .chain(records.iter().map(String::as_str))
+            .collect();
+        for n in &known {
             self.scope.add_formal(n, e.span, Ty::scalar(Elem::Real));
         }
-        self.predicate_part(e);
+        self.predicate_part(e, &known);
         self.scope.release(mark);
     }
 
-    fn predicate_part(&mut self, e: &Expr) {
+    fn predicate_part(&mut self, e: &Expr, known: &[&str]) {
         if let ExprKind::Chain { first, rest } = &e.kind
             && rest.iter().all(|l| l.op == BinaryOp::Or)
         {
-            self.predicate_part(first);
-            rest.iter().for_each(|l| self.predicate_part(&l.operand));
+            self.predicate_part(first, known);
+            rest.iter().for_each(|l| self.predicate_part(&l.operand, known));
             return;
         }
         let relative = |x: &Expr| match &x.kind {
@@ -455,7 +483,10 @@ impl Checker<'_> {
         let shape = match &e.kind {
             ExprKind::Compare { first, rest } if rest.len() == 1 && rest[0].op == CompareOp::Le => {
                 let inner = relative(first).unwrap_or((**first).clone());
-                self.expr(&inner);
+                match inner.as_name() {
+                    Some(n) if self.scope.get(n).is_none() => self.no_quantity(n, inner.span, known),
+                    _ => drop(self.expr(&inner)),
+                }
                 self.constant_scalar(&rest[0].operand, "a limit");
                 inner.as_name().is_some() || matches!(inner.kind, ExprKind::Error)
             }
@@ -464,10 +495,37 @@ impl Checker<'_> {
         };
         if !shape {
             let d = Diagnostic::new(Code::BadPipeline, "a stage ends when a named quantity falls to a limit")
-                .at(e.span, "")
-                .help("such as `until stationarity <= 1e-8`, `until relative(objective) <= 1e-3 or change <= 1e-12`");
+                .at(e.span, "");
+            let d = match &e.kind {
+                ExprKind::Compare { rest, .. } if rest.len() == 1 && rest[0].op == CompareOp::Lt => {
+                    d.help_edit("write `<=`", rest[0].op_span, "<=")
+                }
+                _ => d.help(
+                    "such as `until stationarity <= 1e-8`, `until relative(objective) <= 1e-3 or change <= 1e-12`",
+                ),
+            };
             self.report(d);
         }
+    }
+
+    /// The message for a name in an `until` that is nothing there.
+    fn no_quantity(&mut self, name: &str, at: Span, known: &[&str]) {
+        let d = Diagnostic::new(
+            Code::UnknownName,
+            format!("`{name}` is no quantity that a stage ends by"),
+        )
+        .at(at, "");
+        let gradient = name.contains("grad") || name.contains("norm");
+        let near = did_you_mean(name, known.iter().copied()).or(gradient.then_some("stationarity"));
+        let d = match near {
+            Some(n) => d.help_edit(format!("did you mean `{n}`?"), at, n),
+            None => d,
+        };
+        let names: Vec<String> = known.iter().map(|n| format!("`{n}`")).collect();
+        self.report(d.note(format!(
+            "it is one of {}; what a step gives by `record` is one, too",
+            errors::list(&names)
+        )));
     }
 
     /// Is something in a pipeline not known, or was it reported where it is declared?

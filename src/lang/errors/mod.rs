@@ -2,5 +2,6 @@
 //!
 //! Invariant: constructors take what was found and give a finished diagnostic; finding is done elsewhere.
 
+pub mod habits;
 pub mod syntax;
 pub mod types;

@@ -75,7 +75,11 @@ pub fn unknown_character(found: &str, at: Span) -> Diagnostic {
         .collect();
     let d = Diagnostic::new(Code::Syntax, format!("the character `{shown}` has no meaning here")).at(at, "");
     match found {
-        "$" | "@" | "?" | "~" | "`" | "&" | "|" => d.help("remove it; a comment begins with `#`"),
+        "&" => d.help_edit("conditions are joined by `and`", at, "and"),
+        "|" => d.help_edit("conditions are joined by `or`", at, "or"),
+        "~" => d.help_edit("the opposite of a condition is `not`", at, "not "),
+        "?" => d.help("a choice is written `if c then a else b`"),
+        "$" | "@" | "`" => d.help("remove it; a comment begins with `#`"),
         _ => d,
     }
 }

@@ -40,6 +40,22 @@ pub fn unknown_name(name: &str, at: Span, suggestion: Option<&str>) -> Diagnosti
     }
 }
 
+/// A name of a step that is used above its line, or behind the block that it stands in.
+pub fn named_elsewhere(name: &str, at: Span, declared: Span) -> Diagnostic {
+    let d = Diagnostic::new(Code::UnknownName, format!("`{name}` is not known here"));
+    if declared.start > at.start {
+        d.at(at, "used here")
+            .at(declared, "named below")
+            .help("lines run from top to bottom: move that line above this one")
+    } else {
+        d.at(at, "behind the block")
+            .at(declared, "named in a block, and known up to its end")
+            .help(format!(
+                "name it above the block, `let {name} = …`, and change it inside: `{name} <- …`"
+            ))
+    }
+}
+
 /// A function that does not exist.
 pub fn unknown_function(name: &str, at: Span, suggestion: Option<&str>) -> Diagnostic {
     let d = Diagnostic::new(Code::UnknownName, format!("there is no function `{name}`")).at(at, "unknown name");
@@ -95,12 +111,47 @@ pub fn no_broadcast(op: &str, left: &Operand, right: &Operand, example: Option<S
     }
 }
 
+/// A block of an `each` beside something of the whole point; `only` is its one name, if it has one.
+pub fn part_of_point(
+    op: &str,
+    (left, right): (&Operand, &Operand),
+    block: &str,
+    only: Option<(&str, Span)>,
+) -> Diagnostic {
+    let d = Diagnostic::new(
+        Code::NoBroadcast,
+        format!(
+            "`{op}` combines one variable with the whole point: `{}` and `{}`",
+            left.text, right.text
+        ),
+    );
+    let d = with_operands(d, &[left, right]);
+    match only {
+        Some((name, at)) => d.help_edit(
+            format!("the part of `{name}` that belongs to `{block}` is `{name}.{block}`"),
+            at,
+            format!("{name}.{block}"),
+        ),
+        None => d.help(format!(
+            "the part of a point `g` that belongs to `{block}` is `g.{block}`"
+        )),
+    }
+}
+
 /// A product whose inner dimensions differ.
 pub fn shape_mismatch(message: String, operands: &[&Operand], help: Option<String>) -> Diagnostic {
     let d = with_operands(Diagnostic::new(Code::ShapeMismatch, message), operands);
     match help {
         Some(h) => d.help(h),
         None => d,
+    }
+}
+
+/// What a state of one shape takes where a number for all of its entries is meant.
+pub fn same_number_everywhere(name: &str) -> String {
+    match name {
+        "x" => "a state keeps its shape; a number `v` for all entries is `v*ones(x)`".into(),
+        _ => format!("it keeps its shape; a number `v` for all entries is `v + 0*{name}`"),
     }
 }
 

@@ -22,8 +22,13 @@ impl Lower<'_> {
             return self.table_column(t, name, span);
         }
         let Val::Solution(s) = v else {
-            return Err(err(Code::UnknownField, "only solutions have fields")
+            // What is no part of a point was refused by its type.
+            let what = format!("`{name}` of a point is not read inside of a comprehension or a sum");
+            return Err(err(Code::UnknownField, what)
                 .at(span, "here")
+                .help(format!(
+                    "name it on a line above: `let part = x.{name}`, then `part[i]`"
+                ))
                 .into());
         };
         match name {

@@ -58,6 +58,12 @@ pub(super) fn is_assignment(text: &str) -> bool {
     rest.starts_with('=') && !rest.starts_with("==")
 }
 
+/// `s = solve …` and its like, which stand outside of problems and optimizers.
+pub(super) fn keeps_answer(text: &str) -> bool {
+    let right = text.split_once('=').map_or("", |(_, r)| r.trim_start());
+    is_assignment(text) && (matches!(first_word(right), "solve" | "compare" | "sweep" | "plot") || starts_run(right))
+}
+
 /// Is the reserved word that begins a text used as a label there, `seed: …`?
 pub(super) fn named_like(text: &str, first: &str) -> bool {
     text[first.len()..].trim_start().starts_with(':')
@@ -158,8 +164,8 @@ pub(super) fn keyword_like(word: &str) -> Option<&'static str> {
         "minimise" => "minimize",
         "variable" | "variables" | "vars" => "var",
         "parameter" | "parameters" | "input" | "data" => "param",
-        "const" | "constant" | "def" | "define" => "let",
-        "function" | "func" | "fun" => "fn",
+        "const" | "constant" | "define" => "let",
+        "def" | "function" | "func" | "fun" => "fn",
         "model" => "problem",
         "such" | "st" | "constraint" | "constraints" | "s" => "subject to",
         "import" | "include" => "use",

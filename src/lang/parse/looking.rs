@@ -53,7 +53,7 @@ impl<'a> Parser<'a> {
         }
         let at = self.at(block.open, block.open + 1);
         self.groups.insert(block.open, block);
-        c.entrants = self.entrants(at);
+        c.entrants = self.entrants(at)?;
         Some(StmtKind::Compare(Box::new(c)))
     }
 

@@ -8,6 +8,7 @@ mod command;
 mod feature;
 mod fold;
 mod grammar;
+mod habits;
 mod lexicon;
 mod literal;
 mod looking;

@@ -6,10 +6,11 @@ use pest::iterators::Pair;
 
 use super::classify::{first_word, keyword_like};
 use super::grammar::Rule;
+use super::habits;
 use super::scan::{RawBlock, RawStmt};
 use super::stmt::Parser;
 use crate::base::Span;
-use crate::lang::errors::syntax as errors;
+use crate::lang::errors::{habits as foreign, syntax as errors};
 use crate::lang::syntax::{
     CountUnit, Entrant, Expr, Ident, MethodCall, OptimizerDecl, Pipeline, PipelineDecl, Role, Side, Stage, StepKind,
     StepStmt, StmtKind,
@@ -47,6 +48,16 @@ impl<'a> Parser<'a> {
             }
         }
         let (mut states, mut t, mut step, mut stepped) = (vec![], None, vec![], false);
+        let is_step = |l: &RawStmt| !l.blocks.is_empty() && first_word(&self.masked[l.start..l.end]) == "step";
+        if !block.statements.iter().any(is_step) {
+            // That its lines stand outside of it is no further mistake.
+            if !torn {
+                let d = errors::unexpected("", "a `step t { … }`", self.at(block.open, block.open + 1))
+                    .help("`state` lines stand before it, what is done in every step stands in it");
+                self.fold.report(d);
+            }
+            return None;
+        }
         for mut line in block.statements {
             let text = &self.masked[line.start..line.end];
             let at = self.at(line.start, line.start + first_word(text).len().max(1));
@@ -76,11 +87,6 @@ impl<'a> Parser<'a> {
         }
         self.nothing_after(block.close, r.end)?;
         let name = name?;
-        if !stepped {
-            let d = errors::unexpected("", "a `step t { … }`", self.at(block.open, block.open + 1));
-            self.fold.report(d);
-            return None;
-        }
         Some(StmtKind::Optimizer(Box::new(OptimizerDecl {
             role,
             name,
@@ -124,6 +130,13 @@ impl<'a> Parser<'a> {
             return None;
         }
         let kind = match first {
+            "if" | "while" | "for" if r.blocks.is_empty() && habits::behind_colon(text).is_some() => {
+                let (head, line, colon) = habits::behind_colon(text)?;
+                let at = self.at(r.start + colon, r.start + colon + 1);
+                let d = foreign::line_by_colon(head, line, at, self.at(r.start + colon, r.end));
+                self.fold.report(d);
+                return None;
+            }
             "if" | "while" | "for" | "each" if r.blocks.is_empty() => {
                 let d = errors::unexpected("", "`{` and what is done", self.at(r.end.saturating_sub(1), r.end));
                 self.fold.report(d);
@@ -252,6 +265,13 @@ impl<'a> Parser<'a> {
     }
 
     fn no_step_line(&mut self, text: &str, first: &str, r: &RawStmt) {
+        let word = self.at(r.start, r.start + first.len());
+        let meant = habits::compound(text, "<-", &|a, b| self.at(r.start + a, r.start + b))
+            .or_else(|| foreign::not_in_a_step(first, text[first.len()..].trim(), word));
+        if let Some(d) = meant {
+            self.fold.report(d);
+            return;
+        }
         let after = text[first.len()..].trim_start();
         let equals = text
             .find('=')
@@ -410,13 +430,15 @@ impl<'a> Parser<'a> {
         self.groups.extend(r.blocks.drain(..).map(|b| (b.open, b)));
     }
 
-    /// The pipelines in the braces at a place, one a line; those that cannot be read are reported and left out.
-    pub(super) fn entrants(&mut self, at: Span) -> Vec<Entrant> {
+    /// The pipelines in the braces at a place, one a line; those that cannot be read are reported and left out. Nothing if
+    /// that is all of them.
+    pub(super) fn entrants(&mut self, at: Span) -> Option<Vec<Entrant>> {
         let Some(block) = self.groups.remove(&(at.start as usize)) else {
-            return vec![];
+            return Some(vec![]);
         };
         let base = self.fold.base;
         let mut out = vec![];
+        let empty = block.statements.is_empty();
         for mut line in block.statements {
             if line.broken {
                 continue;
@@ -436,7 +458,7 @@ impl<'a> Parser<'a> {
             out.extend(pipeline.map(|pipeline| Entrant { label, pipeline }));
         }
         self.fold.base = base;
-        out
+        (empty || !out.is_empty()).then_some(out)
     }
 
     fn stage(&mut self, p: Pair<'a, Rule>) -> Option<Stage> {
@@ -466,7 +488,7 @@ impl<'a> Parser<'a> {
                         match x.as_rule() {
                             Rule::name => name = Some(self.fold.ident(&x)),
                             Rule::call_args => args = self.call_args(x),
-                            Rule::group => group = Some(self.entrants(self.fold.span(&x))),
+                            Rule::group => group = Some(self.entrants(self.fold.span(&x))?),
                             _ => {}
                         }
                     }

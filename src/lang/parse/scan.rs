@@ -4,12 +4,13 @@
 //! source; one pass, linear in the source, and nothing here recurses.
 
 use crate::base::{Diagnostic, Diagnostics, SourceId, Span};
-use crate::lang::errors::syntax as errors;
+use crate::lang::errors::{habits, syntax as errors};
 use crate::lang::syntax::MAX_DEPTH;
 
-use super::classify::is_assignment;
+use super::classify::{is_assignment, keeps_answer};
 use super::lexicon::{CONTINUES, OUTSIDE_ONLY, STATEMENT_WORDS, is_reserved, subscript, superscript};
 
+mod blocks;
 mod ending;
 mod unicode;
 
@@ -86,6 +87,8 @@ struct Open {
     tokens: usize,
     /// Does it hold binders, `(i in I)`, so that a body follows it?
     binders: bool,
+    /// The `{` of a block is missing, which was said.
+    missing: bool,
 }
 
 /// A list of statements being collected: the file, or a block.
@@ -97,16 +100,16 @@ struct Frame {
     newline: bool,
     /// Does a value brace open here (after a name) a block?
     block_may_open: bool,
-    /// Indentation of the line that opened this block, and whether that line declares a problem.
+    /// Indentation of the line that opened this block, and whether it is in the body of a problem or an optimizer.
     indent: usize,
-    problem: bool,
+    body: bool,
     ifs: usize,
     /// Indentation of the line on which the current statement begins.
     statement_indent: usize,
 }
 
 impl Frame {
-    fn new(indent: usize, problem: bool) -> Self {
+    fn new(indent: usize, body: bool) -> Self {
         Frame {
             statements: vec![],
             current: None,
@@ -114,7 +117,7 @@ impl Frame {
             newline: false,
             block_may_open: false,
             indent,
-            problem,
+            body,
             ifs: 0,
             statement_indent: 0,
         }
@@ -250,6 +253,8 @@ impl<'a> Scanner<'a> {
             b'(' | b'[' | b'{' => self.open(at, b),
             b')' | b']' | b'}' => self.close(at, b),
             b';' => self.semicolon(at),
+            b':' if self.ends_head(at) => self.block_by_colon(at),
+            b'/' if self.bytes[at..].starts_with(b"//") => self.foreign_comment(at),
             _ if b < 0x80 => self.operator(at),
             _ => self.unicode(at),
         }
@@ -343,7 +348,10 @@ impl<'a> Scanner<'a> {
         let plain = field || named || !is_reserved(word);
         if !plain {
             self.recover_at(at, word);
+        } else if self.frames.len() > 1 && self.fresh && keeps_answer(&text[at..]) {
+            self.recover_at(at, "solve");
         }
+        self.body_without_brace(at, word);
         let at_start = self.begin_token(at, if plain { "" } else { word });
         if at_start && word == "extern" {
             return self.skip_extern(at);
@@ -416,13 +424,19 @@ impl<'a> Scanner<'a> {
             self.break_statement();
         }
         let indent = at - self.line_start;
-        while OUTSIDE_ONLY.contains(&word)
-            && self.frames.len() > 1
-            && self.frames.last().is_some_and(|f| f.problem && indent <= f.indent)
-        {
+        let mut said = false;
+        // A line as far to the left as one that opened a block inside of another may still be meant to stand in it.
+        let outside = |s: &Self| {
+            let nested = usize::from(s.frames.len() > 2);
+            s.frames.len() > 1 && s.frames.last().is_some_and(|f| f.body && indent + nested <= f.indent)
+        };
+        while OUTSIDE_ONLY.contains(&word) && outside(self) {
             let Some(open) = self.stack.pop() else { break };
-            let d = errors::not_closed('{', self.span(open.at, open.at + 1));
-            self.report(d);
+            if !open.missing && !said {
+                said = true;
+                let d = errors::not_closed('{', self.span(open.at, open.at + 1));
+                self.report(d);
+            }
             self.depth = self.depth.saturating_sub(1);
             self.close_block(self.last_end);
             self.frame().newline = true;
@@ -476,22 +490,29 @@ impl<'a> Scanner<'a> {
             ifs: 0,
             tokens: 0,
             binders: false,
+            missing: false,
         });
         self.end_token(at + 1, Prev::Other);
         if bracket == Bracket::Block {
-            let start = self.frame().current.as_ref().map_or(at, |s| s.start);
-            let problem = self.text[start..].starts_with("problem");
-            let indent = self.frame().statement_indent;
-            if let Some(s) = &mut self.frame().current {
-                s.blocks.push(RawBlock {
-                    open: at,
-                    close: at + 1,
-                    statements: vec![],
-                });
-            }
-            self.frames.push(Frame::new(indent, problem));
+            self.open_block(at);
         }
         at + 1
+    }
+
+    /// Collects statements into a block from here on.
+    fn open_block(&mut self, at: usize) {
+        let start = self.frame().current.as_ref().map_or(at, |s| s.start);
+        let heads = ["problem", "optimizer", "transform"];
+        let body = self.frame().body || heads.iter().any(|h| self.text[start..].starts_with(h));
+        let indent = self.frame().statement_indent;
+        if let Some(s) = &mut self.frame().current {
+            s.blocks.push(RawBlock {
+                open: at,
+                close: at + 1,
+                statements: vec![],
+            });
+        }
+        self.frames.push(Frame::new(indent, body));
     }
 
     fn close(&mut self, at: usize, b: u8) -> usize {
@@ -601,26 +622,32 @@ impl<'a> Scanner<'a> {
                 }
                 self.end_token(end, Prev::Open);
             }
-            "**" | "&&" | "||" | ":=" | "!" => {
+            "**" => {
+                self.begin_token(at, token);
+                if !self.is_broken() {
+                    let d = habits::power(self.span(at, end), self.frames.len() > 2);
+                    self.report(d);
+                }
+                // Right for numbers and arrays.
+                self.mask[at..end].copy_from_slice(b".^");
+                self.end_token(end, Prev::Open);
+            }
+            "@" if self.frame().prev != Prev::Operand => self.unknown(at, end),
+            "&&" | "||" | ":=" | "!" | "@" => {
                 self.begin_token(at, token);
                 let form = match token {
-                    "**" => "^",
                     "&&" => "and",
                     "||" => "or",
                     ":=" => "=",
+                    "@" => "*",
                     _ => "not",
                 };
                 if !self.is_broken() {
                     let d = errors::foreign_operator(token, form, self.span(at, end));
                     self.report(d);
                 }
-                if token == "**" {
-                    self.mask[at] = b'^';
-                    self.mask[at + 1] = b' ';
-                } else {
-                    self.break_statement();
-                    self.blank(at, end);
-                }
+                self.break_statement();
+                self.blank(at, end);
                 self.end_token(end, Prev::Open);
             }
             "<=" | ">=" | "==" | "!=" | "<-" | "->" | "|>" | ".." | ".*" | "./" | ".^" | "+" | "*" | "/" | "%"
@@ -761,7 +788,7 @@ impl<'a> Scanner<'a> {
         let mut reported = false;
         while let Some(open) = self.stack.pop() {
             if open.bracket == Bracket::Block {
-                if !reported {
+                if !reported && !open.missing {
                     let d = errors::not_closed('{', self.span(open.at, open.at + 1));
                     self.report(d);
                     reported = true;

@@ -15,6 +15,7 @@ use super::classify::{
 use super::feature::Feature;
 use super::fold::{Folder, compare_op};
 use super::grammar::{self, Grammar, Rule};
+use super::habits;
 use super::lexicon::{STATEMENT_WORDS, is_reserved};
 use super::scan::{RawBlock, RawStmt};
 use crate::base::{Diagnostics, SourceId, Span};
@@ -135,7 +136,7 @@ impl<'a> Parser<'a> {
             "transform",
             "pipeline",
         ]
-        .contains(&first)
+        .contains(&keyword_like(first).unwrap_or(first))
         {
             let rest = &text[first.len()..];
             let skipped = rest.len() - rest.trim_start().len();
@@ -293,6 +294,10 @@ impl<'a> Parser<'a> {
 
     /// A statement that begins with no word of its own: an expression, or nothing.
     fn lone(&mut self, r: &RawStmt, text: &str, first: &str, place: Place) -> Option<StmtKind> {
+        if let Some(d) = habits::compound(text, "=", &|a, b| self.at(r.start + a, r.start + b)) {
+            self.fold.report(d);
+            return None;
+        }
         let after = text[first.len()..].trim_start();
         // Two words beside one another: the first was meant to begin a statement.
         let next = after.chars().next();
@@ -302,8 +307,14 @@ impl<'a> Parser<'a> {
             && !matches!(first_word(after), "in" | "and" | "or" | "div" | "complements");
         if beside {
             let at = self.at(r.start, r.start + first.len());
-            self.fold
-                .report(errors::unknown_statement(first, keyword_like(first), at));
+            let d = match first {
+                "def" | "function" | "func" | "fun" if !self.declares_function(r, first) => {
+                    let head = habits::behind_colon(text).map_or(text, |(head, _, _)| head);
+                    crate::lang::errors::habits::def(first, head, at)
+                }
+                _ => errors::unknown_statement(first, keyword_like(first), at),
+            };
+            self.fold.report(d);
             return None;
         }
         if text.starts_with('{') && !r.blocks.is_empty() {
@@ -334,6 +345,18 @@ impl<'a> Parser<'a> {
             self.fold.report(d);
         }
         None
+    }
+
+    /// Is it a function but for its first word?
+    fn declares_function(&self, r: &RawStmt, first: &str) -> bool {
+        let end = r.blocks.first().map_or(r.end, |b| b.open);
+        let text = format!("fn{}", self.masked.get(r.start + first.len()..end).unwrap_or(""));
+        let rule = if r.blocks.is_empty() {
+            Rule::fn_decl
+        } else {
+            Rule::fn_block
+        };
+        Grammar::parse(rule, &text).is_ok()
     }
 
     /// Runs one rule over a statement; reports and answers nothing if it does not match.
@@ -390,7 +413,16 @@ impl<'a> Parser<'a> {
             .chars()
             .next()
             .is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '"'));
-        let d = if token.is_empty() {
+        let stop = habits::Stop {
+            text,
+            at: at + skipped,
+            token,
+            rule,
+            positives,
+        };
+        let d = if let Some(d) = stop.meant(&|a, b| self.at(start + a, start + b)) {
+            d
+        } else if token.is_empty() {
             let end = self.at(start + before.len().saturating_sub(1), start + before.len());
             errors::unexpected("", &grammar::expected(positives), end)
         } else if is_reserved(token) && grammar::wants_name(positives) && !STATEMENT_WORDS.contains(&token)

@@ -70,6 +70,16 @@ impl Stmt {
     }
 }
 
+impl Solve {
+    /// Names that it uses.
+    pub fn uses(&self) -> BTreeSet<String> {
+        let mut u = Uses::default();
+        u.solve(self);
+        u.used.retain(|n| !u.bound.contains(n));
+        u.used
+    }
+}
+
 impl Expr {
     /// Adds every name that stands in it.
     pub fn names_into(&self, out: &mut BTreeSet<String>) {

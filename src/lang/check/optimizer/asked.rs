@@ -7,7 +7,7 @@ use super::super::{Checker, What};
 use super::{POINT, point};
 use crate::base::{Code, Diagnostic, Span};
 use crate::lang::errors::types as errors;
-use crate::lang::syntax::{Arg, Expr, Ident, Subscript};
+use crate::lang::syntax::{Arg, Expr, Ident, Subscript, show};
 
 /// What a step may ask of the problem; each counts.
 pub const ORACLES: &[&str] = &[
@@ -104,6 +104,16 @@ impl Checker<'_> {
             return Some(Ty::error());
         }
         let (ok, ty, form) = self.signature(name, args, &types, of);
+        if let (true, "value" | "grad" | "smooth" | "hvp", Some(last)) = (ok && types.len() > 1, name, args.last())
+            && last.value.as_integer().is_some_and(|n| n < 1)
+        {
+            let d = Diagnostic::new(
+                Code::IndexOutOfRange,
+                "the terms of the sum are numbered from 1 to `terms`",
+            )
+            .at(last.value.span, "no such term");
+            return Some(self.wrong(d));
+        }
         if ok {
             return Some(ty);
         }
@@ -284,6 +294,28 @@ impl Checker<'_> {
         Some(block.map_or(Ty::error(), |(_, t)| t.clone()))
     }
 
+    /// The message for a name that a line of the step gives to something, but below, or in a block that has ended.
+    pub fn named_elsewhere(&self, name: &str, at: Span) -> Option<Diagnostic> {
+        let step = self.step.as_ref()?;
+        let mut named = step.named.iter().filter(|(n, ..)| n == name);
+        let (_, declared, line) = named.next()?;
+        let own = line.source == at.source && line.start <= at.start && at.end <= line.end;
+        (!own).then(|| errors::named_elsewhere(name, at, *declared))
+    }
+
+    /// The innermost block, if one of two that do not combine is it and the other one is of the whole point.
+    pub fn block_beside_point(&self, a: &Ty, b: &Ty) -> Option<&str> {
+        let (name, block) = self.step.as_ref()?.blocks.last()?;
+        let whole = |t: &Ty| t.kind == point().kind;
+        let part = |t: &Ty| t.dims() == block.dims();
+        (whole(a) && part(b) || part(a) && whole(b)).then_some(name.as_str())
+    }
+
+    /// Is it an array over all coordinates?
+    pub fn of_point(&self, ty: &Ty) -> bool {
+        self.step.is_some() && ty.kind == point().kind
+    }
+
     /// Is it the name of a history or a table?
     pub fn is_history(&self, base: &Expr) -> bool {
         let entry = base.as_name().and_then(|n| self.scope.get(n));
@@ -309,6 +341,14 @@ impl Checker<'_> {
             }
             [Subscript::At(k)] => {
                 let t = self.number(k);
+                if k.as_integer().is_some_and(|n| n < 1) {
+                    let d = Diagnostic::new(
+                        Code::IndexOutOfRange,
+                        format!("`{0}[1]` is the newest value of `{0}`", show(base)),
+                    )
+                    .at(k.span, "no value");
+                    return self.wrong(d);
+                }
                 if t.dims().is_empty() {
                     return *inner;
                 }

@@ -6,9 +6,10 @@ use super::super::declare::Sizes;
 use super::super::types::{Elem, Kind, Same, Ty};
 use super::super::{Checker, Entry, What};
 use super::asked::{DRAWS, ORACLES, is_place};
+use super::point;
 use crate::base::diagnostic::did_you_mean;
 use crate::base::{Code, Diagnostic, Span};
-use crate::lang::errors::types as errors;
+use crate::lang::errors::{habits, types as errors};
 use crate::lang::syntax::{Expr, ExprKind, Ident, LetDecl, StepKind, StepStmt, TypeExpr};
 
 /// Columns that every trace has by itself.
@@ -80,7 +81,9 @@ impl Checker<'_> {
                 for e in ends {
                     self.well_placed(e);
                     let ty = self.number(e);
-                    if !ty.dims().is_empty() {
+                    // What a state or a quotient is shows in the step.
+                    let broken = matches!(e.kind, ExprKind::Number { integer: false, .. });
+                    if !ty.dims().is_empty() || broken {
                         let d = errors::wrong_type("an integer", &ty.words(), e.span);
                         self.report(d);
                     }
@@ -190,6 +193,12 @@ impl Checker<'_> {
             };
             self.scope.add_local(&name.text, entry);
         }
+        let whole = entry.and_then(|e| Some((e, self.step.as_ref()?.targets.get(&name.text)?)));
+        if let Some((e, t)) = whole.filter(|(_, t)| matches!(t.kind, Kind::Array { .. })) {
+            let d = habits::entry_of_whole(&name.text, t.kind == point().kind, e.span);
+            self.report(d);
+            return;
+        }
         self.well_placed(value);
         let ty = self.expr(value);
         let at = entry.map(|e| {
@@ -285,7 +294,13 @@ impl Checker<'_> {
                     "it was named with an integer: `let {}: Real = …` holds any number",
                     name.text
                 ),
-                _ => "a state keeps its shape; a number for all entries is `v*ones(x)`".into(),
+                _ if want.elem().is_some() && want.dims().is_empty() => {
+                    "a state has the shape that it is declared with, such as `state v = zeros(x)`".into()
+                }
+                _ => errors::same_number_everywhere(&match block {
+                    Some(b) => format!("{}.{}", name.text, b.text),
+                    None => name.text.clone(),
+                }),
             });
             self.report(d);
         }

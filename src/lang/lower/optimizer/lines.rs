@@ -132,7 +132,7 @@ impl Builder<'_> {
                 );
             };
             let dims = turn.map_or_else(|| self.blocks[k].dims.clone(), |t| t.dims);
-            self.same_shape(&b.text, &dims, &v.val, value.span)?;
+            self.same_shape(&format!("{}.{}", name.text, b.text), &dims, &v.val, value.span)?;
             let v = self.splice(&name.text, &[(k, v)], span)?;
             self.vars.insert(name.text.clone(), v);
             return Ok(());
@@ -154,7 +154,7 @@ impl Builder<'_> {
             format!("`{name}` is {}, its new value {}", describe(old), describe(new.dims())),
         )
         .at(span, "another shape")
-        .help("a state keeps its shape; a number for all entries is `v*ones(x)`")
+        .help(crate::lang::errors::types::same_number_everywhere(name))
         .into())
     }
 

@@ -96,10 +96,14 @@ impl Scripted {
                     batch,
                     value,
                     out,
-                    ..
+                    span,
                 } => {
                     let before = problem.counts();
-                    self.ask(*what, args, (*batch, *value), *out, problem, f)?;
+                    self.ask(*what, args, (*batch, *value), *out, problem, f)
+                        .map_err(|e| match e {
+                            Fault::Numerical(why) => Fault::Numerical(why + &self.line_around(&[*span])),
+                            other => other,
+                        })?;
                     let made = problem.counts().since(&before);
                     let aside = aside(&self.script, *out, *value, &made);
                     if aside != Counts::default() {
@@ -137,15 +141,19 @@ impl Scripted {
                     f.regs[*from] = v;
                 }
                 Op::Recall {
-                    state: k, which, to, ..
+                    state: k,
+                    which,
+                    to,
+                    span,
                 } => {
                     let n = f.regs[*which][0];
                     let name = &self.script.states[*k].name;
                     let h = state.slots[*k].history();
                     let len = h.map_or(0, History::len);
                     let (Some(h), true) = (h, n >= 1.0 && n <= len as f64 && n.fract() == 0.0) else {
+                        let line = self.line_around(&[*span]);
                         return Err(Fault::Numerical(format!(
-                            "`{name}[{n}]` is asked for, and the history holds {len}"
+                            "`{name}[{n}]` is asked for, and the history holds {len}{line}"
                         )));
                     };
                     f.regs[*to].copy_from_slice(h.get(len - n as usize));
@@ -291,7 +299,11 @@ impl Scripted {
 
     /// The line of a definition that a node comes from, where one is known.
     fn line_of(&self, node: Option<NodeId>) -> String {
-        let origins = node.map_or(&[][..], |n| self.script.ir.origins(n));
+        self.line_around(node.map_or(&[][..], |n| self.script.ir.origins(n)))
+    }
+
+    /// The line of a definition that one of these places stands in.
+    fn line_around(&self, origins: &[Span]) -> String {
         let of = |o: &Span| {
             let holds = |at: &Span| at.source == o.source && at.start <= o.start && o.end <= at.end;
             self.script.lines.iter().find(|(at, _)| holds(at))
