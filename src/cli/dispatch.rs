@@ -206,6 +206,8 @@ pub(super) struct Sink {
     plots: Option<Plots>,
     /// Was it said how to have them written?
     told: bool,
+    /// How that is.
+    tip: &'static str,
 }
 
 /// The folder for pictures.
@@ -259,17 +261,23 @@ impl Sink {
             last: None,
             plots: None,
             told: false,
+            tip: "`--plots DIR` writes pictures as SVG and PNG",
         }
     }
+
+    /// With another line about how pictures are kept.
+    pub(super) fn tip(mut self, tip: &'static str) -> Sink {
+        self.tip = tip;
+        self
+    }
+
     pub(super) fn take(&mut self, event: Event) {
         let solves = matches!(self.show, Show::Stable | Show::All);
         let mut written = None;
         if let Event::Shown(View::Figure(f)) = &event {
             written = match &mut self.plots {
                 Some(p) => p.write(f),
-                None if self.show == Show::All && !std::mem::replace(&mut self.told, true) => {
-                    Some("`--plots DIR` writes pictures as SVG and PNG".into())
-                }
+                None if self.show == Show::All && !std::mem::replace(&mut self.told, true) => Some(self.tip.into()),
                 None => None,
             };
         }

@@ -4,6 +4,7 @@
 
 use crate::base::Code;
 use crate::base::diagnostic::did_you_mean;
+use crate::session::Session;
 
 /// The code that the user means, or a sentence with the nearest one.
 pub fn find(text: &str) -> Result<Code, String> {
@@ -20,6 +21,11 @@ pub fn find(text: &str) -> Result<Code, String> {
         && let Some(code) = Code::parse(&guess)
     {
         return Ok(code);
+    }
+    if Session::library().any(|n| n == text) {
+        return Err(format!(
+            "`{text}` is no code but a method of the library: `help {text}` in a program, or `?{text}` in `ravine repl`, tells about it"
+        ));
     }
     let near = did_you_mean(&text.to_uppercase(), Code::ALL.iter().map(|c| c.id()));
     Err(match near {

@@ -26,12 +26,21 @@ use super::out::Out;
 use crate::base::Diagnostic;
 use crate::report::style::Paint;
 use crate::report::{diagnostic, exit, render};
-use crate::session::{CellEnd, Completeness, Detail, Event, Session, completeness};
+use crate::session::{CellEnd, Completeness, Detail, Event, Session, completeness, is_expression};
 
 /// Entries that are remembered.
 const HISTORY: usize = 5000;
 /// Widest line of a list of completions.
 const WIDE: usize = 78;
+
+/// What `help` alone says.
+const HELP: &str = "\
+`?name` tells about a name: of the program, of a function, a method or a word of the language, of an error code
+`help name` does so in programs, `source adam` shows a definition of the library
+an expression is shown, any other line runs; Tab completes, `exit` ends
+";
+/// How pictures are kept.
+const PICTURES: &str = "`p = plot …`, then `write p to \"p.svg\"` keeps a picture";
 
 /// Runs the prompt; the exit code.
 pub fn repl(a: &ReplArgs, out: Out, interrupt: Arc<AtomicBool>) -> u8 {
@@ -85,7 +94,7 @@ impl Prompt {
         ));
         loop {
             match editor.readline("ravine> ") {
-                Ok(entry) if matches!(entry.trim(), "exit" | "quit") => break,
+                Ok(entry) if ends(&entry) => break,
                 Ok(entry) => {
                     if entry.trim().is_empty() {
                         continue;
@@ -113,6 +122,9 @@ impl Prompt {
                 return exit::DATA;
             };
             // The lines under a `subject to` are known to go on while they are indented.
+            if text.trim().is_empty() && ends(&line) {
+                break;
+            }
             let goes_on = line.trim().is_empty() || line.starts_with([' ', '\t']);
             if !text.trim().is_empty() && !goes_on && ends_with_constraints(&text) {
                 self.entry(&std::mem::take(&mut text));
@@ -136,7 +148,9 @@ impl Prompt {
         if trimmed.is_empty() {
             return;
         }
-        if let Some(name) = trimmed.strip_prefix('?').or_else(|| trimmed.strip_suffix('?')) {
+        let told = self.session.borrow().is_told_about(trimmed).then_some(trimmed);
+        let asked = trimmed.strip_prefix('?').or_else(|| trimmed.strip_suffix('?'));
+        if let Some(name) = asked.or(told) {
             let name = name.trim();
             let help = self.session.borrow().help_at(name, name.len(), Detail::Full);
             match help {
@@ -145,10 +159,22 @@ impl Prompt {
             }
             return;
         }
+        if trimmed == "help" {
+            self.out.result(HELP);
+            return;
+        }
+        // A value on its own is shown.
+        let printed;
+        let text = if is_expression(trimmed) {
+            printed = format!("print {trimmed}");
+            &printed
+        } else {
+            text
+        };
         self.entries += 1;
         let name = format!("entry {}", self.entries);
         let mut found = vec![];
-        let mut sink = Sink::new(self.out, Show::All);
+        let mut sink = Sink::new(self.out, Show::All).tip(PICTURES);
         let session = self.session.clone();
         let mut session = session.borrow_mut();
         let end = session.run_cell(&name, text, &mut |e| match e {
@@ -176,6 +202,11 @@ impl Prompt {
             Paint { on: false } => diagnostic::plain(found, &session.sources),
         });
     }
+}
+
+/// Does an entry end the session?
+fn ends(entry: &str) -> bool {
+    matches!(entry.trim(), "exit" | "quit")
 }
 
 /// Is the last statement a list of constraints, to which another line may be added?

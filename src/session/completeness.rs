@@ -7,6 +7,8 @@ use crate::base::{Code, SourceId};
 use crate::lang::parse::{Ending, ending, parse};
 use crate::lang::syntax::StmtKind;
 
+use super::{Def, Session};
+
 /// What a prompt does with a text when Enter is pressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completeness {
@@ -56,4 +58,24 @@ pub fn completeness(text: &str) -> Completeness {
             }
         }
     }
+}
+
+impl Session {
+    /// Is it the name of something that is told about and not printed: a solution, a problem, a definition?
+    pub fn is_told_about(&self, name: &str) -> bool {
+        matches!(
+            self.defs.get(name),
+            Some(Def::Solution(_) | Def::Problem(_) | Def::Optimizer(_) | Def::Pipeline(_) | Def::Fn(_))
+        )
+    }
+}
+
+/// Is a text one expression, which does nothing as a statement and could be printed?
+pub fn is_expression(text: &str) -> bool {
+    let clean = |t: &str| {
+        let (program, found) = parse(SourceId(0), t);
+        (program.statements.len() == 1 && found.is_empty()).then_some(program)
+    };
+    let printed = clean(&format!("print {text}"));
+    printed.is_some_and(|p| matches!(p.statements[0].kind, StmtKind::Print(_))) && clean(text).is_none()
 }

@@ -61,6 +61,11 @@ impl Session {
             .or_else(|| Code::parse(&name).map(|c| View::text(format!("{}: {}", c.id(), c.summary()))))
     }
 
+    /// The words of an optimizer's step, as they are written, and what each is.
+    pub fn words_of_a_step() -> impl Iterator<Item = (&'static str, &'static str)> {
+        words::IN_STEP.iter().map(|w| (w.form, w.doc))
+    }
+
     /// Everything about a name, wherever it is from.
     pub(super) fn help_on(&self, name: &str) -> Option<View> {
         let reading = Reading {
@@ -99,7 +104,12 @@ impl Session {
     }
 
     fn name_help(&self, name: &str, r: &Reading, detail: Detail) -> Option<View> {
-        let what = &r.env.names.get(name)?.what;
+        let entry = r.env.names.get(name)?;
+        if self.library.sources.contains(&entry.span.source) {
+            // What was brought in is told about as before it was.
+            return definition(name, detail);
+        }
+        let what = &entry.what;
         let (kind, ty) = described(what);
         let docs = self.docs_of(name, r).unwrap_or_default();
         let mut parts = vec![headline(name, &ty), View::styled(kind, Role::Faint)];
@@ -256,12 +266,7 @@ fn method(name: &str, detail: Detail) -> Option<View> {
 /// A definition of the library: its head and its comment.
 fn definition(name: &str, detail: Detail) -> Option<View> {
     let entry = library::find(name)?;
-    let docs: Vec<&str> = entry.text.lines().take_while(|l| l.starts_with('#')).collect();
-    let docs = docs
-        .iter()
-        .map(|l| l.trim_start_matches('#').trim())
-        .collect::<Vec<_>>()
-        .join("\n");
+    let docs = entry.comment();
     let docs = match detail {
         Detail::Brief => first_sentence(&docs),
         Detail::Full => docs,

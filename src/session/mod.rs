@@ -53,7 +53,7 @@ use crate::base::value::{IndexSet, ListedSet, Table};
 use crate::base::view::View;
 pub use cells::CellEnd;
 pub use complete::{Completion, CompletionItem};
-pub use completeness::{Completeness, completeness};
+pub use completeness::{Completeness, completeness, is_expression};
 pub use help::Detail;
 
 use crate::base::{Code, Diagnostic, Diagnostics, SourceId, SourceMap, Span};

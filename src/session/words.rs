@@ -196,6 +196,193 @@ pub(super) const STEPS: &[Word] = &[
     ),
 ];
 
+/// Words of experiments, and of an optimizer beside what its step asks.
+pub(super) const METHODS: &[Word] = &[
+    word(
+        "optimizer",
+        "optimizer o(lr: Real) { step t { x <- x - lr*grad(x) } }",
+        "Declares a method: states and one step.",
+    ),
+    word(
+        "transform",
+        "transform half() { step t { u <- u/2 } }",
+        "Declares what changes the gradient, the update or the point beside an optimizer.",
+    ),
+    word(
+        "pipeline",
+        "pipeline p(rate: Schedule) = adam(rate) |> projected() for 100 steps then lbfgs()",
+        "Names parts of a step and stages.",
+    ),
+    word(
+        "compare",
+        "c = compare P with { fast: adam(0.1); slow: gd(1e-3) } over seeds 1..5",
+        "Runs methods beside one another.",
+    ),
+    word(
+        "sweep",
+        "w = sweep lr in logspace(-3, 0, 13) { solve P with gd(lr) for 100 steps }",
+        "Solves for each value of a name.",
+    ),
+    word(
+        "plot",
+        "p = plot s.trace.objective",
+        "Draws traces, comparisons, vectors, functions and paths.",
+    ),
+    word(
+        "state",
+        "state v = zeros(x)",
+        "What is kept between steps, with its first value.",
+    ),
+    word(
+        "each",
+        "each X: Matrix[p, q] in x { … } else { … }",
+        "Lines for every variable of a shape, and for the others.",
+    ),
+    word(
+        "record",
+        "record speed = norm(v)",
+        "A number of every step: a column of `s.trace`.",
+    ),
+    word("stop", "stop when norm(g) <= 1e-8", "Ends the run."),
+    word(
+        "restart",
+        "restart when dot(g, v) > 0",
+        "Begins the states and `t` anew from the point, when the step ends.",
+    ),
+    word(
+        "fail",
+        "fail when b <= 0: \"why\"",
+        "Ends the run at the last good point, with the reason.",
+    ),
+];
+
+/// What a step may ask and name.
+pub(super) const IN_STEP: &[Word] = &[
+    word(
+        "value",
+        "value(x)",
+        "The objective at a point; `value(x, batch)` and `value(x, i)` estimate it on a mini-batch or one term.",
+    ),
+    word("trial", "trial(x)", "The objective, or `inf` where it has no value."),
+    word(
+        "grad",
+        "grad(x)",
+        "The gradient at a point, also on a batch or a term; in a transform `grad()` is the one that the optimizer asked for.",
+    ),
+    word(
+        "operator",
+        "operator(x)",
+        "The gradient of a saddle point, turned where it is maximized.",
+    ),
+    word("hvp", "hvp(x, v)", "The Hessian at `x` times `v`, also on a batch."),
+    word("hessian", "hessian(x)", "The Hessian, a matrix over all coordinates."),
+    word(
+        "smooth",
+        "smooth(x)",
+        "The smooth part of an objective that `prox` takes apart.",
+    ),
+    word(
+        "prox",
+        "prox(x, t)",
+        "The proximal point of the other part, for a step of length `t`.",
+    ),
+    word(
+        "project",
+        "project(x)",
+        "The nearest point that keeps bounds and simple sets.",
+    ),
+    word("lmo", "lmo(g)", "The corner of the set that is lowest along `g`."),
+    word(
+        "away",
+        "away(x, g)",
+        "Of the corners that `x` is made of, the one that is highest along `g`.",
+    ),
+    word(
+        "reach",
+        "reach(x, d)",
+        "How far one may go from `x` along `d` and stay in the set.",
+    ),
+    word(
+        "constraints",
+        "constraints(x)",
+        "A number for each row under `subject to`: at most 0, or 0, where it holds.",
+    ),
+    word(
+        "residuals",
+        "residuals(x)",
+        "What the objective is the sum of squares of.",
+    ),
+    word(
+        "jacobian",
+        "jacobian(x)",
+        "Derivatives of the constraints; `of: residuals` of those.",
+    ),
+    word("jvp", "jvp(x, v)", "That matrix times a point."),
+    word("vjp", "vjp(x, y)", "A vector of rows times that matrix."),
+    word("grads", "grads(x)", "The gradients of all terms, one a row."),
+    word(
+        "sample",
+        "sample(k)",
+        "A mini-batch of `k` terms; `replace: false` lets all come before one comes again.",
+    ),
+    word("terms", "terms", "How many terms the objective's sum has."),
+    word(
+        "equations",
+        "equations",
+        "1 for the rows of `constraints` that are equations, 0 for the others.",
+    ),
+    word(
+        "fmin",
+        "lr: Real = fmin",
+        "The least value of the objective, where the problem proves one.",
+    ),
+    word(
+        "table",
+        "state phi = table(terms, zeros(x))",
+        "An array for each term, read and changed as `phi[i]`.",
+    ),
+    word(
+        "history",
+        "state h = history(20, zeros(x))",
+        "The last 20 values; `h <- v` adds one, `h[1]` is the newest.",
+    ),
+    word("length", "length(h)", "How many values a history holds."),
+    word("old", "old(v)", "What a state was when the step began."),
+    word(
+        "normal",
+        "normal(x)",
+        "Normal numbers in the shape of `x`; `normal()` is one.",
+    ),
+    word("uniform", "uniform(x)", "Numbers between 0 and 1, likewise."),
+    word("rademacher", "rademacher(x)", "Numbers that are 1 or -1, likewise."),
+    word(
+        "permutation",
+        "permutation(n)",
+        "The numbers from 1 to `n` in a drawn order.",
+    ),
+    word(
+        "x",
+        "x <- x - lr*g",
+        "The point: all variables of the problem; `x.W` is one of them.",
+    ),
+    word(
+        "u",
+        "u <- u/2",
+        "In a transform: the gradient before the optimizer, the update behind it.",
+    ),
+    word(
+        "answer",
+        "answer <- mean",
+        "The point that is handed out, where that is not `x`.",
+    ),
+    word(
+        "t",
+        "step t { … }",
+        "The number of the step, from 1; from the last restart on.",
+    ),
+    word("point", "[i in point] v[i]^2", "The set of all coordinates."),
+];
+
 /// Types.
 pub(super) const TYPES: &[Word] = &[
     word("Real", "Real[I, J]", "Real numbers, or an array of them over sets."),
@@ -269,7 +456,7 @@ pub(super) const FIELDS: &[(&str, &str, &str)] = &[
 
 /// A word of any of the lists.
 pub(super) fn find(name: &str) -> Option<&'static Word> {
-    let lists = [STATEMENTS, EXPRESSIONS, CLAUSES, GROUPS, TYPES, UNITS];
+    let lists = [STATEMENTS, EXPRESSIONS, CLAUSES, GROUPS, TYPES, UNITS, METHODS, IN_STEP];
     lists
         .into_iter()
         .flatten()

@@ -28,6 +28,7 @@ fn a_bad_command_line_is_64_and_says_why() {
         (&["run", "x.opt", "-v", "--quiet"], "cannot be used with"),
         (&["explain", "R9999"], "there is no code `R9999`"),
         (&["explain", "R02O3"], "did you mean `R0203`?"),
+        (&["explain", "adam"], "`?adam` in `ravine repl`"),
     ] {
         let out = ravine(args);
         assert_eq!(out.status.code(), Some(64), "{args:?}");

@@ -32,7 +32,7 @@ fn piped_entries_are_cells() {
         "b = 3",
         "optimal",
         "s.x = 1.5",
-        "a: Real",
+        "a  Real",
         "declared in entry 1, line 1",
         "last",
     ] {
@@ -54,6 +54,29 @@ fn an_error_ends_the_entry_and_shows_in_the_exit_code() {
     let out = piped(b"print 1\n\xff\xfe\n");
     assert_eq!(out.status.code(), Some(3), "{}", text(&out.stderr));
     assert_eq!(piped(b"").status.code(), Some(0));
+}
+
+#[test]
+fn questions_and_values_at_the_prompt() {
+    let out = piped(
+        b"2 + 2\nhelp\n?grad\n?sweep\nproblem p {\n  var a: Real from 3\n  minimize a^2\n}\nr = start p with adam(0.1) for 9 steps\nstep r\nr.objective\np\n?adam\nplot [1, 2, 3]\nquit\nprint 7\n",
+    );
+    let (shown, said) = (text(&out.stdout), text(&out.stderr));
+    assert_eq!(out.status.code(), Some(0), "{shown}{said}");
+    for piece in [
+        "2 + 2 = 4",
+        "`?name` tells",
+        "The gradient at a point",
+        "Solves for each value",
+        "r.objective = ",
+        "a  Real",
+        // As before it ran.
+        "optimizer adam(lr: Schedule = 0.001",
+        "write p to \"p.svg\"",
+    ] {
+        assert!(shown.contains(piece), "{piece}: {shown}");
+    }
+    assert!(!shown.contains("7 = 7") && !shown.contains("--plots"), "{shown}");
 }
 
 /// Through a pseudo-terminal; says `ignored` without Python, fails there where `RAVINE_REQUIRE` names it.

@@ -43,6 +43,18 @@ impl Entry {
     pub fn head(&self) -> String {
         head(self.text)
     }
+
+    /// The documentation comment.
+    pub fn comment(&self) -> String {
+        comment(self.text)
+    }
+}
+
+/// The documentation comment above a definition, without its signs.
+pub fn comment(text: &str) -> String {
+    let lines = text.lines().take_while(|l| l.starts_with('#'));
+    let lines: Vec<&str> = lines.map(|l| l.trim_start_matches('#').trim()).collect();
+    lines.join("\n")
 }
 
 /// The beginning of a definition as one line, without what opens its body: kind, name and parameters.
