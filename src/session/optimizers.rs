@@ -3,6 +3,7 @@
 //! Invariant: a definition of the library is read when its name is first called, and a user's own goes before it.
 
 pub(super) mod library;
+mod reference;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -103,6 +104,11 @@ impl Session {
         Ok(out)
     }
 
+    /// The reference page of the library, in Markdown.
+    pub fn library_page() -> String {
+        reference::page()
+    }
+
     /// Names of all definitions of the library.
     pub fn library() -> impl Iterator<Item = &'static str> {
         library::entries().iter().map(|e| e.name)
@@ -170,13 +176,8 @@ impl Session {
             if source {
                 return Ok(listing(&text));
             }
-            let docs: Vec<&str> = text
-                .lines()
-                .take_while(|l| l.starts_with("##"))
-                .map(|l| l.trim_start_matches('#').trim())
-                .collect();
             let head = library::head(&text);
-            return Ok(listing(&format!("{head}\n{}", docs.join("\n"))));
+            return Ok(listing(&format!("{head}\n{}", library::comment(&text))));
         }
         if source && let Some(card) = solve::methods::find(name) {
             return Err(vec![

@@ -248,6 +248,29 @@ fn check(row: &Row) -> Result<usize, String> {
 }
 
 #[test]
+fn the_reference_page_is_what_the_definitions_say() {
+    let page = ravine::session::Session::library_page();
+    let path = root().join("docs/reference/optimizers.md");
+    if std::env::var_os("RAVINE_BLESS").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == page,
+        "docs/reference/optimizers.md is not what the definitions say: RAVINE_BLESS=1 cargo test writes it"
+    );
+}
+
+#[test]
+fn the_book_has_the_words_of_a_step() {
+    let book = std::fs::read_to_string(root().join("docs/book/11-optimizers.md")).unwrap();
+    let missing = ravine::session::Session::words_of_a_step()
+        .map(|(form, doc)| format!("| `{form}` | {doc} |"))
+        .filter(|row| !book.contains(row));
+    report_failures(missing.collect());
+}
+
+#[test]
 fn recorded_iterates() {
     let mut failures = vec![];
     let mut steps = 0;
