@@ -58,6 +58,7 @@ fn run(a: &RunArgs, out: Out, interrupt: Arc<AtomicBool>) -> u8 {
     };
     if let Some(text) = program(&a.file, &mut session) {
         let mut sink = Sink::new(out, show);
+        sink.untimed = a.stable;
         sink.plots = a.plots.clone().map(Plots::into);
         let name = name_of(&a.file);
         match &a.emit {
@@ -200,6 +201,8 @@ fn finish(session: &Session, out: &Out, as_json: bool) -> u8 {
 pub(super) struct Sink {
     out: Out,
     show: Show,
+    /// Are columns of times left out?
+    untimed: bool,
     /// Was something shown, and had it several lines?
     last: Option<bool>,
     /// Where pictures are written to.
@@ -258,6 +261,7 @@ impl Sink {
         Sink {
             out,
             show,
+            untimed: false,
             last: None,
             plots: None,
             told: false,
@@ -290,7 +294,7 @@ impl Sink {
                 };
                 summary(&s, detail)
             }
-            Event::Shown(view) if self.show == Show::Stable => view.untimed(),
+            Event::Shown(view) if self.show != Show::Nothing && self.untimed => view.untimed(),
             Event::Shown(view) if self.show != Show::Nothing => view,
             // One line that is written over, where somebody looks at it.
             Event::Progress(p) if self.show == Show::All && self.out.messages.on => {
