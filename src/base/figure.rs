@@ -33,6 +33,8 @@ pub struct Axis {
     pub hi: f64,
     /// Are its values whole numbers?
     pub whole: bool,
+    /// Below this a value counts as 0, which then has a place of its own at the lower end of a logarithmic axis.
+    pub zero: Option<f64>,
 }
 
 /// A kind of thing, shown by one colour throughout a picture.
@@ -136,6 +138,7 @@ impl Axis {
             lo,
             hi,
             whole: false,
+            zero: None,
         }
     }
     /// The axis with room at both ends, a part of its length.

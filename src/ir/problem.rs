@@ -8,9 +8,10 @@ use crate::base::Span;
 use crate::base::value::IndexSet;
 
 /// Minimize or maximize.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sense {
     /// Smallest value wanted.
+    #[default]
     Minimize,
     /// Largest value wanted.
     Maximize,

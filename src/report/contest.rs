@@ -8,6 +8,7 @@
 
 mod convergence;
 mod profile;
+mod scale;
 mod sweep;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use crate::base::figure::Figure;
 use crate::base::value::{Column, Table};
 use crate::base::view::{Cell, Role, View};
+use crate::ir::Sense;
 use crate::solve::Status;
 use crate::solve::trace::COUNTED;
 
@@ -49,8 +51,8 @@ pub struct Run {
 pub struct Contest {
     /// The problems; the unnamed one has an empty name.
     pub problems: Vec<String>,
-    /// Which of them are maximized.
-    pub maximize: Vec<bool>,
+    /// What is wanted of their objectives.
+    pub senses: Vec<Sense>,
     /// The methods, by what they are called here.
     pub methods: Vec<String>,
     /// The seeds.
@@ -59,6 +61,27 @@ pub struct Contest {
     pub runs: Vec<Run>,
     /// Does a problem sum terms that mini-batches are drawn from?
     pub sampled: bool,
+}
+
+/// What runs on a problem are judged by.
+#[derive(Clone, Copy, Debug)]
+struct Goal {
+    /// A column of the record.
+    column: &'static str,
+    /// -1 where large is good.
+    sign: f64,
+}
+
+impl Goal {
+    /// Why it is not the objective.
+    fn note(self) -> Option<String> {
+        (self.column != "objective").then(|| {
+            format!(
+                "A saddle point: the objective falls and rises on the way to it; shown is the {}.",
+                self.column
+            )
+        })
+    }
 }
 
 /// Quotient of the largest and the smallest value from which an axis is logarithmic.
@@ -80,13 +103,20 @@ impl Run {
         let place = COUNTED.iter().position(|c| *c == name);
         place.map_or(0.0, |k| self.beyond[k])
     }
-    /// Points of the record where the objective is known, along an axis; what other runners and starts took comes first.
-    fn points(&self, axis: &str) -> Vec<(f64, f64)> {
+    /// What was measured of a column, along an axis; what other runners and starts took comes first.
+    fn points(&self, axis: &str, column: &str) -> Vec<(f64, f64)> {
         let first = self.beyond(column_of(axis));
-        let both = self.column(column_of(axis)).iter().zip(self.column("objective"));
+        let both = self.column(column_of(axis)).iter().zip(self.column(column));
         both.map(|(x, y)| (first + *x, *y))
             .filter(|p| p.0.is_finite() && p.1.is_finite())
             .collect()
+    }
+    /// Where it ended, by what it is judged by.
+    fn reached(&self, goal: Goal) -> Option<f64> {
+        match goal.column {
+            "objective" => self.objective,
+            other => self.column(other).last().copied(),
+        }
     }
 }
 
@@ -124,12 +154,26 @@ impl Contest {
             .iter()
             .filter(move |r| r.problem == problem && r.method == method)
     }
-    fn sign(&self, problem: usize) -> f64 {
-        if self.maximize.get(problem) == Some(&true) {
-            -1.0
+    /// What runs on a problem are judged by: of a saddle point the objective says nothing.
+    fn goal(&self, problem: usize) -> Goal {
+        let (column, sign) = match self.senses.get(problem) {
+            Some(Sense::Maximize) => ("objective", -1.0),
+            Some(Sense::Saddle) => (self.away(), 1.0),
+            _ => ("objective", 1.0),
+        };
+        Goal { column, sign }
+    }
+    /// How far from a saddle point a run is: the gap where it is known of all, else the stationarity.
+    fn away(&self) -> &'static str {
+        let known = |r: &Run| r.column("gap").last().is_some_and(|v| v.is_finite());
+        if self.runs.iter().all(known) {
+            "gap"
         } else {
-            1.0
+            "stationarity"
         }
+    }
+    fn saddles(&self) -> bool {
+        self.senses.contains(&Sense::Saddle)
     }
 
     /// The table: one row for each problem and method, medians over the seeds.
@@ -145,6 +189,7 @@ impl Contest {
         title("method", true);
         title("status", true);
         title("objective", true);
+        title(self.away(), self.saddles());
         title("from", several);
         title("to", several);
         title("steps", true);
@@ -166,9 +211,10 @@ impl Contest {
                     median(&mut v)
                 };
                 let count = |name: &str| Cell::Number(middle(&|r| r.last(name)));
+                let goal = self.goal(p);
                 let known: Vec<f64> = runs
                     .iter()
-                    .filter_map(|r| r.objective)
+                    .filter_map(|r| r.reached(goal))
                     .filter(|v| !v.is_nan())
                     .collect();
                 let mut row = vec![];
@@ -178,6 +224,9 @@ impl Contest {
                 row.push(Cell::Text(method.clone()));
                 row.push(Cell::Text(statuses(&runs)));
                 row.push(Cell::Number(middle(&|r| r.objective.unwrap_or(f64::NAN))));
+                if self.saddles() {
+                    row.push(count(self.away()));
+                }
                 if several {
                     let ends = known
                         .iter()
@@ -198,8 +247,13 @@ impl Contest {
         let mut parts = vec![View::Table { head, rows }];
         if several {
             let n = self.seeds.len();
+            let of = match (self.saddles(), self.senses.iter().all(|s| *s == Sense::Saddle)) {
+                (false, _) => "objective".to_string(),
+                (_, true) => self.away().to_string(),
+                _ => format!("objective, of a saddle point the {}", self.away()),
+            };
             parts.push(View::styled(
-                format!("medians over {n} seeds; `from` and `to` are the smallest and the largest objective"),
+                format!("medians over {n} seeds; `from` and `to` are the smallest and the largest {of}"),
                 Role::Faint,
             ));
         }
@@ -224,6 +278,9 @@ impl Contest {
             ),
             ("objective".into(), numbers(&|r| r.objective.unwrap_or(f64::NAN))),
         ];
+        if self.saddles() {
+            columns.push((self.away().into(), numbers(&|r| r.last(self.away()))));
+        }
         for (name, column) in [
             ("steps", "step"),
             ("evaluations", "evaluations"),

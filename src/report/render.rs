@@ -241,8 +241,7 @@ pub fn json(view: &View) -> Json {
 
 /// The data of a figure; no pixels.
 fn figure_json(f: &Figure) -> Json {
-    let axis =
-        |a: &Axis| object!({ "label": a.label, "log": a.log, "from": number_json(a.lo), "to": number_json(a.hi) });
+    let axis = |a: &Axis| object!({ "label": a.label, "log": a.log, "zero": a.zero.map(number_json), "from": number_json(a.lo), "to": number_json(a.hi) });
     let list = |v: &mut dyn Iterator<Item = f64>| v.map(number_json).collect::<Vec<Json>>();
     let pairs = |kind: &str, label: &str, p: &[(f64, f64)]| {
         let (x, y) = (list(&mut p.iter().map(|p| p.0)), list(&mut p.iter().map(|p| p.1)));

@@ -11,7 +11,9 @@ use crate::base::value::{IndexSet, Value};
 use crate::base::view::View;
 use crate::base::{Code, Diagnostic, Span};
 use crate::ir::Sense;
-use crate::lang::syntax::{Compare, Entrant, Expr, ExprKind, ProblemRef, Solve, Sweep, Variation, show as shown};
+use crate::lang::syntax::{
+    Compare, Entrant, Expr, ExprKind, Pipeline, ProblemRef, Solve, Sweep, Variation, show as shown,
+};
 use crate::report::ResultEntry;
 use crate::report::contest::{self, Contest, Run};
 
@@ -50,7 +52,7 @@ impl Session {
         'all: for (p, target) in targets.into_iter().enumerate() {
             let at = self.compiled(target, span, sink)?;
             contest.problems.push(target.map_or_else(String::new, named));
-            contest.maximize.push(self.maximized(at));
+            contest.senses.push(self.sense(at));
             for (m, e) in c.entrants.iter().enumerate() {
                 for seed in &seeds {
                     let solve = Solve {
@@ -114,9 +116,10 @@ impl Session {
         }
     }
 
-    pub(super) fn maximized(&self, at: usize) -> bool {
+    /// What is wanted of a problem's objective.
+    pub(super) fn sense(&self, at: usize) -> Sense {
         let objective = self.compiled[at].lowered.problem.objective.as_ref();
-        objective.is_some_and(|o| o.sense == Sense::Maximize)
+        objective.map(|o| o.sense).unwrap_or_default()
     }
 
     /// Does the problem sum terms that mini-batches are drawn from?
@@ -183,6 +186,11 @@ impl Session {
         let mut sweep = contest::Sweep {
             name: name.clone(),
             values: values.clone(),
+            method: w
+                .solve
+                .method
+                .as_ref()
+                .map_or_else(String::new, |p| self.pipeline_text(p)),
             of_method: before.is_none(),
             runs: Contest {
                 methods: values.iter().map(|v| super::show::number(*v)).collect(),
@@ -240,7 +248,7 @@ impl Session {
                     .runs
                     .problems
                     .push(solve.target.as_ref().map_or_else(String::new, named));
-                sweep.runs.maximize.push(self.maximized(at));
+                sweep.runs.senses.push(self.sense(at));
             }
             let Some(ran) = self.attempt(&solve, at, w.span, sink)? else {
                 continue;
@@ -267,13 +275,7 @@ impl Session {
         for e in entrants {
             let name = match &e.label {
                 Some(l) => l.text.clone(),
-                None => {
-                    let first = e.pipeline.stages.iter().map(|s| {
-                        let parts = s.parts.iter().map(|m| self.method_text(&m.name.text, &m.args));
-                        parts.collect::<Vec<_>>().join(" |> ")
-                    });
-                    first.collect::<Vec<_>>().join(" then ")
-                }
+                None => self.pipeline_text(&e.pipeline),
             };
             let mut unique = name.clone();
             let mut k = 1;
@@ -284,6 +286,15 @@ impl Session {
             out.push(unique);
         }
         out
+    }
+
+    /// The methods of a pipeline with those that they are given.
+    fn pipeline_text(&self, p: &Pipeline) -> String {
+        let stages = p.stages.iter().map(|s| {
+            let parts = s.parts.iter().map(|m| self.method_text(&m.name.text, &m.args));
+            parts.collect::<Vec<_>>().join(" |> ")
+        });
+        stages.collect::<Vec<_>>().join(" then ")
     }
 }
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::base::value::{IndexSet, Tensor, Value};
+use crate::ir::Sense;
 use crate::lang::lower::SolutionData;
 use crate::report::{Residual, SolveEntry, WarmStart};
 use crate::solve::Status;
@@ -23,7 +24,7 @@ pub(super) struct About {
     constraints: Vec<(String, Vec<IndexSet>)>,
     /// Variables that the solve was given.
     pub fixed: Vec<(String, Arc<Tensor>)>,
-    pub maximize: bool,
+    pub sense: Sense,
 }
 
 impl About {
@@ -39,11 +40,7 @@ impl About {
                 .collect(),
             constraints: constraints.map(|(k, x)| (x.name.clone(), rows(k))).collect(),
             fixed: vec![],
-            maximize: c
-                .problem
-                .objective
-                .as_ref()
-                .is_some_and(|o| o.sense == crate::ir::Sense::Maximize),
+            sense: c.problem.objective.as_ref().map(|o| o.sense).unwrap_or_default(),
         }
     }
 
@@ -82,7 +79,7 @@ impl About {
             ..Answer::default()
         };
         if let Some((step, measures, x)) = good {
-            let sign = if self.maximize { -1.0 } else { 1.0 };
+            let sign = if self.sense == Sense::Maximize { -1.0 } else { 1.0 };
             a.reason = format!("stopped by the user in the middle of a step; the point is that of step {step}");
             a.objective = Some(sign * measures.objective);
             a.residuals = vec![("stationarity".into(), measures.stationarity)];
@@ -183,7 +180,7 @@ impl Session {
             problem: e.problem.clone(),
             status: a.status.word().into(),
             method: a.method.clone(),
-            maximized: self.maximized(at),
+            sense: self.sense(at),
             ..SolutionData::default()
         };
         s.past = self.past_of(at);

@@ -14,6 +14,7 @@ use crate::base::figure::{Axis, Figure, Mark};
 use crate::base::value::{Column, Storage, Table, Tensor, Value};
 use crate::base::view::View;
 use crate::base::{Code, Diagnostic, Span};
+use crate::ir::Sense;
 use crate::lang::lower::SolutionData;
 use crate::lang::syntax::{Expr, ExprKind, Plot, show as shown};
 use crate::report::contest::{Contest, Run, record};
@@ -79,18 +80,20 @@ impl Session {
             }
         }
         let records: Vec<_> = p.items.iter().map(|e| self.recorded(e)).collect();
-        if let [Some((s, maximize))] = records.as_slice() {
-            let run = run_of(s, 0);
-            return record(&run, &owner(&p.items[0]), *maximize, axis).ok_or_else(|| vec![empty(&p.items[0])]);
+        if let [Some(s)] = records.as_slice() {
+            let (run, name) = (run_of(s, 0), named(&owner(&p.items[0]), s));
+            return record(&run, &name, &s.problem, s.sense, axis).ok_or_else(|| vec![empty(&p.items[0])]);
         }
         if !records.is_empty() && records.iter().all(Option::is_some) {
             let found: Vec<_> = records.into_iter().flatten().collect();
+            let one = found.iter().all(|s| s.problem == found[0].problem);
+            let sense = found.iter().map(|s| s.sense).find(|s| *s != Sense::Minimize);
             let contest = Contest {
-                problems: vec![String::new()],
-                maximize: vec![found.iter().any(|f| f.1)],
-                methods: p.items.iter().map(owner).collect(),
+                problems: vec![if one { found[0].problem.clone() } else { String::new() }],
+                senses: vec![sense.unwrap_or_default()],
+                methods: p.items.iter().zip(&found).map(|(e, s)| named(&owner(e), s)).collect(),
                 seeds: vec![0],
-                runs: found.iter().enumerate().map(|(k, f)| run_of(&f.0, k)).collect(),
+                runs: found.iter().enumerate().map(|(k, s)| run_of(s, k)).collect(),
                 sampled: false,
             };
             return contest.figure(axis).ok_or_else(|| vec![empty(&p.items[0])]);
@@ -119,16 +122,38 @@ impl Session {
         self.vectors(&p.items)
     }
 
-    /// `s`, `s.trace`: the solution, and whether its objective was maximized.
-    fn recorded(&self, e: &Expr) -> Option<(Rc<SolutionData>, bool)> {
+    /// The solution of `s`, `s.trace`.
+    fn recorded(&self, e: &Expr) -> Option<Rc<SolutionData>> {
         let base = match &e.kind {
             ExprKind::Field { base, name } if name.text == "trace" => base,
             ExprKind::Name(_) => e,
             _ => return None,
         };
         match self.defs.get(base.as_name()?)? {
-            Def::Solution(s) => Some((s.clone(), s.maximized)),
+            Def::Solution(s) => Some(s.clone()),
             _ => None,
+        }
+    }
+
+    /// The steps of `s.trace.length`, `s.path.a`.
+    fn steps_of(&self, e: &Expr) -> Option<Vec<f64>> {
+        let ExprKind::Field { base, .. } = &e.kind else {
+            return None;
+        };
+        let ExprKind::Field { base: owner, name } = &base.kind else {
+            return None;
+        };
+        let Some(Def::Solution(s)) = self.defs.get(owner.as_name()?) else {
+            return None;
+        };
+        let table = match name.text.as_str() {
+            "trace" => &s.trace,
+            "path" => &s.path,
+            _ => return None,
+        };
+        match table.column("step")? {
+            Column::Numbers(v) => Some(v.clone()),
+            Column::Texts(..) => None,
         }
     }
 
@@ -191,7 +216,10 @@ impl Session {
             true => columns.remove(0),
             false => {
                 let n = columns.first().map_or(0, |c| c.1.len());
-                ("place".to_string(), (1..=n).map(|k| k as f64).collect())
+                match self.steps_of(&items[0]).filter(|s| s.len() == n) {
+                    Some(steps) => ("step".to_string(), steps),
+                    None => ("place".to_string(), (1..=n).map(|k| k as f64).collect()),
+                }
             }
         };
         if !columns.iter().flat_map(|c| &c.1).any(|v| v.is_finite()) {
@@ -400,6 +428,7 @@ impl Session {
                 hi: (across * side) as f64 + 0.5,
                 whole: true,
                 log: false,
+                zero: None,
             },
             y: Axis {
                 label: "row".into(),
@@ -407,6 +436,7 @@ impl Session {
                 hi: 0.5,
                 whole: true,
                 log: false,
+                zero: None,
             },
             marks: vec![Mark::Cells {
                 cells,
@@ -459,6 +489,7 @@ impl Session {
                 lo: 0.0,
                 hi: 1.05 * most,
                 whole: true,
+                zero: None,
             },
             marks: vec![Mark::Bars {
                 bars: counts
@@ -490,6 +521,14 @@ fn run_of(s: &SolutionData, method: usize) -> Run {
         path: s.path.clone(),
         beyond: Default::default(),
         seconds: 0.0,
+    }
+}
+
+/// A solution with its method: `s: gd`.
+pub(super) fn named(name: &str, s: &SolutionData) -> String {
+    match s.method.as_str() {
+        "" => name.to_string(),
+        m => format!("{name}: {m}"),
     }
 }
 

@@ -258,6 +258,7 @@ impl Live {
         let mut s = SolutionData {
             problem: self.about.name.clone(),
             status: "running".into(),
+            sense: self.about.sense,
             ..SolutionData::default()
         };
         let mut numbers = vec![("step", steps as f64), ("evaluations", evaluations as f64)];

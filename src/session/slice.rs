@@ -12,13 +12,14 @@ use crate::base::figure::{Axis, Figure, Mark};
 use crate::base::value::{Tensor, Value};
 use crate::base::{Code, Diagnostic, Span};
 use crate::forms::rows::Columns;
+use crate::ir::Sense;
 use crate::lang::lower::SolutionData;
 use crate::lang::syntax::{Arg, Binder, Binders, Expr, ExprKind, Ident, Plot, PlotRange, Subscript, show as shown};
 use crate::report::plot::{levels, long};
 use crate::solve::compiled::coordinate;
 use crate::solve::model::Model;
 
-use super::plot::{owner, path_column, thinned};
+use super::plot::{named, owner, path_column, thinned};
 use super::solving::{Found, one};
 use super::{Def, Event, Session};
 
@@ -108,7 +109,7 @@ impl Session {
                 let values = self.values(&mut target, &points, p)?;
                 figure.marks.push(Mark::Path {
                     points: xs.iter().map(|x| x.0).zip(values).collect(),
-                    label: w.name.clone(),
+                    label: named(&w.name, &w.solution),
                     hue: p.items.len() + j,
                 });
             }
@@ -274,7 +275,7 @@ impl Session {
             model: Box::new(model),
             point,
             coordinates,
-            maximize: self.maximized(at),
+            maximize: self.sense(at) == Sense::Maximize,
         })
     }
 
@@ -432,7 +433,7 @@ impl Session {
             // Blue is the colour of the contours.
             f.marks.push(Mark::Path {
                 points,
-                label: w.name.clone(),
+                label: named(&w.name, &w.solution),
                 hue: k + 1,
             });
         }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use crate::base::value::{IndexSet, Table, Tensor, Value};
 use crate::base::{Code, Diagnostic, Diagnostics, Level, Span};
 use crate::exec::Fault;
-use crate::ir::InputId;
 use crate::ir::atom::Trust;
+use crate::ir::{InputId, Sense};
 use crate::lang::lower::SolutionData;
 use crate::lang::syntax::{
     Compare, Expr, Ident, MinimizeFrom, Pipeline, ProblemRef, Solve, Stmt, StmtKind, TypeExpr, VarDecl, Variation,
@@ -400,7 +400,8 @@ impl Session {
         let now = self.settings.now;
         let progress = |good: &Option<Good>, ended: bool| {
             let good = good.as_ref();
-            let objective = |g: &Good| if about.maximize { -g.1.objective } else { g.1.objective };
+            let sign = if about.sense == Sense::Maximize { -1.0 } else { 1.0 };
+            let objective = |g: &Good| sign * g.1.objective;
             Event::Progress(Box::new(Progress {
                 problem: about.name.clone(),
                 steps: good.map(|g| g.0),

@@ -163,6 +163,95 @@ fn long_records_are_thinned_and_say_so() {
     assert!(notes.iter().any(|n| n.contains("one of")), "{notes:?}");
 }
 
+const FIT: &str = "param y: Vector[30] = [i in 1..30] sin(3*i)\nproblem fit {\n  var x: Vector[2] from 3\n  \
+                   minimize mean(i in 1..30) (x[1] + x[2]*i/30 - y[i])^2\n}\n";
+
+fn labels(f: &Figure) -> Vec<&str> {
+    let mut out = vec![];
+    for m in &f.marks {
+        if let Mark::Line { label, .. } | Mark::Path { label, .. } = m {
+            out.push(label.as_str());
+        }
+    }
+    out
+}
+
+#[test]
+fn one_run_that_diverges_does_not_change_the_axis() {
+    let good = "gd(0.1) for 100 steps; gd(0.3) for 100 steps";
+    let alone = figure(&format!("{FIT}compare fit with {{ {good} }}"));
+    let beside = figure(&format!("{FIT}compare fit with {{ {good}; bad: gd(30) for 30 steps }}"));
+    assert!(alone.y.label.starts_with("objective − best found"), "{}", alone.y.label);
+    assert_eq!(alone.y.label, beside.y.label);
+    assert!(beside.y.hi < 1e5, "{:?}", beside.y);
+}
+
+#[test]
+fn more_lines_than_colours_are_told_apart() {
+    let methods: Vec<String> = (1..=9)
+        .map(|k| format!("m{k}: gd({}) for 40 steps", 0.03 * f64::from(k)))
+        .collect();
+    let dashes = |n: usize| {
+        let f = figure(&format!("{FIT}compare fit with {{ {} }}", methods[..n].join("; ")));
+        plot::svg(&f).matches("stroke-dasharray=\"6 5\"").count()
+    };
+    assert_eq!(dashes(7), 0);
+    // Two dashed lines, and a piece of each before its name.
+    assert!(dashes(9) >= 4);
+}
+
+#[test]
+fn names_say_what_was_done() {
+    let text = format!(
+        "{VALLEY}s = solve valley with heavy_ball(1e-3) for 20 steps\nt = solve valley with adam(0.1) for 300 steps cold\n\
+         plot valley over a in [-2, 2], b in [-1, 3] with s.path, t.path\nplot s.trace, t.trace\nplot s.trace\n\
+         plot s.trace.stationarity\nsweep lr in [1e-4, 1e-3] {{ solve valley with gd(lr) for 5 steps }}"
+    );
+    let f = figures(&text);
+    assert_eq!(labels(&f[0]), ["s: heavy_ball", "t: adam"]);
+    assert_eq!(labels(&f[1]), ["s: heavy_ball", "t: adam"]);
+    assert_eq!(f[1].title, "Convergence on valley");
+    assert_eq!(f[2].title, "Record of s: heavy_ball on valley");
+    assert_eq!((f[3].x.label.as_str(), f[3].x.lo, f[3].x.hi), ("step", 0.0, 20.0));
+    assert!(
+        f[4].title.starts_with("gd on valley, sensitivity to lr: "),
+        "{}",
+        f[4].title
+    );
+    // Of 300 steps every third is measured, of 20 all are.
+    assert!(
+        f[1].notes.iter().any(|n| n.contains("one step in 3")),
+        "{:?}",
+        f[1].notes
+    );
+    assert!(
+        !f[2].notes.iter().any(|n| n.contains("one step in")),
+        "{:?}",
+        f[2].notes
+    );
+    let Some(Mark::Line { points, .. }) = f[1].marks.get(1) else {
+        panic!("{:?}", f[1]);
+    };
+    assert!(points.iter().any(|p| p.0 == 63.0) && points.iter().all(|p| p.0 != 62.0));
+}
+
+#[test]
+fn saddle_points_are_judged_by_how_near_they_are() {
+    let text = "problem circle {\n  min u: Real from 1\n  max v: Real from 1\n  objective u*v\n}\n\
+                problem game {\n  min x: Real in [0, 1] from 0.3\n  max y: Real in [0, 1] from 0.3\n  objective x*y - x/2 - y/2\n}\n\
+                compare circle with { gda(0.1) for 50 steps; extragradient(lr: 0.5) for 50 steps }\n\
+                compare game with { extragradient(lr: 0.5) for 50 steps }\n\
+                w = sweep lr in [0.01, 0.1, 0.5] { solve circle with extragradient(lr) for 50 steps }\nprint w.stationarity";
+    let f = figures(text);
+    assert_eq!((f[0].y.label.as_str(), f[1].y.label.as_str()), ("stationarity", "gap"));
+    assert_eq!(f[2].y.label, "stationarity reached");
+    assert!(f.iter().all(|f| f.notes.iter().any(|n| n.contains("saddle point"))));
+    let mut s = session(&root());
+    s.run("saddle.opt", text, &mut |_| {});
+    let w = printed(&s, 0);
+    assert!(w[0] > w[1] && w[1] > w[2], "{w:?}");
+}
+
 #[test]
 fn contours_lie_where_the_function_has_their_value() {
     let f = figure("plot x^2 + 4*y^2 over x in [-2, 2], y in [-1, 1]");
@@ -217,6 +306,7 @@ fn every_figure_is_drawn() {
         lo,
         hi,
         whole: false,
+        zero: log.then_some(lo),
     };
     let wild = [f64::NAN, f64::INFINITY, -1e308, 1e308, 0.0, 5e-324, 1.0, -3.0];
     let pairs: Vec<(f64, f64)> = wild.iter().flat_map(|a| wild.iter().map(move |b| (*a, *b))).collect();
@@ -370,6 +460,13 @@ fn pictures_are_written_where_asked() {
     assert!(folder.path().join("kept.svg").exists());
     let text = String::from_utf8_lossy(&out.stdout);
     assert!(!text.contains("time") && text.contains("written to"), "{text}");
+    let quiet = Command::new(env!("CARGO_BIN_EXE_ravine"))
+        .args(["run", "-q", "--stable"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&quiet.stdout);
+    assert!(text.contains("step limit") && !text.contains("time"), "{text}");
     let out = Command::new(env!("CARGO_BIN_EXE_ravine"))
         .args(["run", "--json"])
         .arg(&file)

@@ -26,7 +26,7 @@ use indexmap::IndexMap;
 use crate::base::value::{Elem, IndexSet, ListedSet, Storage, Table, Tensor};
 use crate::base::{Code, Diagnostic, SourceId, Span};
 use crate::ir::facts::Sign;
-use crate::ir::{DomainId, IndexId, Input, InputId, InputKind, Ir, NodeId, Pos};
+use crate::ir::{DomainId, IndexId, Input, InputId, InputKind, Ir, NodeId, Pos, Sense};
 use crate::lang::syntax::{Entry, Expr, FnDecl, FormalParam, Stmt};
 
 pub use linear::{Linear, LoweredMap, lower_map};
@@ -112,8 +112,8 @@ pub struct SolutionData {
     pub reduced: IndexMap<String, Arc<Tensor>>,
     /// What the names of the problem meant.
     pub past: Rc<Past>,
-    /// Was the objective maximized?
-    pub maximized: bool,
+    /// What was wanted of the objective.
+    pub sense: Sense,
     /// Counts, measures and records by step.
     pub trace: Arc<Table>,
     /// The points by step: a column for each scalar of the variables.

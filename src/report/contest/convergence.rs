@@ -1,32 +1,36 @@
 //! Objectives along an axis: convergence on one problem, and the record of one solve.
 //!
-//! Invariant: what is shown is the recorded objective, or its distance to the best one recorded, as the axis says.
+//! Invariant: what is shown is what was measured of the runs, or its distance to the best one, as the axis says.
 
 use ravine_linalg::math;
 
-use super::super::number::number;
-use super::{Contest, DECADES, Run, axis_label, column_of, median};
+use super::scale::{FLOOR, Scale};
+use super::{Contest, Run, axis_label, column_of, median};
 use crate::base::figure::{Axis, Figure, Mark};
+use crate::ir::Sense;
 
 /// Places along the axis at which several seeds are taken together.
 const PLACES: usize = 240;
-/// A logarithmic axis of objectives goes down to this part of its upper end.
-const FLOOR: f64 = 1e-20;
 
 impl Contest {
     /// Objectives along an axis, one colour for each method; median and spread over the seeds.
     pub(super) fn convergence(&self, axis: &str) -> Option<Figure> {
-        let sign = self.sign(0);
-        let runs: Vec<(usize, Vec<(f64, f64)>)> = self.runs.iter().map(|r| (r.method, r.points(axis))).collect();
-        let values = || runs.iter().flat_map(|r| r.1.iter().map(|p| sign * p.1));
-        let best = values().fold(f64::INFINITY, f64::min);
-        if !best.is_finite() {
-            return None;
-        }
-        let scale = Scale::of(values(), best, sign);
+        let goal = self.goal(0);
+        let of = |r: &Run| {
+            let points = r.points(axis, goal.column).into_iter();
+            points.map(|(x, v)| (x, goal.sign * v)).collect::<Vec<_>>()
+        };
+        let runs: Vec<(usize, Vec<(f64, f64)>)> = self.runs.iter().map(|r| (r.method, of(r))).collect();
+        let records: Vec<Vec<f64>> = runs.iter().map(|r| r.1.iter().map(|p| p.1).collect()).collect();
+        let start = records.iter().filter_map(|r| r.first()).copied().reduce(f64::max)?;
+        let all: Vec<f64> = records.iter().flatten().copied().collect();
+        let scale = Scale::of(goal, start, &all, |v| {
+            let late = |r: &Vec<f64>| r.len() > 4 && r[r.len() / 2..].iter().all(|l| *l <= v);
+            records.iter().any(late)
+        });
         let shown: Vec<(usize, Vec<(f64, f64)>)> = runs
             .into_iter()
-            .map(|(m, p)| (m, p.into_iter().map(|(x, v)| (x, scale.shown(sign * v))).collect()))
+            .map(|(m, p)| (m, p.into_iter().map(|(x, v)| (x, scale.shown(v))).collect()))
             .collect();
         // Methods that end orders of magnitude apart need a logarithmic axis to be seen at all.
         let ends: Vec<f64> = shown
@@ -43,14 +47,20 @@ impl Contest {
         x.whole = axis != "seconds" && axis != "passes";
         if !log {
             x.lo = x.lo.min(0.0);
+        } else if shown.iter().flat_map(|r| &r.1).any(|p| p.0 <= 0.0) {
+            // The start has a place of its own, to the left of the first step.
+            (x.zero, x.lo) = (Some(x.lo), x.lo / 2.0);
         }
+        let values: Vec<f64> = shown.iter().flat_map(|r| r.1.iter().map(|p| p.1)).collect();
+        let y = scale.axis(scale.label(""), &values);
         let mut figure = Figure {
             name: "convergence".into(),
             title: match self.problems.first().map(String::as_str) {
                 None | Some("") => "Convergence".into(),
                 Some(p) => format!("Convergence on {p}"),
             },
-            y: scale.axis(&shown),
+            notes: scale.notes(&y),
+            y,
             x,
             ..Figure::default()
         };
@@ -91,40 +101,49 @@ impl Contest {
                 .notes
                 .push("A race or many starts: what the others took comes first.".into());
         }
-        let thinned = self.runs.iter().map(every).fold(1.0, f64::max);
-        if thinned >= 10.0 {
+        let thinned = self.runs.iter().map(|r| every(r, goal.column)).fold(1.0, f64::max);
+        if thinned > 1.0 {
             figure.notes.push(format!(
-                "Of long runs one step in {thinned:.0} is drawn, and steps 1, 2, 4, 8 and so on."
+                "Of long runs one step in {thinned:.0} is measured and drawn, and steps 1, 2, 4, 8 and so on."
             ));
         }
         Some(figure)
     }
 }
 
-/// The record of one solve: its objective and its stationarity.
-pub fn record(run: &Run, name: &str, maximize: bool, axis: &str) -> Option<Figure> {
-    let one = Contest {
+/// The record of one solve: what it is judged by, and its stationarity. `name` says of which solve, `problem` of what.
+pub fn record(run: &Run, name: &str, problem: &str, sense: Sense, axis: &str) -> Option<Figure> {
+    let mut one = Contest {
         problems: vec![String::new()],
-        maximize: vec![maximize],
-        methods: vec!["objective".into()],
+        senses: vec![sense],
+        methods: vec![String::new()],
         seeds: vec![0],
         runs: vec![run.clone()],
         sampled: false,
     };
+    let column = one.goal(0).column;
+    one.methods = vec![column.into()];
     let mut figure = one.convergence(axis)?;
     figure.name = "trace".into();
-    figure.title = format!("Record of {name}");
-    let all = run.column(column_of(axis)).iter().zip(run.column("stationarity"));
-    let points: Vec<(f64, f64)> = all
-        .map(|(x, y)| (*x, *y))
-        .filter(|p| p.1 > 0.0 && p.1.is_finite())
+    figure.title = match problem {
+        "" => format!("Record of {name}"),
+        p => format!("Record of {name} on {p}"),
+    };
+    let points: Vec<(f64, f64)> = run
+        .points(axis, "stationarity")
+        .into_iter()
+        .filter(|p| p.1 >= 0.0)
         .collect();
-    if figure.y.log && points.len() > 1 {
-        let (lo, hi) = points
-            .iter()
-            .fold((f64::INFINITY, 0.0f64), |e, p| (e.0.min(p.1), e.1.max(p.1)));
+    let (lo, hi) = points
+        .iter()
+        .filter(|p| p.1 > 0.0)
+        .fold((f64::INFINITY, 0.0f64), |e, p| (e.0.min(p.1), e.1.max(p.1)));
+    if figure.y.log && points.len() > 1 && lo <= hi && column != "stationarity" {
         figure.y.lo = figure.y.lo.min(lo).max(FLOOR * figure.y.hi);
         figure.y.hi = figure.y.hi.max(hi.min(1e4 * figure.y.hi));
+        // Where it was 0 as it was seen before, it is still.
+        let below = points.iter().any(|p| p.1 < figure.y.lo).then_some(figure.y.lo);
+        figure.y.zero = figure.y.zero.map(|v| v.min(figure.y.lo)).or(below);
         if let Some(Mark::Line { label, .. }) = figure.marks.last_mut() {
             *label = figure.y.label.split(" (").next().unwrap_or_default().to_string();
         }
@@ -139,97 +158,16 @@ pub fn record(run: &Run, name: &str, maximize: bool, axis: &str) -> Option<Figur
     Some(figure)
 }
 
-/// Every how many steps the objective of a long run is known, powers of two and its end apart.
-fn every(run: &Run) -> f64 {
-    let steps: Vec<f64> = run.points("steps").iter().map(|p| p.0).collect();
-    let strided: Vec<f64> = steps
+/// Every how many steps a long run was measured, powers of two and its end apart.
+fn every(run: &Run, column: &str) -> f64 {
+    let strided: Vec<f64> = run
+        .points("steps", column)
         .iter()
-        .copied()
+        .map(|p| p.0)
         .filter(|s| *s >= 1.0 && !(*s as u64).is_power_of_two())
         .collect();
     let inner = &strided[..strided.len().saturating_sub(1)];
-    if steps.len() < 50 {
-        return 1.0;
-    }
     inner.windows(2).map(|w| w[1] - w[0]).reduce(f64::min).unwrap_or(1.0)
-}
-
-/// How objectives are shown: as they are, or as the distance to the best.
-struct Scale {
-    /// What is taken away, of the minimized sense.
-    best: Option<f64>,
-    sign: f64,
-    log: bool,
-}
-
-impl Scale {
-    fn of(values: impl Iterator<Item = f64> + Clone, best: f64, sign: f64) -> Scale {
-        let most = values
-            .clone()
-            .filter(|v| v.is_finite())
-            .fold(f64::NEG_INFINITY, f64::max);
-        let (mut least, mut gap) = (f64::INFINITY, f64::INFINITY);
-        for v in values {
-            if v > 0.0 {
-                least = least.min(v);
-            }
-            if v > best {
-                gap = gap.min(v - best);
-            }
-        }
-        if sign > 0.0 && best >= 0.0 && most >= DECADES * least {
-            return Scale {
-                best: None,
-                sign,
-                log: true,
-            };
-        }
-        if gap.is_finite() && most - best >= DECADES * gap {
-            return Scale {
-                best: Some(best),
-                sign,
-                log: true,
-            };
-        }
-        Scale {
-            best: None,
-            sign,
-            log: false,
-        }
-    }
-    /// What is shown of a value of the minimized sense.
-    fn shown(&self, v: f64) -> f64 {
-        match self.best {
-            Some(b) => v - b,
-            None => self.sign * v,
-        }
-    }
-    fn axis(&self, shown: &[(usize, Vec<(f64, f64)>)]) -> Axis {
-        let label = match self.best {
-            Some(b) if self.sign > 0.0 => format!("objective − best found ({})", number(b)),
-            Some(b) => format!("best found ({}) − objective", number(-b)),
-            None => "objective".into(),
-        };
-        // A run that diverges does not set the axis.
-        let starts = shown.iter().filter_map(|r| r.1.first()).map(|p| p.1);
-        let (low, high) = starts.fold((f64::INFINITY, f64::NEG_INFINITY), |e, v| (e.0.min(v), e.1.max(v)));
-        let values = || shown.iter().flat_map(|r| r.1.iter().map(|p| p.1));
-        if self.log {
-            let cap = if high > 0.0 { 100.0 * high } else { f64::INFINITY };
-            let mut axis = Axis::around(label, values().map(|v| v.min(cap)), true);
-            axis.lo = axis.lo.max(FLOOR * axis.hi);
-            return axis;
-        }
-        let mut sorted: Vec<f64> = values().filter(|v| v.is_finite()).collect();
-        sorted.sort_by(f64::total_cmp);
-        let least = sorted.first().copied().unwrap_or(0.0);
-        let most = sorted.last().copied().unwrap_or(1.0);
-        let (bottom, top) = match self.sign > 0.0 {
-            true => (f64::NEG_INFINITY, high + 0.5 * (high - least).abs()),
-            false => (low - 0.5 * (most - low).abs(), f64::INFINITY),
-        };
-        Axis::around(label, values().map(|v| v.clamp(bottom, top)), false).padded(0.04)
-    }
 }
 
 /// Several runs at common places: place, least, median and greatest value. A run that has ended keeps its last value.
@@ -245,7 +183,11 @@ fn together(runs: &[&[(f64, f64)]], x: &Axis) -> Vec<(f64, f64, f64, f64)> {
                 false => x.lo + part * (x.hi - x.lo),
             }
         };
+        // Where the runs begin stays a place of its own.
+        let first = places[0];
         places = (0..PLACES).map(at).collect();
+        places.insert(0, first);
+        places.dedup();
     }
     let mut out = vec![];
     for place in places {

@@ -19,9 +19,10 @@ impl Contest {
         let mut instances = 0usize;
         for p in 0..self.problems.len() {
             for seed in &self.seeds {
-                let sign = self.sign(p);
+                let goal = self.goal(p);
+                let sign = goal.sign;
                 let runs: Vec<&Run> = self.runs.iter().filter(|r| r.problem == p && r.seed == *seed).collect();
-                let points: Vec<Vec<(f64, f64)>> = runs.iter().map(|r| r.points(axis)).collect();
+                let points: Vec<Vec<(f64, f64)>> = runs.iter().map(|r| r.points(axis, goal.column)).collect();
                 let all = || points.iter().flatten().map(|q| sign * q.1);
                 let best = all().fold(f64::INFINITY, f64::min);
                 let start = points
@@ -33,10 +34,10 @@ impl Contest {
                     continue;
                 }
                 instances += 1;
-                let goal = best + SOLVED * (start - best);
+                let enough = best + SOLVED * (start - best);
                 let least = if axis == "seconds" { f64::MIN_POSITIVE } else { 1.0 };
                 let cost = |q: &[(f64, f64)]| {
-                    let hit = q.iter().find(|(_, v)| sign * v <= goal);
+                    let hit = q.iter().find(|(_, v)| sign * v <= enough);
                     hit.map_or(f64::INFINITY, |h| h.0.max(least))
                 };
                 let costs: Vec<f64> = points.iter().map(|q| cost(q)).collect();
@@ -61,6 +62,7 @@ impl Contest {
                 lo: 1.0,
                 hi,
                 whole: false,
+                zero: None,
             },
             y: Axis {
                 label: "part of the problems solved".into(),
@@ -68,10 +70,16 @@ impl Contest {
                 lo: -0.02,
                 hi: 1.03,
                 whole: false,
+                zero: None,
             },
             marks: vec![],
             notes: vec![format!(
-                "Solved: the objective has come all but {} of the way from the start to the best value found.",
+                "Solved: the objective{} has come all but {} of the way from the start to the best value found.",
+                if self.saddles() {
+                    format!(" (of a saddle point the {})", self.away())
+                } else {
+                    String::new()
+                },
                 number(SOLVED)
             )],
         };

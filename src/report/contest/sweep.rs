@@ -3,7 +3,8 @@
 //! Invariant: a solve that diverged or ended above its start counts as the start, so that no value can hide the others.
 
 use super::super::number::{number, rough};
-use super::{Contest, DECADES, Run};
+use super::scale::Scale;
+use super::{Contest, Run};
 use crate::base::figure::{Axis, Figure, Mark};
 use crate::base::value::{Column, Table};
 use crate::base::view::{Cell, Role, View};
@@ -16,6 +17,8 @@ pub struct Sweep {
     pub name: String,
     /// Its values.
     pub values: Vec<f64>,
+    /// The method asked for; empty where it was left to the problem.
+    pub method: String,
     /// Was it an argument of a method, not a part of the problem?
     pub of_method: bool,
     /// The solves; the method of each is the place of its value.
@@ -23,27 +26,27 @@ pub struct Sweep {
 }
 
 impl Sweep {
-    /// The objective at the start, of the minimized sense.
+    /// What solves are judged by at the start, of the minimized sense.
     fn start(&self) -> Option<f64> {
-        let sign = self.runs.sign(0);
+        let goal = self.runs.goal(0);
         let first = |r: &Run| {
-            r.column("objective")
+            r.column(goal.column)
                 .first()
-                .map(|v| sign * v)
+                .map(|v| goal.sign * v)
                 .filter(|v| v.is_finite())
         };
         self.runs.runs.iter().find_map(first)
     }
 
-    /// What counts of the end of each solve: its objective of the minimized sense, the start's where it is worse or there
-    /// is none.
-    fn losses(&self) -> Option<(Vec<f64>, f64)> {
-        let (sign, start) = (self.runs.sign(0), self.start()?);
-        let loss = |r: &Run| match r.objective.map(|v| sign * v) {
+    /// What counts of the end of each solve: what it is judged by, of the minimized sense, the start's where it is worse or
+    /// there is none.
+    fn losses(&self) -> Option<Vec<f64>> {
+        let (goal, start) = (self.runs.goal(0), self.start()?);
+        let loss = |r: &Run| match r.reached(goal).map(|v| goal.sign * v) {
             Some(v) if v.is_finite() => v.min(start),
             _ => start,
         };
-        Some((self.runs.runs.iter().map(loss).collect(), start))
+        Some(self.runs.runs.iter().map(loss).collect())
     }
 
     /// The mean of the losses above the least: 0 where every value does equally well.
@@ -51,7 +54,7 @@ impl Sweep {
         if !self.of_method {
             return None;
         }
-        let (losses, _) = self.losses()?;
+        let losses = self.losses()?;
         let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
         let n = losses.len();
         (n > 0).then(|| losses.iter().map(|l| l - least).sum::<f64>() / n as f64)
@@ -59,9 +62,11 @@ impl Sweep {
 
     /// The table: one row for each value.
     pub fn view(&self) -> View {
-        let mut head: Vec<String> = [&self.name, "status", "objective", "steps", "evaluations"]
-            .map(String::from)
-            .to_vec();
+        let mut head: Vec<String> = [&self.name, "status", "objective"].map(String::from).to_vec();
+        if self.runs.saddles() {
+            head.push(self.runs.away().into());
+        }
+        head.extend(["steps", "evaluations"].map(String::from));
         if self.runs.sampled {
             head.push("passes".into());
         }
@@ -71,9 +76,11 @@ impl Sweep {
                 Cell::Number(self.values[r.method]),
                 Cell::Text(r.status.map_or("", Status::word).into()),
                 Cell::Number(r.objective.unwrap_or(f64::NAN)),
-                Cell::Number(r.last("step")),
-                Cell::Number(r.last("evaluations")),
             ];
+            if self.runs.saddles() {
+                row.push(Cell::Number(r.last(self.runs.away())));
+            }
+            row.extend([Cell::Number(r.last("step")), Cell::Number(r.last("evaluations"))]);
             if self.runs.sampled {
                 row.push(Cell::Number(r.last("passes")));
             }
@@ -86,10 +93,7 @@ impl Sweep {
         }];
         if let Some(s) = self.sensitivity() {
             parts.push(View::styled(
-                format!(
-                    "sensitivity {}: the mean objective above the best one, no worse than the start's",
-                    number(s)
-                ),
+                format!("sensitivity {}: {}", number(s), self.meaning()),
                 Role::Faint,
             ));
         }
@@ -107,45 +111,77 @@ impl Sweep {
         t
     }
 
-    /// The objective reached against the value.
-    pub fn figure(&self) -> Option<Figure> {
-        let sign = self.runs.sign(0);
-        let known = |r: &Run| r.objective.filter(|v| v.is_finite());
-        let start = self.start().filter(|_| self.of_method);
-        let kept = |r: &Run| known(r).filter(|v| start.is_none_or(|s| sign * v <= s));
-        let value = |r: &Run| self.values[r.method];
-        let points: Vec<(f64, f64)> = self
-            .runs
-            .runs
-            .iter()
-            .map(|r| (value(r), kept(r).unwrap_or(f64::NAN)))
-            .collect();
-        let good = || points.iter().map(|p| p.1).filter(|v| v.is_finite());
-        if points.is_empty() || (good().next().is_none() && start.is_none()) {
-            return None;
-        }
-        let ends = |v: &mut dyn Iterator<Item = f64>| {
-            v.fold((f64::INFINITY, f64::NEG_INFINITY), |e, v| (e.0.min(v), e.1.max(v)))
+    /// What the sensitivity is.
+    fn meaning(&self) -> String {
+        format!(
+            "the mean over {} of ({} reached − best reached), where what diverged or ended worse than the start counts as the start",
+            self.name,
+            self.runs.goal(0).column
+        )
+    }
+
+    /// What was done, in a few words.
+    fn title(&self) -> String {
+        let problem = self.runs.problems.first().map_or("", String::as_str);
+        let who = match (self.method.as_str(), problem) {
+            ("", p) => p.to_string(),
+            (m, "") => m.to_string(),
+            (m, p) => format!("{m} on {p}"),
         };
-        let (lo, hi) = ends(&mut self.values.iter().copied());
-        let log_x = lo > 0.0 && hi >= 30.0 * lo;
-        let (least, most) = ends(&mut good().chain(start.map(|s| sign * s)));
-        let log_y = least > 0.0 && most >= DECADES * least;
-        let all = good().chain(start.map(|s| sign * s));
-        let y = Axis::around("objective reached", all, log_y).padded(0.06);
+        let what = match self.sensitivity() {
+            Some(s) => format!("sensitivity to {}: {}", self.name, rough(s, 3)),
+            None => format!("{} by {}", self.runs.goal(0).column, self.name),
+        };
+        match who.as_str() {
+            "" => what[..1].to_uppercase() + &what[1..],
+            who => format!("{who}, {what}"),
+        }
+    }
+
+    /// What was reached against the value.
+    pub fn figure(&self) -> Option<Figure> {
+        let goal = self.runs.goal(0);
+        let start = self.start().filter(|_| self.of_method);
+        // Of the minimized sense; what is worse than the start has a ring.
+        let kept = |r: &Run| {
+            let v = r.reached(goal).filter(|v| v.is_finite()).map(|v| goal.sign * v);
+            v.filter(|v| start.is_none_or(|s| *v <= s))
+        };
+        let value = |r: &Run| self.values[r.method];
+        let reached: Vec<f64> = self.runs.runs.iter().filter_map(kept).collect();
+        let worst = start.or_else(|| reached.iter().copied().reduce(f64::max))?;
+        let scale = Scale::of(goal, worst, &reached, |v| {
+            reached.iter().filter(|r| **r <= v).count() > 2
+        });
+        let mut points: Vec<(f64, f64)> = vec![];
+        for r in &self.runs.runs {
+            points.push((value(r), kept(r).map_or(f64::NAN, |v| scale.shown(v))));
+        }
+        let (lo, hi) = self
+            .values
+            .iter()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |e, v| (e.0.min(*v), e.1.max(*v)));
+        let all: Vec<f64> = points
+            .iter()
+            .map(|p| p.1)
+            .chain(start.map(|s| scale.shown(s)))
+            .collect();
+        let y = scale.axis(scale.label(" reached"), &all);
         let mut figure = Figure {
             name: "sweep".into(),
-            title: match self.sensitivity() {
-                Some(s) => format!("Sensitivity to {}: {}", self.name, rough(s, 3)),
-                None => format!("Objective by {}", self.name),
-            },
-            x: Axis::around(self.name.clone(), self.values.iter().copied(), log_x),
-            y,
+            title: self.title(),
+            x: Axis::around(
+                self.name.clone(),
+                self.values.iter().copied(),
+                lo > 0.0 && hi >= 30.0 * lo,
+            ),
+            notes: scale.notes(&y),
+            y: y.padded(0.02),
             ..Figure::default()
         };
         if let Some(s) = start {
             figure.marks.push(Mark::Level {
-                at: sign * s,
+                at: scale.shown(s),
                 label: "at the start".into(),
             });
         }
@@ -166,7 +202,7 @@ impl Sweep {
             .runs
             .iter()
             .filter(|r| kept(r).is_none())
-            .filter_map(|r| Some((value(r), sign * start?)))
+            .filter_map(|r| Some((value(r), scale.shown(start?))))
             .collect();
         if !worse.is_empty() {
             figure.marks.push(Mark::Dots {
@@ -178,9 +214,7 @@ impl Sweep {
             figure.notes.push("Rings: worse than the start, or diverged.".into());
         }
         if self.sensitivity().is_some() {
-            figure
-                .notes
-                .push("Sensitivity is the mean objective above the best, no worse than the start's.".into());
+            figure.notes.push(format!("Sensitivity: {}.", self.meaning()));
         }
         Some(figure)
     }
@@ -191,6 +225,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::ir::Sense;
 
     fn sweep(objectives: &[Option<f64>], start: f64) -> Sweep {
         let trace = Arc::new(Table {
@@ -212,10 +247,11 @@ mod tests {
         Sweep {
             name: "lr".into(),
             values: (0..objectives.len()).map(|k| k as f64).collect(),
+            method: "gd".into(),
             of_method: true,
             runs: Contest {
                 problems: vec![String::new()],
-                maximize: vec![false],
+                senses: vec![Sense::Minimize],
                 methods: objectives.iter().map(|_| String::new()).collect(),
                 seeds: vec![0],
                 runs: runs.collect(),
@@ -237,5 +273,20 @@ mod tests {
             .sensitivity()
             .unwrap_or(f64::NAN);
         assert!(more <= few + (9.0 - 1.0) / 4.0 && more > few);
+    }
+    #[test]
+    fn what_matters_near_the_best_is_seen() {
+        // Between 0.04 and 0.05 a linear axis up to 4 would show nothing.
+        let f = sweep(&[Some(4.0), Some(0.05), Some(0.0401), Some(0.04), Some(9.0)], 4.3)
+            .figure()
+            .expect("a figure");
+        assert!(f.y.log && f.y.zero.is_some(), "{:?}", f.y);
+        assert_eq!(f.y.label, "objective reached − best found (0.04)");
+        assert_eq!(f.title, "gd, sensitivity to lr: 1.69");
+        assert!(
+            f.marks
+                .iter()
+                .any(|m| matches!(m, Mark::Dots { hollow: true, points, .. } if points[0].0 == 4.0))
+        );
     }
 }

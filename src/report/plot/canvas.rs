@@ -55,6 +55,8 @@ pub(crate) struct Text {
     pub bold: bool,
     /// Written from below upwards.
     pub turned: bool,
+    /// With a rim of paper around the letters, over what else is there.
+    pub rimmed: bool,
 }
 
 impl Text {
@@ -68,6 +70,7 @@ impl Text {
             anchor: Anchor::Start,
             bold: false,
             turned: false,
+            rimmed: false,
         }
     }
     pub fn anchored(self, anchor: Anchor) -> Text {
@@ -78,6 +81,9 @@ impl Text {
     }
     pub fn turned(self) -> Text {
         Text { turned: true, ..self }
+    }
+    pub fn rimmed(self) -> Text {
+        Text { rimmed: true, ..self }
     }
 }
 
@@ -176,9 +182,14 @@ pub(crate) struct Frame {
     pub y: Axis,
 }
 
+/// Where 0 is on an axis that has a place for it: a little inside, so that a line along it is seen.
+const ZERO: f64 = 0.02;
+
 /// The part of the axis at which a value lies.
 pub(super) fn part(axis: &Axis, v: f64) -> f64 {
-    if axis.log {
+    if axis.zero.is_some_and(|z| v < z) {
+        ZERO
+    } else if axis.log {
         let v = math::log(v.max(f64::MIN_POSITIVE));
         (v - math::log(axis.lo)) / (math::log(axis.hi) - math::log(axis.lo))
     } else {

@@ -12,6 +12,52 @@ pub(super) type Line = Vec<(f64, f64)>;
 /// An edge of the grid: its lower left corner, and whether it goes up.
 type Edge = (usize, usize, bool);
 
+/// Squares that take the place of one, along each side.
+const FINER: usize = 3;
+/// Places along a side from which a grid is fine enough.
+const FINE: usize = 400;
+
+/// A grid with places between those of another, through whose values it goes smoothly (cubic, by Catmull and Rom, 1974): straight
+/// pieces cut a narrow valley into islands.
+pub(super) fn finer(xs: &[f64], ys: &[f64], values: &[f64]) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+    let (n, m) = (xs.len(), ys.len());
+    if n.min(m) < 4 || n.max(m) >= FINE || values.len() != n * m {
+        return (xs.to_vec(), ys.to_vec(), values.to_vec());
+    }
+    let across: Vec<f64> = values.chunks_exact(n).flat_map(through).collect();
+    let wide = across.len() / m;
+    let columns: Vec<Vec<f64>> = (0..wide)
+        .map(|i| through(&(0..m).map(|j| across[j * wide + i]).collect::<Vec<_>>()))
+        .collect();
+    let rows = (0..=FINER * (m - 1)).flat_map(|j| columns.iter().map(move |c| c[j]));
+    let values = rows.collect();
+    (through(xs), through(ys), values)
+}
+
+/// Values with others between them. Beside a gap, and where they leave the range of numbers, pieces are straight.
+fn through(v: &[f64]) -> Vec<f64> {
+    let n = v.len();
+    let mut out = Vec::with_capacity(FINER * (n - 1) + 1);
+    for k in 0..n - 1 {
+        let (b, c) = (v[k], v[k + 1]);
+        // Beyond an end the values go on as a parabola.
+        let a = if k > 0 { v[k - 1] } else { 3.0 * (b - c) + v[k + 2] };
+        let d = if k + 2 < n { v[k + 2] } else { 3.0 * (c - b) + v[k - 1] };
+        for i in 0..FINER {
+            let t = i as f64 / FINER as f64;
+            let smooth = b + 0.5 * t * (c - a + t * (2.0 * a - 5.0 * b + 4.0 * c - d + t * (3.0 * (b - c) + d - a)));
+            let straight = (1.0 - t) * b + t * c;
+            out.push(match (i, smooth.is_finite()) {
+                (0, _) => b,
+                (_, true) => smooth,
+                _ => straight,
+            });
+        }
+    }
+    out.push(v[n - 1]);
+    out
+}
+
 /// The lines at which the values are `level`.
 pub(super) fn lines(xs: &[f64], ys: &[f64], values: &[f64], level: f64) -> Vec<Line> {
     let (n, m) = (xs.len(), ys.len());
@@ -141,6 +187,25 @@ mod tests {
         for (x, y) in &lines[0] {
             assert!(((x * x + y * y).sqrt() - 2f64.sqrt()).abs() < 2e-3);
         }
+    }
+
+    #[test]
+    fn the_floor_of_a_narrow_valley_is_one_line() {
+        let xs: Vec<f64> = (0..81).map(|k| -2.0 + 0.05 * f64::from(k)).collect();
+        let valley = |x: f64, y: f64| (1.0 - x).powi(2) + 100.0 * (y - x * x).powi(2);
+        let values: Vec<f64> = xs
+            .iter()
+            .flat_map(|y| xs.iter().map(move |x| valley(*x, *y + 1.0)))
+            .collect();
+        let ys: Vec<f64> = xs.iter().map(|y| y + 1.0).collect();
+        let (fx, fy, fv) = finer(&xs, &ys, &values);
+        assert_eq!((fx.len(), fv.len()), (241, 241 * 241));
+        // A cubic goes through a quadratic exactly.
+        assert!((fx[1] - (-2.0 + 0.05 / 3.0)).abs() < 1e-12);
+        assert!(lines(&xs, &ys, &values, 0.3).len() > 1);
+        assert_eq!(lines(&fx, &fy, &fv, 0.3).len(), 1);
+        let (_, _, gap) = finer(&xs[..4], &xs[..4], &[f64::NAN; 16]);
+        assert!(gap.iter().all(|v| v.is_nan()));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod canvas;
 mod contour;
+mod ends;
 mod font;
 mod png;
 mod svg;
@@ -14,6 +15,7 @@ pub mod words;
 use crate::base::figure::{Axis, Figure, Hue, Mark};
 use canvas::{Anchor, Drawing, Frame, Ink, Shape, Stroke, Text};
 use contour::Line;
+use ends::{at_ends, end_labels};
 use ravine_linalg::math;
 
 pub use contour::levels;
@@ -29,10 +31,10 @@ const TITLE: f64 = 14.0;
 const NOTE: f64 = 10.5;
 /// Length of a tick.
 const TICK: f64 = 4.0;
-/// Height of a line of notes, and of the row of names below the title.
-const LINE: f64 = 15.0;
 /// Distance between two names at the ends of lines.
 const APART: f64 = 14.0;
+/// Height of a line of notes, and of the row of names below the title.
+const LINE: f64 = 15.0;
 
 /// Colours that remain apart for the colour-blind (Okabe and Ito, "Color universal design", 2008).
 const HUES: [Ink; 7] = [
@@ -57,8 +59,9 @@ fn ink(hue: Hue) -> Ink {
 fn dash(hue: Hue) -> &'static [f64] {
     match (hue / HUES.len()) % 3 {
         0 => &[],
-        1 => &[6.0, 3.0],
-        _ => &[2.0, 2.5],
+        // Round ends make each piece longer by the width of the line.
+        1 => &[6.0, 5.0],
+        _ => &[0.2, 4.5],
     }
 }
 
@@ -71,16 +74,27 @@ pub(crate) fn draw(f: &Figure) -> Drawing {
         y: roomy(&f.y),
         ..f.clone()
     };
-    let names = in_plane(f);
+    let names = name_rows(in_plane(f));
     let notes = wrapped(&f.notes, WIDTH - 24.0);
-    let (xt, yt) = (ticks::ticks(&f.x, 7), ticks::ticks(&f.y, 6));
+    let (mut xt, mut yt) = (ticks::ticks(&f.x, 7), ticks::ticks(&f.y, 6));
+    for (ticks, axis) in [(&mut xt, &f.x), (&mut yt, &f.y)] {
+        if axis.zero.is_some() {
+            ticks.retain(|t| canvas::part(axis, t.0) > 0.07);
+            ticks.insert(0, (0.0, "0".into()));
+        }
+    }
     let wide = yt.iter().map(|t| font::width(&t.1, SIZE)).fold(0.0, f64::max);
     let left = (wide + 34.0).clamp(52.0, 150.0);
-    let ends = end_labels(f);
+    let ends = end_labels(f, WIDTH - left - 18.0);
     let outside = ends.iter().filter(|e| !e.inside);
-    let right = outside.map(|e| font::width(&e.name, SIZE)).fold(0.0, f64::max);
-    let right = if right > 0.0 { (right + 18.0).min(190.0) } else { 18.0 };
-    let top = 34.0 + if names.is_empty() { 0.0 } else { LINE + 2.0 };
+    let right = outside.map(|e| e.wide()).fold(0.0, f64::max);
+    let right = if right > 0.0 { right + 26.0 } else { 18.0 };
+    let top = 34.0
+        + if names.is_empty() {
+            0.0
+        } else {
+            LINE * names.len() as f64 + 2.0
+        };
     let bottom = 44.0 + LINE * notes.len() as f64 + if notes.is_empty() { 0.0 } else { 4.0 };
     let frame = Frame {
         left,
@@ -91,12 +105,14 @@ pub(crate) fn draw(f: &Figure) -> Drawing {
         y: f.y.clone(),
     }
     .squared(!plain);
-    d.text(Text::new(12.0, 21.0, &f.title, TITLE, TEXT).bold());
+    let title = fitted(&f.title, TITLE, WIDTH - 24.0);
+    d.text(Text::new(12.0, 21.0, &title, TITLE, TEXT).bold());
     axes(&mut d, &frame, &xt, &yt, left, plain);
     let over = paths(f, &frame);
     for m in &f.marks {
         mark(&mut d, &frame, m, &over);
     }
+    ways(&mut d, &frame, &f.marks);
     d.rect(
         frame.left,
         frame.top,
@@ -105,8 +121,10 @@ pub(crate) fn draw(f: &Figure) -> Drawing {
         None,
         Some(Stroke::new(FAINT, 1.0)),
     );
-    name_row(&mut d, &names, frame.left, 40.0);
-    at_ends(&mut d, &frame, ends);
+    for (k, row) in names.iter().enumerate() {
+        name_row(&mut d, row, frame.left, 40.0 + LINE * k as f64);
+    }
+    at_ends(&mut d, &frame, &f.marks, ends);
     for (k, n) in notes.iter().enumerate() {
         let y = HEIGHT - 8.0 - LINE * (notes.len() - 1 - k) as f64;
         d.text(Text::new(12.0, y, n, NOTE, FAINT));
@@ -140,8 +158,12 @@ fn wrapped(notes: &[String], width: f64) -> Vec<String> {
 fn roomy(a: &Axis) -> Axis {
     let mut a = a.clone();
     if a.log && a.lo > 0.0 && a.hi > a.lo {
-        let room = math::exp(0.03 * (math::log(a.hi) - math::log(a.lo)));
-        (a.lo, a.hi) = ((a.lo / room).max(f64::MIN_POSITIVE), (a.hi * room).min(f64::MAX));
+        let room = |part: f64| math::exp(part * (math::log(a.hi) - math::log(a.lo)));
+        let below = if a.zero.is_some() { 0.07 } else { 0.03 };
+        (a.lo, a.hi) = (
+            (a.lo / room(below)).max(f64::MIN_POSITIVE),
+            (a.hi * room(0.03)).min(f64::MAX),
+        );
     }
     a
 }
@@ -179,7 +201,7 @@ fn axes(d: &mut Drawing, f: &Frame, xt: &[(f64, String)], yt: &[(f64, String)], 
     let middle = (f.left + f.right) / 2.0;
     d.text(Text::new(middle, f.bottom + 35.0, &f.x.label, SIZE, TEXT).anchored(Anchor::Middle));
     let middle = (f.top + f.bottom) / 2.0;
-    let label = fitted(&f.y.label, f.bottom - f.top + 40.0);
+    let label = fitted(&f.y.label, SIZE, f.bottom - f.top + 40.0);
     d.text(
         Text::new(f.left - margin + 15.0, middle, &label, SIZE, TEXT)
             .anchored(Anchor::Middle)
@@ -187,13 +209,13 @@ fn axes(d: &mut Drawing, f: &Frame, xt: &[(f64, String)], yt: &[(f64, String)], 
     );
 }
 
-/// A label cut to so many pixels.
-fn fitted(text: &str, width: f64) -> String {
-    if font::width(text, SIZE) <= width {
+/// A text cut to so many pixels.
+fn fitted(text: &str, size: f64, width: f64) -> String {
+    if font::width(text, size) <= width {
         return text.to_string();
     }
     let mut out: String = text.to_string();
-    while !out.is_empty() && font::width(&out, SIZE) > width - 10.0 {
+    while !out.is_empty() && font::width(&out, size) > width - 10.0 {
         out.pop();
     }
     format!("{}…", out.trim_end())
@@ -239,31 +261,7 @@ fn mark(d: &mut Drawing, f: &Frame, m: &Mark, over: &[(f64, f64)]) {
                 d.dot(p, if *hollow { 4.0 } else { 3.0 }, ink(*hue), *hollow);
             }
         }
-        Mark::Path { points, hue, .. } => {
-            let stroke = Stroke::new(ink(*hue), 1.6);
-            for run in finite(points) {
-                for points in f.clipped(&run) {
-                    // White around it keeps it apart from the lines below.
-                    d.push(Shape::Line {
-                        points: points.clone(),
-                        stroke: Stroke::new(PAPER, 3.4),
-                    });
-                    d.push(Shape::Line { points, stroke });
-                }
-            }
-            let at = |p: Option<&(f64, f64)>| p.map(|p| f.place(*p)).filter(|p| f.holds(*p));
-            if points.len() <= 60 {
-                for p in points.iter().map(|p| f.place(*p)).filter(|p| f.holds(*p)) {
-                    d.dot(p, 1.8, ink(*hue), false);
-                }
-            }
-            if let Some(p) = at(points.first()) {
-                d.dot(p, 4.5, ink(*hue), true);
-            }
-            if let Some(p) = at(points.last()) {
-                d.dot(p, 4.5, ink(*hue), false);
-            }
-        }
+        Mark::Path { .. } => {}
         Mark::Contours { xs, ys, values, levels } => contours(d, f, (xs, ys, values), levels, over),
         Mark::Cells { cells, side } => {
             for (i, j, part) in cells {
@@ -310,6 +308,58 @@ fn mark(d: &mut Drawing, f: &Frame, m: &Mark, over: &[(f64, f64)]) {
     }
 }
 
+/// Paths, above all else: the longest lowest, so that none hides the others, and their ends on top.
+fn ways(d: &mut Drawing, f: &Frame, marks: &[Mark]) {
+    let mut all: Vec<(f64, &[(f64, f64)], Hue)> = vec![];
+    for m in marks {
+        if let Mark::Path { points, hue, .. } = m {
+            let pieces = finite(points).into_iter().flat_map(|run| f.clipped(&run));
+            all.push((pieces.map(|p| length(&p)).sum(), points.as_slice(), *hue));
+        }
+    }
+    all.sort_by(|a, b| b.0.total_cmp(&a.0));
+    for (_, points, hue) in &all {
+        for run in finite(points) {
+            for points in f.clipped(&run) {
+                // White around it keeps it apart from the lines below.
+                d.push(Shape::Line {
+                    points: points.clone(),
+                    stroke: Stroke::new(PAPER, 2.8),
+                });
+                d.push(Shape::Line {
+                    points,
+                    stroke: Stroke::new(ink(*hue), 1.3),
+                });
+            }
+        }
+        if points.len() <= 60 {
+            for p in points.iter().map(|p| f.place(*p)).filter(|p| f.holds(*p)) {
+                d.dot(p, 1.8, ink(*hue), false);
+            }
+        }
+    }
+    // Where several begin or end at one place, each has a wider mark than the next.
+    for hollow in [true, false] {
+        let end = |points: &[(f64, f64)]| {
+            if hollow {
+                points.first().copied()
+            } else {
+                points.last().copied()
+            }
+        };
+        let at: Vec<Option<(f64, f64)>> = all
+            .iter()
+            .map(|a| end(a.1).map(|p| f.place(p)).filter(|p| f.holds(*p)))
+            .collect();
+        for (k, (p, a)) in at.iter().zip(&all).enumerate() {
+            let Some(p) = p else { continue };
+            let near = |q: &&Option<(f64, f64)>| q.is_some_and(|q| math::hypot(q.0 - p.0, q.1 - p.1) < 4.0);
+            let above = at[k + 1..].iter().filter(near).count();
+            d.dot(*p, 4.5 + 2.6 * above as f64, ink(a.2), hollow);
+        }
+    }
+}
+
 /// The runs of finite points.
 fn finite(points: &[(f64, f64)]) -> Vec<Vec<(f64, f64)>> {
     points
@@ -326,15 +376,14 @@ fn contours(
     levels: &[f64],
     over: &[(f64, f64)],
 ) {
-    let mut taken: Vec<(f64, f64)> = vec![];
     let n = levels.len().max(2);
+    let (xs, ys, values) = contour::finer(xs, ys, values);
+    let mut all: Vec<(usize, Line)> = vec![];
     for (k, level) in levels.iter().enumerate() {
         // From dark blue in the valley to pale on the heights.
         let part = k as f64 / (n - 1) as f64;
         let ink = Ink(0x1f, 0x4e, 0x79).towards(Ink(0xb9, 0xc9, 0xd9), part);
-        let lines: Vec<Line> = contour::lines(xs, ys, values, *level);
-        let mut placed = 0;
-        for line in &lines {
+        for line in contour::lines(&xs, &ys, &values, *level) {
             let points = simpler(&line.iter().map(|p| f.place(*p)).collect::<Vec<_>>());
             // What is no larger than the grid says more of the grid than of the function.
             if extent(&points) < SPECK {
@@ -344,22 +393,29 @@ fn contours(
                 points: points.clone(),
                 stroke: Stroke::new(ink, 1.0),
             });
-            let long = points
-                .windows(2)
-                .map(|w| math::hypot(w[1].0 - w[0].0, w[1].1 - w[0].1))
-                .sum::<f64>();
-            if placed == 0 && long > 90.0 && k % 2 == 0 {
-                placed += usize::from(label_line(
-                    d,
-                    f,
-                    &points,
-                    &super::number::rough(*level, 2),
-                    &mut taken,
-                    over,
-                ));
-            }
+            all.push((k, points));
         }
     }
+    // Every second line has its value, written where no other line and no path is.
+    let mut taken: Vec<(f64, f64)> = vec![];
+    for k in (0..levels.len()).step_by(2) {
+        let others: Vec<(f64, f64)> = all
+            .iter()
+            .filter(|l| l.0 != k)
+            .flat_map(|l| l.1.iter().copied())
+            .collect();
+        let text = super::number::rough(levels[k], 2);
+        let mut long = all.iter().filter(|l| l.0 == k && length(&l.1) > 90.0);
+        long.any(|l| label_line(d, f, &l.1, &text, &mut taken, [&others, over]));
+    }
+}
+
+/// Length of a line in pixels.
+fn length(points: &[(f64, f64)]) -> f64 {
+    points
+        .windows(2)
+        .map(|w| math::hypot(w[1].0 - w[0].0, w[1].1 - w[0].1))
+        .sum()
 }
 
 /// Size of a contour below which it is left out.
@@ -395,16 +451,18 @@ fn label_line(
     points: &[(f64, f64)],
     text: &str,
     taken: &mut Vec<(f64, f64)>,
-    over: &[(f64, f64)],
+    [others, over]: [&[(f64, f64)]; 2],
 ) -> bool {
     let half = font::width(text, NOTE - 1.0) / 2.0;
-    for part in [0.5, 0.3, 0.7, 0.15, 0.85, 0.4, 0.6] {
+    for part in [0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8, 0.15, 0.85, 0.1, 0.9, 0.05, 0.95] {
         let (x, y) = points[((points.len() - 1) as f64 * part) as usize];
         let inside = x - half > f.left + 4.0 && x + half < f.right - 4.0 && y > f.top + 10.0 && y < f.bottom - 10.0;
         let apart = taken.iter().all(|t| (t.0 - x).abs() > 46.0 || (t.1 - y).abs() > 16.0);
-        let clear = over
-            .iter()
-            .all(|t| (t.0 - x).abs() > half + 8.0 || (t.1 - y).abs() > 12.0);
+        let off = |list: &[(f64, f64)], wide: f64, high: f64| {
+            list.iter()
+                .all(|t| (t.0 - x).abs() > half + wide || (t.1 - y).abs() > high)
+        };
+        let clear = off(others, 0.0, 5.0) && off(over, 8.0, 12.0);
         if inside && apart && clear {
             taken.push((x, y));
             d.push(Shape::Area {
@@ -424,23 +482,48 @@ fn label_line(
     false
 }
 
+/// The name of a thing, its colour, and whether it is a path.
+type Name = (String, Hue, bool);
+
 /// Names of things that have no end at the right: paths and dots.
-fn in_plane(f: &Figure) -> Vec<(String, Hue, bool)> {
+fn in_plane(f: &Figure) -> Vec<Name> {
     let of = |m: &Mark| match m {
         Mark::Path { label, hue, .. } => Some((label.clone(), *hue, true)),
         Mark::Dots { label, hue, .. } => Some((label.clone(), *hue, false)),
         _ => None,
     };
-    f.marks.iter().filter_map(of).filter(|n| !n.0.is_empty()).collect()
+    let names = f.marks.iter().filter_map(of).filter(|n| !n.0.is_empty());
+    names.map(|n| (fitted(&n.0, SIZE, 240.0), n.1, n.2)).collect()
 }
 
-fn name_row(d: &mut Drawing, names: &[(String, Hue, bool)], left: f64, y: f64) {
-    let mut x = left;
-    for (name, hue, line) in names {
-        let wide = font::width(name, SIZE) + 44.0;
-        if x + wide > WIDTH {
-            break;
+/// Pixels that a name takes with the sign before it and the gap behind it.
+fn takes(n: &Name) -> f64 {
+    font::width(&n.0, SIZE) + 52.0
+}
+
+/// Names in rows as long as the picture is wide; of very many the last are left out.
+fn name_rows(names: Vec<Name>) -> Vec<Vec<Name>> {
+    let mut rows: Vec<Vec<Name>> = vec![];
+    let mut free = 0.0;
+    for n in names {
+        let wide = takes(&n);
+        if wide > free {
+            rows.push(vec![]);
+            free = WIDTH - 100.0;
         }
+        free -= wide;
+        if let Some(row) = rows.last_mut() {
+            row.push(n);
+        }
+    }
+    rows.truncate(4);
+    rows
+}
+
+fn name_row(d: &mut Drawing, names: &[Name], left: f64, y: f64) {
+    let mut x = left;
+    for n in names {
+        let (name, hue, line) = n;
         if *line {
             d.push(Shape::Line {
                 points: vec![(x, y - 4.0), (x + 20.0, y - 4.0)],
@@ -452,134 +535,7 @@ fn name_row(d: &mut Drawing, names: &[(String, Hue, bool)], left: f64, y: f64) {
             d.dot((x + 12.0, y - 4.0), 3.5, ink(*hue), false);
         }
         d.text(Text::new(x + 28.0, y, name, SIZE, TEXT));
-        x += wide + 8.0;
-    }
-}
-
-/// The name of a line, and where its right end is.
-struct End {
-    name: String,
-    hue: Hue,
-    at: (f64, f64),
-    /// Does it end so far from the frame that its name stands beside it?
-    inside: bool,
-    /// Where it leaves the picture for good: part of the horizontal axis, and whether upwards.
-    off: Option<(f64, bool)>,
-}
-
-/// Where a line leaves the picture above or below and does not come back.
-fn exit(f: &Figure, points: &[(f64, f64)]) -> Option<(f64, bool)> {
-    let parts: Vec<(f64, f64)> = points
-        .iter()
-        .map(|p| (canvas::part(&f.x, p.0), canvas::part(&f.y, p.1)))
-        .filter(|p| p.0.is_finite() && !p.1.is_nan())
-        .collect();
-    let beyond = |y: f64| !(-0.002..=1.002).contains(&y);
-    let last = parts.last().filter(|p| beyond(p.1))?;
-    let up = last.1 > 1.0;
-    let cut = parts.windows(2).rev().find(|w| !beyond(w[0].1) && beyond(w[1].1));
-    let x = match cut {
-        Some(w) if w[1].1.is_finite() => {
-            let edge = if up { 1.0 } else { 0.0 };
-            w[0].0 + (edge - w[0].1) / (w[1].1 - w[0].1) * (w[1].0 - w[0].0)
-        }
-        Some(w) => w[0].0,
-        None => parts.first().map_or(last.0, |p| if p.0 < 0.0 { last.0 } else { p.0 }),
-    };
-    Some((x.clamp(0.0, 1.0), up))
-}
-
-fn end_labels(f: &Figure) -> Vec<End> {
-    let seen =
-        |p: &&(f64, f64)| p.0.is_finite() && p.1.is_finite() && !(f.y.log && p.1 <= 0.0 || f.x.log && p.0 <= 0.0);
-    let of = |m: &Mark| match m {
-        Mark::Line { points, label, hue, .. } if !label.is_empty() => {
-            let off = exit(f, points);
-            let end = points.iter().rev().find(seen);
-            let at = *end.or_else(|| points.last().filter(|_| off.is_some()))?;
-            Some(End {
-                name: match off {
-                    Some(_) => format!("{}, off scale", fitted(label, 150.0)),
-                    None => fitted(label, 168.0),
-                },
-                hue: *hue,
-                at,
-                inside: off.is_some() || canvas::part(&f.x, at.0) < 0.8,
-                off,
-            })
-        }
-        _ => None,
-    };
-    f.marks.iter().filter_map(of).collect()
-}
-
-/// Names beside the ends of their lines, moved apart where they would meet.
-fn at_ends(d: &mut Drawing, f: &Frame, ends: Vec<End>) {
-    let (inside, outside): (Vec<End>, Vec<End>) = ends.into_iter().partition(|e| e.inside);
-    let mut taken: Vec<(f64, f64)> = vec![];
-    for e in inside {
-        let (mut x, mut y) = f.held(f.place(e.at));
-        let wide = font::width(&e.name, SIZE);
-        let mut away = -APART;
-        if let Some((part, up)) = e.off {
-            x = f.left + part * (f.right - f.left);
-            (y, away) = if up { (f.top, APART) } else { (f.bottom, -APART) };
-            // An arrow where the line goes on.
-            let back = if up { y + 9.0 } else { y - 9.0 };
-            d.push(Shape::Area {
-                points: vec![(x - 4.5, back), (x + 4.5, back), (x, y)],
-                ink: ink(e.hue),
-                opacity: 1.0,
-            });
-            if x + 8.0 + wide > f.right - 2.0 {
-                x -= wide + 16.0;
-            }
-        }
-        let x = x + 8.0;
-        let mut y = (y + 4.0).clamp(f.top + 14.0, f.bottom - 7.0);
-        let met = |y: f64| {
-            taken
-                .iter()
-                .any(|t| (t.0 - x).abs() < 90.0f64.max(wide) && (t.1 - y).abs() < APART)
-        };
-        while met(y) && y + away > f.top + APART && y + away < f.bottom - 7.0 {
-            y += away;
-        }
-        taken.push((x, y));
-        d.rect(x - 2.0, y - 11.0, x + wide + 2.0, y + 4.0, Some(PAPER), None);
-        d.text(Text::new(x, y, &e.name, SIZE, ink(e.hue).towards(TEXT, 0.25)));
-    }
-    let mut rows: Vec<(f64, f64, String, Hue)> = outside
-        .into_iter()
-        .map(|e| {
-            let (x, y) = f.held(f.place(e.at));
-            (y, x, e.name, e.hue)
-        })
-        .collect();
-    rows.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.3.cmp(&b.3)));
-    // Down from the top, then up from the bottom.
-    let wanted: Vec<f64> = rows.iter().map(|r| r.0).collect();
-    let mut at = wanted.clone();
-    for k in 1..at.len() {
-        at[k] = at[k].max(at[k - 1] + APART);
-    }
-    if let Some(last) = at.last_mut() {
-        // The tick below the corner has its place too.
-        *last = last.min(f.bottom - 4.0);
-    }
-    for k in (1..at.len()).rev() {
-        at[k - 1] = at[k - 1].min(at[k] - APART);
-    }
-    for ((end, x, name, hue), y) in rows.into_iter().zip(at) {
-        let right = f.right + 8.0;
-        // A thin line leads from an end that is far from its name.
-        if right - x > 14.0 || (y - end).abs() > 3.0 {
-            d.push(Shape::Line {
-                points: vec![(x, end), (f.right, y), (right - 2.0, y)],
-                stroke: Stroke::new(ink(hue), 0.6).dashed(&[1.5, 2.0]),
-            });
-        }
-        d.text(Text::new(right, y + 4.0, &name, SIZE, ink(hue).towards(TEXT, 0.25)));
+        x += takes(n);
     }
 }
 

@@ -122,20 +122,24 @@ fn words(map: &mut Pixmap, t: &Text) {
         .pre_translate(t.x as f32, t.y as f32)
         .pre_rotate(turn);
     let ink = paint(t.ink, 1.0);
-    // The face is a light one: its outlines are drawn as well.
-    let pen = Pen {
-        width: if t.bold { 0.9 } else { 0.35 },
+    let pen = |width: f32| Pen {
+        width,
         line_join: LineJoin::Round,
         ..Pen::default()
     };
+    let mut letters = vec![];
     font::outlines(&t.text, t.size, &mut |(x, up), unit, glyph| {
         let mut o = Outline(PathBuilder::new());
         glyph.outline(&mut o);
         let place = Transform::from_row(unit as f32, 0.0, 0.0, unit as f32, (x - back) as f32, -up as f32);
-        let Some(p) = o.0.finish().and_then(|p| p.transform(place)) else {
-            return;
-        };
-        map.fill_path(&p, &ink, FillRule::Winding, base, None);
-        map.stroke_path(&p, &ink, &pen, base, None);
+        letters.extend(o.0.finish().and_then(|p| p.transform(place)));
     });
+    for p in letters.iter().filter(|_| t.rimmed) {
+        map.stroke_path(p, &paint(super::PAPER, 1.0), &pen(3.0), base, None);
+    }
+    for p in &letters {
+        map.fill_path(p, &ink, FillRule::Winding, base, None);
+        // The face is a light one: its outlines are drawn as well.
+        map.stroke_path(p, &ink, &pen(if t.bold { 0.9 } else { 0.35 }), base, None);
+    }
 }

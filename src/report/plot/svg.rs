@@ -102,6 +102,13 @@ fn shape(out: &mut String, s: &Shape) {
                 Anchor::Middle => " text-anchor=\"middle\"",
                 Anchor::End => " text-anchor=\"end\"",
             };
+            let rim = match t.rimmed {
+                true => format!(
+                    " stroke=\"{}\" stroke-width=\"3\" stroke-linejoin=\"round\" paint-order=\"stroke\"",
+                    colour(super::PAPER)
+                ),
+                false => String::new(),
+            };
             let bold = if t.bold { " font-weight=\"600\"" } else { "" };
             let turned = match t.turned {
                 true => format!(" transform=\"rotate(-90 {} {})\"", px(t.x), px(t.y)),
@@ -109,7 +116,7 @@ fn shape(out: &mut String, s: &Shape) {
             };
             write!(
                 out,
-                "<text x=\"{}\" y=\"{}\" font-size=\"{}\" fill=\"{}\"{anchor}{bold}{turned}>{}</text>",
+                "<text x=\"{}\" y=\"{}\" font-size=\"{}\" fill=\"{}\"{rim}{anchor}{bold}{turned}>{}</text>",
                 px(t.x),
                 px(t.y),
                 px(t.size),

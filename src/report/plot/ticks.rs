@@ -123,6 +123,7 @@ mod tests {
             lo,
             hi,
             whole,
+            zero: None,
         };
         ticks(&axis, 6).into_iter().map(|t| t.1).collect()
     }
