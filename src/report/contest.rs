@@ -36,6 +36,8 @@ pub struct Run {
     pub status: Option<Status>,
     /// The objective at its end, in the user's sense.
     pub objective: Option<f64>,
+    /// How far the constraints are from holding at its end, relative.
+    pub violation: f64,
     /// What it recorded, by step.
     pub trace: Arc<Table>,
     /// Where it went, by step.
@@ -84,6 +86,9 @@ impl Goal {
     }
 }
 
+/// A violation above this makes an objective one of another problem.
+const ALLOWED: f64 = 1e-6;
+
 /// Quotient of the largest and the smallest value from which an axis is logarithmic.
 const DECADES: f64 = 100.0;
 
@@ -94,6 +99,10 @@ impl Run {
             Some(Column::Numbers(v)) => v,
             _ => &[],
         }
+    }
+    /// Did it end where the constraints do not hold?
+    fn strays(&self) -> bool {
+        self.violation > ALLOWED
     }
     /// What was counted to the end, by all runners and starts.
     fn last(&self, name: &str) -> f64 {
@@ -109,6 +118,14 @@ impl Run {
         let both = self.column(column_of(axis)).iter().zip(self.column(column));
         both.map(|(x, y)| (first + *x, *y))
             .filter(|p| p.0.is_finite() && p.1.is_finite())
+            .collect()
+    }
+    /// What was measured where the constraints hold, of the minimized sense; `all` for everywhere.
+    fn allowed(&self, goal: Goal, all: bool) -> Vec<f64> {
+        let misses = self.column("feasibility").iter().chain(std::iter::repeat(&f64::NAN));
+        let both = self.column(goal.column).iter().zip(misses);
+        both.filter(|(v, miss)| v.is_finite() && (all || !(**miss > ALLOWED)))
+            .map(|(v, _)| goal.sign * v)
             .collect()
     }
     /// Where it ended, by what it is judged by.
@@ -190,6 +207,8 @@ impl Contest {
         title("status", true);
         title("objective", true);
         title(self.away(), self.saddles());
+        let strayed = self.runs.iter().any(Run::strays);
+        title("violation", strayed);
         title("from", several);
         title("to", several);
         title("steps", true);
@@ -226,6 +245,9 @@ impl Contest {
                 row.push(Cell::Number(middle(&|r| r.objective.unwrap_or(f64::NAN))));
                 if self.saddles() {
                     row.push(count(self.away()));
+                }
+                if strayed {
+                    row.push(Cell::Number(middle(&|r| r.violation)));
                 }
                 if several {
                     let ends = known

@@ -109,6 +109,12 @@ impl Session {
             seed: place.2,
             status: Some(a.answer.status),
             objective: a.answer.objective,
+            violation: a
+                .answer
+                .residuals
+                .iter()
+                .find(|r| r.0 == "violation")
+                .map_or(0.0, |r| r.1),
             trace: a.trace,
             path: a.path,
             beyond: a.beyond,

@@ -517,6 +517,7 @@ fn run_of(s: &SolutionData, method: usize) -> Run {
         seed: 0,
         status: None,
         objective: s.fields.get("objective").and_then(|t| t.as_scalar()),
+        violation: 0.0,
         trace: s.trace.clone(),
         path: s.path.clone(),
         beyond: Default::default(),

@@ -482,3 +482,44 @@ fn pictures_are_written_where_asked() {
     assert_eq!(kinds, ["compare", "plot", "plot", "plot", "plot"]);
     assert_eq!(json["results"][1]["view"]["kind"], "figure");
 }
+
+#[test]
+fn a_point_outside_of_the_constraints_is_no_best_one() {
+    let text = "problem p {
+  var x: Vector[2] from 1
+  minimize sumsq(x - [3, 1])
+  subject to
+    total: sum(x) == 2
+}
+optimizer soft(lr: Real) { step t {
+ let c = constraints(x)
+ x <- x - lr*(grad(x) + vjp(x, c))
+} }
+c = compare p with {
+  soft: soft(0.1) for 200 steps
+  right: augmented_lagrangian()
+}
+";
+    let mut s = session(&root());
+    let (mut told, mut notes) = (String::new(), vec![]);
+    s.run("outside.opt", text, &mut |e| {
+        if let Event::Shown(v) = e {
+            if let View::Figure(f) = &v {
+                notes.clone_from(&f.notes);
+                told += &f.y.label;
+            }
+            told += &format!("{v:?}");
+        }
+    });
+    // The right answer is 2; the soft one is below it.
+    assert!(
+        told.contains("\"violation\"") && told.contains("best found (2)"),
+        "{told}"
+    );
+    assert!(
+        notes
+            .iter()
+            .any(|n| n.contains("soft ended where the constraints do not hold")),
+        "{notes:?}"
+    );
+}

@@ -21,8 +21,13 @@ impl Contest {
             points.map(|(x, v)| (x, goal.sign * v)).collect::<Vec<_>>()
         };
         let runs: Vec<(usize, Vec<(f64, f64)>)> = self.runs.iter().map(|r| (r.method, of(r))).collect();
-        let records: Vec<Vec<f64>> = runs.iter().map(|r| r.1.iter().map(|p| p.1).collect()).collect();
-        let start = records.iter().filter_map(|r| r.first()).copied().reduce(f64::max)?;
+        // Where constraints do not hold nothing is known of the best.
+        let all_stray = self.runs.iter().all(Run::strays);
+        let judged = self.runs.iter().filter(|r| all_stray || !r.strays());
+        let records: Vec<Vec<f64>> = judged.map(|r| r.allowed(goal, all_stray)).collect();
+        let begun = runs.iter().filter_map(|r| r.1.first()).map(|p| p.1).reduce(f64::max)?;
+        let least = records.iter().flatten().copied().fold(f64::INFINITY, f64::min);
+        let start = if least.is_finite() { begun.max(least) } else { begun };
         let all: Vec<f64> = records.iter().flatten().copied().collect();
         let scale = Scale::of(goal, start, &all, |v| {
             let late = |r: &Vec<f64>| r.len() > 4 && r[r.len() / 2..].iter().all(|l| *l <= v);
@@ -89,6 +94,16 @@ impl Contest {
                 hue: m,
                 strong: true,
             });
+        }
+        let strayed: Vec<String> = (0..self.methods.len())
+            .filter(|m| self.of(0, *m).any(Run::strays))
+            .map(|m| self.methods[m].clone())
+            .collect();
+        if !strayed.is_empty() {
+            figure.notes.push(format!(
+                "Of no account for the best: {} ended where the constraints do not hold.",
+                strayed.join(", ")
+            ));
         }
         if self.seeds.len() > 1 {
             figure.notes.push(format!(

@@ -23,7 +23,8 @@ impl Contest {
                 let sign = goal.sign;
                 let runs: Vec<&Run> = self.runs.iter().filter(|r| r.problem == p && r.seed == *seed).collect();
                 let points: Vec<Vec<(f64, f64)>> = runs.iter().map(|r| r.points(axis, goal.column)).collect();
-                let all = || points.iter().flatten().map(|q| sign * q.1);
+                let fair = || runs.iter().filter(|r| !r.strays());
+                let all = || fair().flat_map(|r| r.allowed(goal, false));
                 let best = all().fold(f64::INFINITY, f64::min);
                 let start = points
                     .iter()
@@ -40,7 +41,8 @@ impl Contest {
                     let hit = q.iter().find(|(_, v)| sign * v <= enough);
                     hit.map_or(f64::INFINITY, |h| h.0.max(least))
                 };
-                let costs: Vec<f64> = points.iter().map(|q| cost(q)).collect();
+                let paid = |(r, q): (&&Run, &Vec<(f64, f64)>)| if r.strays() { f64::INFINITY } else { cost(q) };
+                let costs: Vec<f64> = runs.iter().zip(&points).map(paid).collect();
                 let first = costs.iter().copied().fold(f64::INFINITY, f64::min);
                 for (r, c) in runs.iter().zip(&costs) {
                     quotients[r.method].push(c / first);

@@ -239,6 +239,7 @@ mod tests {
             seed: 0,
             status: None,
             objective: *o,
+            violation: 0.0,
             trace: trace.clone(),
             path: Arc::default(),
             beyond: Default::default(),
