@@ -32,7 +32,7 @@ fn piped_entries_are_cells() {
         "b = 3",
         "optimal",
         "s.x = 1.5",
-        "a  Real",
+        "a: Real",
         "declared in entry 1, line 1",
         "last",
     ] {
