@@ -115,8 +115,12 @@ impl Run {
     /// What was measured of a column, along an axis; what other runners and starts took comes first.
     fn points(&self, axis: &str, column: &str) -> Vec<(f64, f64)> {
         let first = self.beyond(column_of(axis));
-        let both = self.column(column_of(axis)).iter().zip(self.column(column));
-        both.map(|(x, y)| (first + *x, *y))
+        let (xs, ys) = (self.column(column_of(axis)).iter(), self.column(column).iter());
+        // Where the objective is unknown nothing was measured: other columns may repeat what they were.
+        xs.zip(ys)
+            .zip(self.column("objective"))
+            .filter(|(_, f)| f.is_finite())
+            .map(|((x, y), _)| (first + *x, *y))
             .filter(|p| p.0.is_finite() && p.1.is_finite())
             .collect()
     }
