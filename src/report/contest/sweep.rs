@@ -278,12 +278,15 @@ mod tests {
     #[test]
     fn what_matters_near_the_best_is_seen() {
         // Between 0.04 and 0.05 a linear axis up to 4 would show nothing.
-        let f = sweep(&[Some(4.0), Some(0.05), Some(0.0401), Some(0.04), Some(9.0)], 4.3)
-            .figure()
-            .expect("a figure");
+        let f = sweep(
+            &[Some(3.5), Some(0.05), Some(0.0401), Some(0.0402), Some(0.04), Some(9.0)],
+            4.3,
+        )
+        .figure()
+        .expect("a figure");
         assert!(f.y.log && f.y.zero.is_some(), "{:?}", f.y);
         assert_eq!(f.y.label, "objective reached − best found (0.04)");
-        assert_eq!(f.title, "gd, sensitivity to lr: 1.69");
+        assert_eq!(f.title, "gd, sensitivity to lr: 1.29");
         assert!(
             f.marks
                 .iter()

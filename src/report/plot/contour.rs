@@ -191,19 +191,17 @@ mod tests {
 
     #[test]
     fn the_floor_of_a_narrow_valley_is_one_line() {
-        let xs: Vec<f64> = (0..81).map(|k| -2.0 + 0.05 * f64::from(k)).collect();
-        let valley = |x: f64, y: f64| (1.0 - x).powi(2) + 100.0 * (y - x * x).powi(2);
-        let values: Vec<f64> = xs
-            .iter()
-            .flat_map(|y| xs.iter().map(move |x| valley(*x, *y + 1.0)))
-            .collect();
-        let ys: Vec<f64> = xs.iter().map(|y| y + 1.0).collect();
-        let (fx, fy, fv) = finer(&xs, &ys, &values);
-        assert_eq!((fx.len(), fv.len()), (241, 241 * 241));
-        // A cubic goes through a quadratic exactly.
-        assert!((fx[1] - (-2.0 + 0.05 / 3.0)).abs() < 1e-12);
-        assert!(lines(&xs, &ys, &values, 0.3).len() > 1);
-        assert_eq!(lines(&fx, &fy, &fv, 0.3).len(), 1);
+        let xs: Vec<f64> = (0..17).map(|k| -2.0 + 0.25 * f64::from(k)).collect();
+        let valley = |x: f64, y: f64| 25.0 * (x - y) * (x - y) + 0.1 * (x + y) * (x + y);
+        let values: Vec<f64> = xs.iter().flat_map(|y| xs.iter().map(move |x| valley(*x, *y))).collect();
+        let (fx, fy, fv) = finer(&xs, &xs, &values);
+        assert_eq!((fx.len(), fv.len()), (49, 49 * 49));
+        // What is quadratic stays so.
+        for (k, v) in fv.iter().enumerate() {
+            assert!((v - valley(fx[k % 49], fy[k / 49])).abs() < 1e-10);
+        }
+        assert!(lines(&xs, &xs, &values, 1.0).len() > 1);
+        assert_eq!(lines(&fx, &fy, &fv, 1.0).len(), 1);
         let (_, _, gap) = finer(&xs[..4], &xs[..4], &[f64::NAN; 16]);
         assert!(gap.iter().all(|v| v.is_nan()));
     }
