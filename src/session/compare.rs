@@ -274,14 +274,17 @@ impl Session {
 }
 
 impl Session {
-    /// What the entrants are called: their labels, or their methods with those that they are given, numbered where several
-    /// have the same.
+    /// What the entrants are called: their labels, or their methods with those that they are given, with all arguments where
+    /// that tells several apart, numbered where nothing does.
     fn labels(&self, entrants: &[Entrant]) -> Vec<String> {
         let mut out: Vec<String> = vec![];
-        for e in entrants {
+        let short: Vec<String> = entrants.iter().map(|e| self.pipeline_text(&e.pipeline)).collect();
+        for (e, own) in entrants.iter().zip(&short) {
+            let alike = short.iter().filter(|s| *s == own).count() > 1;
             let name = match &e.label {
                 Some(l) => l.text.clone(),
-                None => self.pipeline_text(&e.pipeline),
+                None if alike => self.pipeline_written(&e.pipeline),
+                None => own.clone(),
             };
             let mut unique = name.clone();
             let mut k = 1;
@@ -292,6 +295,15 @@ impl Session {
             out.push(unique);
         }
         out
+    }
+
+    /// The methods of a pipeline with all of their arguments.
+    fn pipeline_written(&self, p: &Pipeline) -> String {
+        let stages = p.stages.iter().filter_map(|s| {
+            let (first, last) = (s.parts.first()?, s.parts.last()?);
+            Some(self.text_of(first.span.to(last.span)))
+        });
+        stages.collect::<Vec<_>>().join(" then ")
     }
 
     /// The methods of a pipeline with those that they are given.

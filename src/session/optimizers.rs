@@ -446,7 +446,7 @@ impl Session {
     }
 
     /// A piece of program text on one line.
-    fn text_of(&self, span: Span) -> String {
+    pub(super) fn text_of(&self, span: Span) -> String {
         let text = self.sources.get(span.source).map_or("", |s| &*s.text);
         let piece = text.get(span.start as usize..span.end as usize).unwrap_or("");
         piece.split_whitespace().collect::<Vec<_>>().join(" ")

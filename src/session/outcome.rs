@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::base::value::{IndexSet, Tensor, Value};
+use crate::base::value::{IndexSet, LabelSet, Tensor, Value};
 use crate::ir::Sense;
 use crate::lang::lower::SolutionData;
 use crate::report::{Residual, SolveEntry, WarmStart};
@@ -202,7 +202,13 @@ impl Session {
         number("error", a.error);
         number("condition", a.condition);
         number("iterations", a.iterations.map(|i| i as f64));
+        number("evaluations", Some(a.counts.0.total() as f64));
+        let told = a.residuals.iter().find(|r| r.0 == "stationarity").map(|r| r.1);
+        number("stationarity", a.slope.or(told));
         number("time", Some(e.time_compile + e.time_solve));
+        if !s.fields.contains_key("residuals") {
+            s.fields.insert("residuals".into(), Arc::new(by_name(&a.residuals)));
+        }
         for (n, v) in &e.duals {
             s.duals.insert(n.clone(), arc(v));
         }
@@ -234,4 +240,13 @@ impl Session {
         }
         s
     }
+}
+
+/// Numbers with names, as an array over them.
+fn by_name(numbers: &[(String, f64)]) -> Tensor {
+    let labels: Vec<String> = numbers.iter().map(|r| r.0.clone()).collect();
+    let values: Vec<f64> = numbers.iter().map(|r| r.1).collect();
+    let name = "residuals".to_string();
+    let names = IndexSet::Labels(Arc::new(LabelSet { name, labels }));
+    Tensor::dense(vec![names], values.clone()).unwrap_or_else(|| Tensor::vector(values))
 }

@@ -437,9 +437,22 @@ pub(super) const FIELDS: &[(&str, &str, &str)] = &[
         "Real",
         "Estimate of the condition, where the class has one.",
     ),
+    (
+        "residuals",
+        "Real[names]",
+        "What was checked, by name: `s.residuals[\"gap\"]`.",
+    ),
     ("iterations", "Int", "Steps of the method."),
+    ("evaluations", "Int", "What the steps asked of the problem."),
+    (
+        "stationarity",
+        "Real",
+        "How far the slope is from 0, or held by the constraints; not relative.",
+    ),
     ("time", "Real", "Seconds that it took."),
     ("method", "Text", "The method that ran."),
+    ("trace", "Table", "What the run recorded, by step."),
+    ("path", "Table", "The points it went through, by step."),
     (
         "dual",
         "(constraint)",

@@ -97,7 +97,7 @@ fn same_bits_for_any_number_of_threads() {
     for threads in 2..=4 {
         // A pool may give all tasks of one evaluation to one worker; several tries show that it can be otherwise.
         let mut most = 0;
-        for _ in 0..20 {
+        for _ in 0..500 {
             let (f, s, workers) = run(threads);
             assert_eq!(f, f1, "{threads} threads");
             assert!(s == s1, "{threads} threads");

@@ -879,3 +879,19 @@ fn a_stage_goes_as_far_as_it_is_asked() {
         assert!(told <= 1e-12, "{method} {told}");
     }
 }
+
+#[test]
+fn solutions_tell_what_was_checked_and_what_they_took() {
+    let text = "problem bowl {
+  var x: Vector[2] >= 0
+  minimize sumsq(x - [1, -2])
+}
+s = solve bowl
+r = solve bowl cold with gd(0.1) |> projected() for 3 steps
+print s.residuals[\"stationarity\"] <= 1e-8, r.stationarity, r.evaluations, r.iterations";
+    let out = printed(text);
+    // From 0 the first coordinate comes a fifth nearer to 1 in each step.
+    let slope = 2.0 * 0.8f64.powi(3);
+    assert!(out[0][0] == 1.0 && (out[1][0] - slope).abs() < 1e-12, "{out:?}");
+    assert_eq!((out[2][0], out[3][0]), (3.0, 3.0));
+}

@@ -68,17 +68,11 @@ impl Checker<'_> {
         }
         match name.text.as_str() {
             "status" | "method" => return Ty::scalar(Elem::Text),
-            "objective" | "error" | "condition" | "time" => return Ty::scalar(Elem::Real),
-            "iterations" => return Ty::scalar(Elem::Int),
+            "objective" | "error" | "condition" | "time" | "stationarity" => return Ty::scalar(Elem::Real),
+            "iterations" | "evaluations" => return Ty::scalar(Elem::Int),
             "trace" | "path" => return Ty::of(Kind::Table(format!("{}.{}", show(base), name.text))),
-            "residuals" => {
-                let d = Diagnostic::new(
-                    Code::NotBuiltYet,
-                    format!("`{}` of a solution is not built yet", name.text),
-                )
-                .at(name.span, "");
-                return self.wrong(d);
-            }
+            // Which there are is a matter of the class.
+            "residuals" => return Ty::error(),
             "dual" | "slack" | "reduced" | "value" => {
                 let d = Diagnostic::new(Code::UnknownField, format!("`{}` is asked with an argument", name.text))
                     .at(name.span, "")
@@ -114,8 +108,13 @@ impl Checker<'_> {
             "error",
             "condition",
             "iterations",
+            "evaluations",
+            "stationarity",
+            "residuals",
             "method",
             "time",
+            "trace",
+            "path",
         ];
         let functions = ["dual", "slack", "reduced", "value"].into_iter().filter(|_| called);
         let columns = problem.run.iter().flatten().map(String::as_str);
@@ -142,6 +141,11 @@ impl Checker<'_> {
                     "`value(…)`",
                     "`error`",
                     "`condition`",
+                    "`residuals`",
+                    "`iterations`",
+                    "`evaluations`",
+                    "`stationarity`",
+                    "`time`",
                     "`trace`",
                     "`path`",
                     "`method`",
