@@ -52,6 +52,8 @@ pub struct Smooth {
     entries: Option<usize>,
     /// A place the last fault came from.
     pub last_fault: Option<crate::exec::Fault>,
+    /// The point of the last evaluation that was not finite.
+    lost: Vec<f64>,
     ir: Arc<Ir>,
     objective: NodeId,
     /// The objective as the program writes it, which rewriting may have taken apart.
@@ -144,6 +146,7 @@ impl Smooth {
             counts: Counts::default(),
             entries: None,
             last_fault: None,
+            lost: vec![],
             sum: FiniteSum::find(ir, objective, None).map(|s| (s, objective)),
             written: None,
             over: None,
@@ -258,7 +261,7 @@ impl Smooth {
         Self::put(&self.columns, &mut b.machine, x);
         b.machine.set_point(b.input, terms);
         if let Err(f) = b.machine.eval() {
-            return Err(self.fault("objective on a mini-batch", Some(f)));
+            return Err(self.fault("objective on a mini-batch", x, Some(f)));
         }
         g.fill(0.0);
         for (k, (first, len)) in b.parts.iter().enumerate() {
@@ -269,7 +272,7 @@ impl Smooth {
         if v.is_finite() && vector::all_finite(g) {
             Ok(v)
         } else {
-            Err(self.fault("objective or its gradient on a mini-batch", None))
+            Err(self.fault("objective or its gradient on a mini-batch", x, None))
         }
     }
 
@@ -298,7 +301,7 @@ impl Smooth {
             p.machine.set_point(*s, &v[*first..first + len]);
         }
         if let Err(f) = p.machine.eval() {
-            return Err(self.fault("Hessian product on a mini-batch", Some(f)));
+            return Err(self.fault("Hessian product on a mini-batch", x, Some(f)));
         }
         out.fill(0.0);
         for (k, (first, len)) in p.parts.iter().enumerate() {
@@ -307,7 +310,7 @@ impl Smooth {
         if vector::all_finite(out) {
             Ok(())
         } else {
-            Err(self.fault("Hessian product on a mini-batch", None))
+            Err(self.fault("Hessian product on a mini-batch", x, None))
         }
     }
 
@@ -388,7 +391,7 @@ impl Smooth {
     fn evaluate(&mut self, x: &[f64], g: &mut [f64]) -> Result<f64, Fault> {
         Self::put(&self.columns, &mut self.gradient, x);
         if let Err(f) = self.gradient.eval() {
-            return Err(self.fault("gradient", Some(f)));
+            return Err(self.fault("gradient", x, Some(f)));
         }
         g.fill(0.0);
         for (k, (_, first, len)) in self.parts.iter().enumerate() {
@@ -399,11 +402,13 @@ impl Smooth {
         if v.is_finite() && vector::all_finite(g) {
             Ok(v)
         } else {
-            Err(self.fault("objective or its gradient", None))
+            Err(self.fault("objective or its gradient", x, None))
         }
     }
 
-    fn fault(&mut self, what: &str, f: Option<crate::exec::Fault>) -> Fault {
+    fn fault(&mut self, what: &str, x: &[f64], f: Option<crate::exec::Fault>) -> Fault {
+        self.lost.clear();
+        self.lost.extend_from_slice(x);
         let message = f.as_ref().map_or_else(String::new, |f| f.what.clone());
         let node = f.as_ref().and_then(|f| f.node).map(|n| n.0);
         self.last_fault = f;
@@ -421,24 +426,32 @@ impl Smooth {
             return Err(Fault::NotOffered("Hessian".into()));
         };
         if let Err(f) = rows.eval(x) {
-            return Err(self.fault("Hessian", Some(f)));
+            return Err(self.fault("Hessian", x, Some(f)));
         }
         Ok(blocks.assemble(rows, &mut Memo::default()))
     }
 
-    fn finite(&mut self, h: &Csr) -> Result<(), Fault> {
+    fn finite(&mut self, h: &Csr, x: &[f64]) -> Result<(), Fault> {
         match h.values.iter().all(|v| v.is_finite()) {
             true => Ok(()),
-            false => Err(self.fault("Hessian", None)),
+            false => Err(self.fault("Hessian", x, None)),
         }
     }
 
     /// The Hessian at the origin, for problems whose second derivatives are constant.
     pub fn constant_hessian(&mut self, x: &[f64]) -> Result<Csr, Fault> {
         let h = self.full_hessian(x)?;
-        self.finite(&h)?;
+        self.finite(&h, x)?;
         self.entries = Some((h.nnz() + self.columns.len()) / 2);
         Ok(h)
+    }
+
+    /// What was not finite in the last evaluation that was not, traced to the user's expression.
+    pub fn trace_lost(&mut self) -> Option<crate::exec::Fault> {
+        let x = std::mem::take(&mut self.lost);
+        let found = (x.len() == self.columns.len()).then(|| self.trace_fault(&x));
+        self.lost = x;
+        found.flatten()
     }
 
     /// What was not finite, traced to the user's expression, after an evaluation error at `x`.
@@ -530,13 +543,13 @@ impl Oracle for Smooth {
         self.counts.values += 1;
         Self::put(&self.columns, &mut self.value, x);
         if let Err(f) = self.value.eval() {
-            return Err(self.fault("objective", Some(f)));
+            return Err(self.fault("objective", x, Some(f)));
         }
         let v = self.value.scalar(0);
         if v.is_finite() {
             Ok(v)
         } else {
-            Err(self.fault("objective", None))
+            Err(self.fault("objective", x, None))
         }
     }
     fn gradient(&mut self, x: &[f64], g: &mut [f64]) -> Result<(), Fault> {
@@ -548,7 +561,7 @@ impl Oracle for Smooth {
         let slope = slope_of(&mut self.slope, &self.ir, &self.parts, &self.bound);
         Self::put(columns, slope, x);
         if let Err(f) = slope.eval() {
-            return Err(self.fault("gradient", Some(f)));
+            return Err(self.fault("gradient", x, Some(f)));
         }
         g.fill(0.0);
         for (k, (_, first, len)) in self.parts.iter().enumerate() {
@@ -558,7 +571,7 @@ impl Oracle for Smooth {
         if vector::all_finite(g) {
             Ok(())
         } else {
-            Err(self.fault("gradient", None))
+            Err(self.fault("gradient", x, None))
         }
     }
     fn gradient_between(&mut self, x: &mut Vec<f64>, g: &mut Vec<f64>) -> Result<(), Fault> {
@@ -575,14 +588,14 @@ impl Oracle for Smooth {
         let r = slope.eval();
         slope.exchange(input, x);
         if let Err(f) = r {
-            return Err(self.fault("gradient", Some(f)));
+            return Err(self.fault("gradient", x, Some(f)));
         }
         slope.take_output(0, g);
         self.turn(g);
         if vector::all_finite(g) {
             Ok(())
         } else {
-            Err(self.fault("gradient", None))
+            Err(self.fault("gradient", x, None))
         }
     }
     fn formula(&self) -> Option<Formula<'_>> {
@@ -620,7 +633,7 @@ impl Oracle for Smooth {
             m.set_point(*s, &v[*first..first + len]);
         }
         if let Err(f) = m.eval() {
-            return Err(self.fault("Hessian product", Some(f)));
+            return Err(self.fault("Hessian product", x, Some(f)));
         }
         out.fill(0.0);
         for (k, (first, len)) in self.product_parts.iter().enumerate() {
@@ -630,7 +643,7 @@ impl Oracle for Smooth {
         if vector::all_finite(out) {
             Ok(())
         } else {
-            Err(self.fault("Hessian product", None))
+            Err(self.fault("Hessian product", x, None))
         }
     }
     fn hessian(&mut self, x: &[f64], out: &mut Csr) -> Result<(), Fault> {
@@ -649,7 +662,7 @@ impl Oracle for Smooth {
         }
         self.entries = Some(l.nnz());
         *out = l;
-        self.finite(out)
+        self.finite(out, x)
     }
     fn hessian_entries(&self) -> Option<usize> {
         self.entries

@@ -895,3 +895,15 @@ print s.residuals[\"stationarity\"] <= 1e-8, r.stationarity, r.evaluations, r.it
     assert!(out[0][0] == 1.0 && (out[1][0] - slope).abs() < 1e-12, "{out:?}");
     assert_eq!((out[2][0], out[3][0]), (3.0, 3.0));
 }
+
+#[test]
+fn what_is_not_finite_is_named_in_the_model() {
+    let problem = "problem p {\n  var x: Real from 2\n  minimize log(x)^2\n}\n";
+    let own = "optimizer o() { step t {\n let f = value(x - 5)\n x <- x - 0.1*f\n } }\n";
+    for (method, named) in [("gd(20)", "log(-"), ("o()", "log(-3)")] {
+        let (r, _) = ran(&format!("{problem}{own}solve p with {method} for 10 steps"));
+        assert!(r.shown.contains("evaluation error"), "{method} {}", r.shown);
+        assert_eq!(r.codes, [Code::NotFinite], "{method} {}", r.shown);
+        assert!(r.shown.contains(named), "{method} {}", r.shown);
+    }
+}

@@ -547,3 +547,112 @@ fn one_mistake_in_an_optimizer_is_one_message() {
         assert!(found.contains(&format!("did you mean `{here}`?")), "{found}");
     }
 }
+
+// ---- transforms and methods without recorded iterates, beside loops by hand --------------------------------------------
+
+type Point = [f64; 2];
+
+const TILTED: &str = "problem tilted {
+  var x: Vector[2] from [1, 2]
+  minimize x[1]^2 + 5*x[2]^2 + x[1]*x[2]
+}
+";
+
+fn tilted(x: Point) -> (f64, Point) {
+    let f = x[0] * x[0] + 5.0 * x[1] * x[1] + x[0] * x[1];
+    (f, [2.0 * x[0] + x[1], x[0] + 10.0 * x[1]])
+}
+
+/// Where a pipeline ends on `tilted`, within 1e-12 of a point.
+fn ends_at(pipeline: &str, want: Point) {
+    let e = solved(&format!("{TILTED}solve tilted with {pipeline}"));
+    let x = vector(&e, "x");
+    let off = x.iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(off <= 1e-12, "{pipeline}: {x:?}, by hand {want:?}");
+}
+
+/// Gradient steps of length 0.05, their direction made of the gradient.
+fn steps_along(k: usize, direction: impl Fn(Point) -> Point) -> Point {
+    let mut x = [1.0, 2.0];
+    for _ in 0..k {
+        let d = direction(tilted(x).1);
+        x = [x[0] - 0.05 * d[0], x[1] - 0.05 * d[1]];
+    }
+    x
+}
+
+#[test]
+fn transforms_of_the_gradient_are_their_formulas() {
+    let cut = |v: f64| v.clamp(-3.0, 3.0);
+    ends_at(
+        "clip_value(3) |> gd(0.05) for 7 steps",
+        steps_along(7, |g| [cut(g[0]), cut(g[1])]),
+    );
+    let clipped = |g: Point| {
+        let size = (g[0] * g[0] + g[1] * g[1]).sqrt();
+        let by = (2.5 / size).min(1.0);
+        [by * g[0], by * g[1]]
+    };
+    ends_at("clip(2.5) |> gd(0.05) for 7 steps", steps_along(7, clipped));
+    ends_at(
+        "scaled([2, 10]) |> gd(0.05) for 7 steps",
+        steps_along(7, |g| [g[0] / 2.0, g[1] / 10.0]),
+    );
+    ends_at(
+        "jacobi() |> gd(0.05) for 7 steps",
+        steps_along(7, |g| [g[0] / 2.0, g[1] / 10.0]),
+    );
+    // [3, 1; 1, 2] has the inverse [2, -1; -1, 3]/5.
+    let solved = |g: Point| [(2.0 * g[0] - g[1]) / 5.0, (3.0 * g[1] - g[0]) / 5.0];
+    ends_at(
+        "preconditioned([3, 1; 1, 2]) |> gd(0.05) for 7 steps",
+        steps_along(7, solved),
+    );
+    ends_at("weight_decay(0.3) |> gd(0.05) for 1 steps", {
+        let g = tilted([1.0, 2.0]).1;
+        [1.0 - 0.05 * (g[0] + 0.3), 2.0 - 0.05 * (g[1] + 0.6)]
+    });
+    ends_at("gd(0.05) |> shrink(0.01) for 1 steps", {
+        let g = tilted([1.0, 2.0]).1;
+        [1.0 - 0.05 * g[0] - 0.01, 2.0 - 0.05 * g[1] - 0.02]
+    });
+}
+
+#[test]
+fn lookahead_goes_part_of_the_way_of_every_few_steps() {
+    let (mut slow, mut x) = ([1.0, 2.0], [1.0, 2.0]);
+    for t in 1..=10 {
+        let g = tilted(x).1;
+        x = [x[0] - 0.05 * g[0], x[1] - 0.05 * g[1]];
+        if t % 3 == 0 {
+            for k in 0..2 {
+                slow[k] += 0.4 * (x[k] - slow[k]);
+                x[k] = slow[k];
+            }
+        }
+    }
+    ends_at("gd(0.05) |> lookahead(every: 3, alpha: 0.4) for 10 steps", x);
+}
+
+#[test]
+fn the_level_of_polyaks_steps_is_looked_for() {
+    let mut x: Point = [1.0, 2.0];
+    let (mut best, mut place, mut gain, mut since) = (tilted(x).0, x, 3.0, 0);
+    for _ in 0..30 {
+        let (f, g) = tilted(x);
+        since = if f <= best - gain / 2.0 { 0 } else { since + 1 };
+        if f < best {
+            (best, place) = (f, x);
+        }
+        if since >= 4 {
+            (gain, since, x) = (gain / 2.0, 0, place);
+        } else {
+            let by = (f - best + gain) / (g[0] * g[0] + g[1] * g[1]);
+            x = [x[0] - by * g[0], x[1] - by * g[1]];
+        }
+    }
+    // What is handed out is the best point.
+    ends_at("polyak_level(delta: 3, patience: 4) for 30 steps", place);
+    let f = tilted(place).0;
+    assert!(f < 1e-2 && f >= 0.0, "{f}");
+}

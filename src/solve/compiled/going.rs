@@ -15,6 +15,7 @@ use super::super::oracle::{Counts, Form, FormOracle, Oracle};
 use super::super::products::ByProducts;
 use super::super::run::{Options, Run, Watch};
 use super::super::state::Slot;
+use super::super::stop::Status;
 use super::super::verify;
 use super::{Answer, Compiled};
 use crate::base::Tensor;
@@ -94,10 +95,11 @@ impl Compiled {
     pub fn advance(&mut self, going: &mut Going, n: u64, now: &dyn Fn() -> f64) -> bool {
         let oracle = going.lent.oracle(&mut self.kind);
         let ended = going.run.advance(oracle, n, now).is_some();
-        match &self.kind {
-            Kind::Smooth(s) if ended => going.fault.clone_from(&s.last_fault),
-            Kind::Composite(c, _) if ended => going.fault.clone_from(&c.smooth.last_fault),
-            _ => {}
+        let lost = going.run.ended().is_some_and(|r| r.status == Status::EvaluationError);
+        if let (true, Some(s)) = (ended, self.kind.functions()) {
+            // Measuring where it ended may have been fine again.
+            let found = s.last_fault.clone();
+            going.fault = found.or_else(|| lost.then(|| s.trace_lost()).flatten());
         }
         ended
     }
