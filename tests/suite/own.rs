@@ -907,3 +907,24 @@ fn what_is_not_finite_is_named_in_the_model() {
         assert!(r.shown.contains(named), "{method} {}", r.shown);
     }
 }
+
+#[test]
+fn states_that_do_not_fit_are_told_before_the_run() {
+    for state in ["state H = diag(ones(x))", "state h = history(1000000, zeros(x))"] {
+        let (r, _) = ran(&format!(
+            "param n: Int = 200000
+problem big {{
+  var x: Vector[n]
+  minimize sum(i in 1..n) (x[i] - sin(i))^2
+}}
+optimizer o(lr: Real) {{
+  {state}
+  step t {{
+    x <- x - lr*grad(x)
+  }}
+}}
+solve big with o(0.1) for 2 steps"
+        ));
+        assert_eq!(r.codes, [Code::TooLarge], "{state} {}", r.shown);
+    }
+}

@@ -2,11 +2,11 @@
 //!
 //! Invariant: a new value never overwrites what another new value still reads.
 
-use super::super::{Lowered, Val};
+use super::super::{Lowered, Val, err};
 use super::builder::{Builder, Var};
 use crate::atoms;
-use crate::base::Span;
 use crate::base::value::{Elem, IndexSet};
+use crate::base::{Code, Span};
 use crate::ir::script::{Ask, Commit, Known, Op, Piece, Reg, Script, StateKind, StateSpec};
 
 impl Builder<'_> {
@@ -71,6 +71,7 @@ impl Builder<'_> {
         });
         let mut init = std::mem::take(&mut self.init);
         prune(&mut init, &self.pieces, &kept);
+        self.room(span)?;
         Ok(Script {
             name,
             dim: self.point.len(),
@@ -111,6 +112,37 @@ impl Builder<'_> {
             projects: self.projects,
             ir: self.l.ir,
         })
+    }
+
+    /// Do the states fit into the memory that the program may use, twice, and what a step computes beside them?
+    fn room(&self, span: Span) -> Lowered<()> {
+        let kept = |s: &StateSpec| match s.kind {
+            StateKind::History(n, width) | StateKind::Table(Some(n), width) => n as f64 * width as f64,
+            _ => 0.0,
+        };
+        let numbers: f64 = self.regs.iter().map(|r| r.len as f64).sum();
+        let numbers = numbers + 2.0 * self.specs.iter().map(kept).sum::<f64>();
+        if 8.0 * numbers <= self.l.names.memory() as f64 {
+            return Ok(());
+        }
+        let size = |s: &StateSpec| kept(s).max(self.regs[s.reg].len as f64);
+        let largest = self.specs.iter().max_by(|a, b| size(a).total_cmp(&size(b)));
+        let what = match largest.filter(|s| size(s) > self.point.len() as f64) {
+            Some(s) => format!("the state `{}` of {} numbers", s.name, size(s)),
+            None => format!("a step on {} coordinates", self.point.len()),
+        };
+        Err(err(
+            Code::TooLarge,
+            format!(
+                "{what} takes more than the memory that may be used: {:.0} MB in all",
+                8e-6 * numbers
+            ),
+        )
+        .at(span, "this optimizer")
+        .help(
+            "products such as `hvp(x, v)`, histories and diagonals take less than matrices; `--memory` sets the limit",
+        )
+        .into())
     }
 
     /// Has a step begin with what stands for lines that it may not reach.
