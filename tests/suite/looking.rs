@@ -529,7 +529,7 @@ fn methods_that_differ_in_arguments_are_told_apart() {
     let text = format!(
         "{VALLEY}c = compare valley with {{\n gd(1e-4) for 3 steps\n gd(2e-4) for 3 steps\n gd(2e-4) for 3 steps\n lbfgs()\n own: gd(1e-4) for 2 steps\n}}\nset names = c.method\nprint names"
     );
-    let r = super::harness::run(&mut session(&root()), "names.opt", &text);
+    let r = run(&mut session(&root()), "names.opt", &text);
     let names = "names = {gd(1e-4), gd(2e-4), gd(2e-4) (2), lbfgs, own}";
     assert!(r.shown.contains(names), "{}", r.shown);
 }
