@@ -267,10 +267,18 @@ fn board(b: &Board, full: bool) -> Vec<View> {
             let starts: usize = b.lines.iter().map(|l| l.times).sum();
             let failed = |l: &&Line| l.status.is_some_and(Status::is_failure);
             let lost: usize = b.lines.iter().filter(failed).map(|l| l.times).sum();
+            // What a limit ended is no optimum yet.
+            let claims = |s: Status| {
+                let claim = [Status::Optimal, Status::LocallyOptimal, Status::Stationary];
+                claim.contains(&s) || s.is_failure()
+            };
+            let claimed = b.lines.iter().all(|l| l.status.is_some_and(claims));
             let optima = match b.lines.len() - b.lines.iter().filter(failed).count() {
                 0 => "no optimum".to_string(),
-                1 => "one optimum".into(),
-                n => format!("{n} distinct optima"),
+                1 if claimed => "one optimum".into(),
+                n if claimed => format!("{n} distinct optima"),
+                1 => "one end".into(),
+                n => format!("{n} distinct ends"),
             };
             let title = match lost {
                 0 => format!("  {optima} from {starts} starts"),

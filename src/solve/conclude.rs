@@ -193,6 +193,9 @@ impl Answer {
             self.status = self.status.downgrade(Status::PrecisionLimited);
             self.reason = format!("the gradient at the point is {measured:.1e}, relative");
         }
+        if s.kinks && matches!(self.status, Status::PrecisionLimited | Status::Stalled) {
+            self.reason += "; where the objective has a kink, methods for smooth functions stop short: `subgradient` goes on, `solve` chooses by itself";
+        }
         kkt
     }
 

@@ -928,3 +928,30 @@ solve big with o(0.1) for 2 steps"
         assert_eq!(r.codes, [Code::TooLarge], "{state} {}", r.shown);
     }
 }
+
+#[test]
+fn a_smooth_method_at_a_kink_says_so() {
+    let text = "problem p {
+  var x: Vector[2] from [1.3, 2]
+  minimize abs(x[1]) + 3*abs(x[2] - x[1])
+}
+solve p with newton_tr()";
+    let mut s = session(&root());
+    let r = run(&mut s, "kink.opt", text);
+    let e = last_solve(&s).unwrap();
+    assert_eq!(e.status, Status::PrecisionLimited, "{}", r.shown);
+    assert!(
+        e.reason.contains("kink") && e.class.contains("not proved smooth"),
+        "{}",
+        r.shown
+    );
+}
+
+#[test]
+fn ends_of_limits_are_no_optima() {
+    let problem = "problem waves {\n  var x: Real >= -10 <= 10 from 3\n  minimize x^2/10 + 3*sin(2*x)\n}\n";
+    let told = |method: &str| ran(&format!("{problem}solve waves seed 7 with multistart(5) {{ {method} }}")).0.shown;
+    assert!(told("lbfgs()").contains("optim"), "{}", told("lbfgs()"));
+    let short = told("gd(1e-6) |> projected() for 2 steps");
+    assert!(short.contains("5 distinct ends from 5 starts"), "{short}");
+}
