@@ -18,7 +18,7 @@ use crate::lang::syntax::{
 };
 use crate::report::ResultEntry;
 use crate::solve::compiled::{Answer, Compiled};
-use crate::solve::course::{Board, Course, Entry, Node, Quota, Stage, Standing};
+use crate::solve::course::{Board, Course, Entry, Kept, Node, Quota, Stage, Standing};
 use crate::solve::trace::COUNTED;
 use crate::solve::{Class, Status};
 
@@ -79,6 +79,8 @@ struct Held {
     node: Node,
     made_of: BTreeMap<String, String>,
     params: Vec<(InputId, Arc<Tensor>)>,
+    /// Where it was, to be gone back to.
+    marks: Vec<(u64, Kept)>,
 }
 
 /// The method for cones of every kind.
@@ -250,7 +252,7 @@ impl Session {
         let mut forms = self.lend_forms(at, &s.keys);
         let mut about = self.told_of(at, &forms[0]);
         let title = title(&s.course, &forms);
-        let (mut node, mut pause) = (s.course.enter(s.entry), None);
+        let (mut node, mut pause, mut marks) = (s.course.enter(s.entry), None, vec![]);
         if let Some(made_of) = s.made_of.clone() {
             let live = Live {
                 about,
@@ -264,7 +266,7 @@ impl Session {
             let Some((live, stop)) = self.begin_here(c, live, span, sink)? else {
                 return Ok(None);
             };
-            (forms, node, about, pause) = (live.forms, live.node, live.about, stop);
+            (forms, node, about, pause, marks) = (live.forms, live.node, live.about, stop, live.marks);
         }
         let job = Job {
             forms,
@@ -303,6 +305,7 @@ impl Session {
                             node: course,
                             made_of,
                             params: s.params,
+                            marks,
                         });
                     }
                     None => self.take_forms(at, &s.keys, forms),
@@ -493,7 +496,7 @@ impl Session {
             params: held.params,
             tolerance,
             made_of: held.made_of,
-            marks: vec![],
+            marks: held.marks,
         };
         live.mark();
         let data = live.data(self.settings.now);

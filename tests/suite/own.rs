@@ -950,7 +950,13 @@ solve p with newton_tr()";
 #[test]
 fn ends_of_limits_are_no_optima() {
     let problem = "problem waves {\n  var x: Real >= -10 <= 10 from 3\n  minimize x^2/10 + 3*sin(2*x)\n}\n";
-    let told = |method: &str| ran(&format!("{problem}solve waves seed 7 with multistart(5) {{ {method} }}")).0.shown;
+    let told = |method: &str| {
+        ran(&format!(
+            "{problem}solve waves seed 7 with multistart(5) {{ {method} }}"
+        ))
+        .0
+        .shown
+    };
     assert!(told("lbfgs()").contains("optim"), "{}", told("lbfgs()"));
     let short = told("gd(1e-6) |> projected() for 2 steps");
     assert!(short.contains("5 distinct ends from 5 starts"), "{short}");

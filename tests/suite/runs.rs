@@ -447,3 +447,21 @@ fn words_about_runs_are_names_too() {
     );
     assert!(r.codes.is_empty(), "{}", r.shown);
 }
+
+/// What stopped on its way is taken back to where it was, and its columns have names.
+#[test]
+fn a_solve_that_stopped_goes_back() {
+    let mut s = session(&folder("back"));
+    let text = "problem p {
+  var x: Vector[2] from [1, 2]
+  minimize sumsq(x)
+}
+s = solve p with gd(0.1) for 50 steps break when norm(x) < 0.1
+rewind s to 3
+print s.path[\"x[2]\"]";
+    let r = run(&mut s, "back.opt", text);
+    assert!(r.codes.is_empty(), "{}", r.shown);
+    assert!(r.shown.contains("[2, 1.6, 1.28, 1.024]"), "{}", r.shown);
+    let r = run(&mut s, "column.opt", "print s.path.x");
+    assert!(r.shown.contains("path[\"x[1]\"]"), "{}", r.shown);
+}

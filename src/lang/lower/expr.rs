@@ -836,6 +836,13 @@ impl Lower<'_> {
                 {
                     d = d.help_edit(format!("did you mean `{n}`?"), span, n);
                 }
+                let parts = names().find(|n| n.strip_prefix(name).is_some_and(|r| r.starts_with(['[', '.'])));
+                if let Some(n) = parts {
+                    d = d.help(format!(
+                        "a column whose name is no word is asked for by a text: `{}[\"{n}\"]`",
+                        t.file
+                    ));
+                }
                 Err(d.into())
             }
         }
